@@ -1,0 +1,298 @@
+"""The reference engine: the contract of ``timing.plan`` as a simpy simulation, written to be read.
+
+Reading order: :class:`CtaSlot` is the story (prologue, fill, main loop, epilogue), :class:`Gpu` says what a load and a
+write cost, and the small classes above them are the things they use. All times are ticks. ``timing.fast.simulate`` is
+the twin of :func:`simulate` and must agree exactly.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from dataclasses import dataclass, field
+
+import simpy
+from simpy.events import EventPriority, ProcessGenerator
+
+from stcsim.timing.plan import (
+    DRAM,
+    EPILOGUE,
+    INGRESS,
+    ISSUE,
+    L2,
+    LATENCY,
+    PARTS,
+    PROLOGUE,
+    SMEM,
+    TAIL,
+    TENSOR,
+    GemmTiming,
+    TilePlan,
+)
+
+AFTER_NORMAL = EventPriority(2)  # simpy handles one tick's events by priority: 0 urgent, 1 normal
+
+
+@dataclass
+class Server:
+    """A resource that serves one booking after another, first come, first served."""
+
+    free_tick: int = 0
+    busy_ticks: int = 0
+
+    def book(self, tick: int, ticks: int) -> int:
+        """Book ``ticks`` from ``tick`` on, or from when the server is free; return the end."""
+        if ticks == 0:
+            return tick
+        self.free_tick = max(self.free_tick, tick) + ticks
+        self.busy_ticks += ticks
+        return self.free_tick
+
+
+@dataclass
+class Unit:
+    """What the CTAs of one SM share."""
+
+    tensor: Server = field(default_factory=Server)
+    smem: Server = field(default_factory=Server)
+    ingress: Server = field(default_factory=Server)
+
+
+@dataclass
+class Chunk:
+    """One k-slice of one panel: the stamp of its last touch (None: never in L2) and when its last miss is there."""
+
+    stamp_bytes: int | None
+    ready_tick: int = 0
+
+
+class Residency:
+    """What is in L2: the chunks touched less than a capacity of inserted bytes ago."""
+
+    def __init__(self, capacity_bytes: int) -> None:
+        self.capacity_bytes = capacity_bytes
+        self.missed_bytes = self.written_bytes = 0
+
+    @property
+    def inserted_bytes(self) -> int:
+        """Bytes brought in so far, each of which pushes an older one out."""
+        return self.missed_bytes + self.written_bytes
+
+    def touch(self, chunk: Chunk, chunk_bytes: int) -> bool:
+        """Touch a chunk, which brings it in if need be; return whether it was resident."""
+        stamp_bytes = chunk.stamp_bytes
+        hit = stamp_bytes is not None and self.inserted_bytes - stamp_bytes < self.capacity_bytes
+        self.missed_bytes += 0 if hit else chunk_bytes
+        chunk.stamp_bytes = self.inserted_bytes
+        return hit
+
+
+class Breakdown:
+    """Slot-ticks by part, in the order of ``PARTS``."""
+
+    def __init__(self) -> None:
+        self.ticks = [0] * len(PARTS)
+
+    def spend(self, part: int, tick: int, ticks: int) -> int:
+        """Give the ``ticks`` of one slot that follow ``tick`` to a part; return when they are over."""
+        self.ticks[part] += ticks
+        return tick + ticks
+
+
+class Turnstile:
+    """Lets the slots that reach one tick pass in slot order, once all are there, in whatever order simpy wakes them."""
+
+    def __init__(self, env: simpy.Environment) -> None:
+        self.env = env
+        self.waiting: dict[int, simpy.Event] = {}
+        self.shared_ticks = 0  # ticks at which more than one slot passed
+
+    def reach(self, tick: int, slot: int) -> ProcessGenerator:
+        """Sleep until ``tick``, then wait for this slot's turn."""
+        delay_ticks = tick - self.env.now
+        assert delay_ticks > 0, "an event must lie later than the one that caused it"
+        yield self.env.timeout(delay_ticks)
+        if not self.waiting:  # the first of this tick has the gate opened after all the others have come
+            gate = self.env.event()
+            gate._ok, gate._value = True, None  # as simpy.Timeout does; succeed() takes no priority
+            gate.callbacks.append(self.open)
+            self.env.schedule(gate, priority=AFTER_NORMAL)
+        self.waiting[slot] = self.env.event()
+        yield self.waiting[slot]
+
+    def open(self, _gate: simpy.Event) -> None:
+        """Let everyone pass who waits."""
+        self.shared_ticks += len(self.waiting) > 1
+        for slot in self.order():
+            self.waiting[slot].succeed()
+        self.waiting.clear()
+
+    def order(self) -> list[int]:
+        """Return the waiting slots in the order in which they pass: the contract's rule for ties."""
+        return sorted(self.waiting)
+
+
+@dataclass(frozen=True)
+class Load:
+    """A and B of one iteration on their way: when they arrive and the part that waiting for them counts as."""
+
+    arrival_tick: int
+    cause: int
+
+
+class Gpu:
+    """Everything the slots share: servers, L2 contents, the counter of tiles, the breakdown."""
+
+    def __init__(self, plan: TilePlan) -> None:
+        self.plan = plan
+        self.units = [Unit() for _ in range(plan.units)]
+        self.l2, self.dram = Server(), Server()
+        self.residency = Residency(plan.l2_capacity_bytes)
+        self.a_chunks = [Chunk(0 if plan.a_warm else None) for _ in range(plan.a_chunks)]
+        self.b_chunks = [Chunk(0 if plan.b_warm else None) for _ in range(plan.b_chunks)]
+        self.breakdown = Breakdown()
+        self.tiles = iter(range(plan.tiles))  # the common counter
+        self.l2_read_bytes = 0
+
+    def load(self, tick: int, unit: Unit, tile: int, k: int) -> Load:
+        """Issue the load of iteration ``k`` of the reduction: touch A, then B, book the way in, time the arrival."""
+        plan, latency_ticks = self.plan, self.plan.l2_latency_ticks
+        m, n, last = plan.m_index.item(tile), plan.n_index.item(tile), int(k == plan.k_iters - 1)
+        a, b = (int(m >= plan.m_edge), last), (int(n >= plan.n_edge), last)  # classes: [edge][last]
+        a_chunk = self.a_chunks[m * plan.a_period + k % plan.a_period]
+        b_chunk = self.b_chunks[n * plan.b_period + k % plan.b_period]
+
+        a_hit = self.residency.touch(a_chunk, plan.a_l2_bytes.item(a))
+        b_hit = self.residency.touch(b_chunk, plan.b_l2_bytes.item(b))
+        self.l2_read_bytes += plan.a_l2_bytes.item(a) + plan.b_l2_bytes.item(b)
+        candidates = [
+            Load(tick + latency_ticks, LATENCY),
+            Load(unit.smem.book(tick, plan.a_fill_ticks.item(a) + plan.b_fill_ticks.item(b)), SMEM),
+            Load(unit.ingress.book(tick, plan.a_ingress_ticks.item(a) + plan.b_ingress_ticks.item(b)) + latency_ticks, INGRESS),
+            Load(self.l2.book(tick, plan.a_l2_ticks.item(a) + plan.b_l2_ticks.item(b)) + latency_ticks, L2),
+        ]
+        touched = [(a_chunk, plan.a_dram_ticks.item(a), a_hit), (b_chunk, plan.b_dram_ticks.item(b), b_hit)]
+        if missed := [(chunk, dram_ticks) for chunk, dram_ticks, hit in touched if not hit]:
+            candidates.append(self.fetch(tick, missed))
+        candidates += [Load(chunk.ready_tick, DRAM) for chunk, _, hit in touched if hit]
+        return max(candidates, key=lambda load: load.arrival_tick)  # the first of the latest
+
+    def fetch(self, tick: int, missed: list[tuple[Chunk, int]]) -> Load:
+        """Fetch chunks from DRAM; later loads of them wait for this one too. An idle DRAM is mere latency."""
+        dram_ticks = sum(chunk_ticks for _, chunk_ticks in missed)
+        dram_end = self.dram.book(tick, dram_ticks)
+        ready_tick = dram_end + self.plan.dram_latency_ticks
+        for chunk, _ in missed:
+            chunk.ready_tick = ready_tick
+        return Load(ready_tick, LATENCY if dram_end - dram_ticks == tick else DRAM)
+
+    def write(self, tick: int, unit: Unit, tile: int) -> int:
+        """Write a tile of D; return the tile's end. DRAM is kept busy but not waited for."""
+        plan = self.plan
+        edges = int(plan.m_index[tile] >= plan.m_edge), int(plan.n_index[tile] >= plan.n_edge)
+        smem_end = unit.smem.book(tick, plan.out_smem_ticks.item(edges))
+        ingress_end = unit.ingress.book(tick, plan.out_ingress_ticks.item(edges))
+        l2_end = self.l2.book(tick, plan.out_l2_ticks.item(edges))
+        self.dram.book(tick, plan.out_dram_ticks.item(edges))
+        self.residency.written_bytes += plan.out_bytes.item(edges)
+        return max(tick + plan.epilogue_ticks, smem_end, ingress_end, l2_end)
+
+
+class CtaSlot:
+    """A place for one resident CTA; ``live`` takes it through its tiles, one after the other."""
+
+    def __init__(self, slot: int, gpu: Gpu, turnstile: Turnstile) -> None:
+        self.slot, self.gpu, self.plan, self.turnstile = slot, gpu, gpu.plan, turnstile
+        self.unit = gpu.units[slot % gpu.plan.units]
+        self.spend = gpu.breakdown.spend
+        self.loads_ahead = max(gpu.plan.stages - 1, 1)
+        self.loads: deque[Load] = deque()  # issued and not yet used, oldest first
+        self.end_tick = 0  # of the last tile so far
+
+    def live(self, tile: int | None) -> ProcessGenerator:
+        """Go from tile to tile: prologue, fill, main loop, epilogue. Each ``reach`` is one event of the contract."""
+        prologue_ticks = self.plan.prologue_ticks
+        while tile is not None:
+            ready_tick = self.spend(PROLOGUE, self.end_tick, prologue_ticks)
+            if not self.loads:  # no producer warp has run ahead
+                yield from self.turnstile.reach(ready_tick, self.slot)
+                self.fill(ready_tick, tile)
+            compute_end = yield from self.main_loop(ready_tick, tile)
+            yield from self.turnstile.reach(compute_end, self.slot)
+            self.end_tick = self.epilogue(compute_end, tile)
+            tile, prologue_ticks = next(self.gpu.tiles, None), self.plan.next_prologue_ticks
+            if self.plan.prefetch and tile is not None:
+                self.fill(compute_end, tile)
+
+    def fill(self, tick: int, tile: int) -> None:
+        """Issue the first loads of a tile: one for each stage but the one in use."""
+        for i in range(self.loads_ahead):
+            self.issue_load(tick, tile, i)
+
+    def main_loop(self, ready_tick: int, tile: int) -> ProcessGenerator:
+        """Run each iteration once the one before is done and its load is there; return the last compute end."""
+        for i in range(self.plan.k_count.item(tile)):
+            load = self.loads.popleft()
+            tick = self.spend(load.cause, ready_tick, max(load.arrival_tick - ready_tick, 0))
+            yield from self.turnstile.reach(tick, self.slot)
+            self.issue_load(tick, tile, i + self.loads_ahead)
+            ready_tick = self.compute(tick)
+        return ready_tick
+
+    def issue_load(self, tick: int, tile: int, i: int) -> None:
+        """Issue the load of a tile's iteration ``i``, if it has so many."""
+        if i < self.plan.k_count[tile]:
+            self.loads.append(self.gpu.load(tick, self.unit, tile, self.plan.k_start.item(tile) + i))
+
+    def compute(self, tick: int) -> int:
+        """Read operands and multiply; return the compute end."""
+        tensor_end = self.unit.tensor.book(tick, self.plan.tensor_ticks)
+        smem_end = self.unit.smem.book(tick, self.plan.smem_read_ticks)
+        self.spend(TENSOR, tick, tensor_end - tick)
+        done_tick = self.spend(SMEM, tensor_end, max(smem_end - tensor_end, 0))
+        return self.spend(ISSUE, done_tick, self.plan.iteration_ticks)
+
+    def epilogue(self, tick: int, tile: int) -> int:
+        """Write the tile of D; return the tile's end."""
+        return self.spend(EPILOGUE, tick, self.gpu.write(tick, self.unit, tile) - tick)
+
+
+class Simulation:
+    """One run of a plan: a GPU, its slots, and the clock."""
+
+    def __init__(self, plan: TilePlan) -> None:
+        self.env = simpy.Environment()
+        self.turnstile = Turnstile(self.env)
+        self.gpu = Gpu(plan)
+        self.slots = [CtaSlot(slot, self.gpu, self.turnstile) for slot in range(plan.slots)]
+
+    def run(self) -> GemmTiming:
+        """Hand the first tiles out in slot order, let the slots live, and add up."""
+        for slot in self.slots:
+            self.env.process(slot.live(next(self.gpu.tiles, None)))
+        self.env.run()
+        return self.timing()
+
+    def timing(self) -> GemmTiming:
+        """Close the books: slots idle until the last tile ends, then all of them see the plan's tail."""
+        gpu, units = self.gpu, self.gpu.units
+        last_end_tick = max(slot.end_tick for slot in self.slots)
+        for slot in self.slots:
+            gpu.breakdown.spend(TAIL, slot.end_tick, last_end_tick - slot.end_tick)
+            gpu.breakdown.spend(EPILOGUE, last_end_tick, gpu.plan.tail_ticks)
+        return GemmTiming(
+            total_ticks=last_end_tick + gpu.plan.tail_ticks,
+            part_ticks=tuple(gpu.breakdown.ticks),
+            tensor_busy_ticks=sum(unit.tensor.busy_ticks for unit in units),
+            smem_busy_ticks=sum(unit.smem.busy_ticks for unit in units),
+            ingress_busy_ticks=sum(unit.ingress.busy_ticks for unit in units),
+            l2_busy_ticks=gpu.l2.busy_ticks,
+            dram_busy_ticks=gpu.dram.busy_ticks,
+            l2_read_bytes=gpu.l2_read_bytes,
+            dram_read_bytes=gpu.residency.missed_bytes,
+            write_bytes=gpu.residency.written_bytes,
+        )
+
+
+def simulate(plan: TilePlan) -> GemmTiming:
+    """Run a plan as its contract (``timing.plan``) says. The specification of ``timing.fast.simulate``."""
+    return Simulation(plan).run()
