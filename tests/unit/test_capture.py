@@ -1,0 +1,264 @@
+"""Does capture see every product a module runs, the right way round, and say what it could not read?"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from stcsim.capture import capture, network_names
+from stcsim.errors import TraceError
+from stcsim.trace import Conv2d, Gemm, Trace, load_trace
+
+REASON = "the model code is not installed (pip install stcsim[torch])"
+torch = pytest.importorskip("torch", reason=REASON)
+pytest.importorskip("transformers", reason=REASON)
+nn, functional = torch.nn, torch.nn.functional
+
+Row = tuple[int, int, int, int, str | None, str | None]
+
+
+def rows(trace: Trace) -> list[Row]:
+    """Return (m, n, k, batch, weight, what grows) of the GEMMs of a trace."""
+    return [(op.m, op.n, op.k, op.batch, op.weight_operand, op.scales_with_batch) for op in trace.ops if isinstance(op, Gemm)]
+
+
+@pytest.fixture
+def seen(monkeypatch: pytest.MonkeyPatch) -> Callable[..., Trace]:
+    """Return a function that captures a module made here."""
+
+    def run(made: Any, *shape: int, batch: int = 1) -> Trace:
+        monkeypatch.setattr(sys.modules[__name__], "made_here", lambda: made, raising=False)
+        return capture(f"{__name__}:made_here", batch, shape)
+
+    return run
+
+
+class Runs(nn.Module):  # type: ignore[misc, name-defined, unused-ignore]
+    """A module whose forward pass is a function of itself and its input."""
+
+    def __init__(self, forward: Callable[..., Any], **parts: Any) -> None:
+        super().__init__()
+        self.function = forward
+        for name, part in parts.items():
+            setattr(self, name, part)
+
+    def forward(self, x: Any) -> Any:
+        return self.function(self, x)
+
+
+def weight(*shape: int) -> Any:
+    return nn.Parameter(torch.zeros(shape))
+
+
+# --- the shipped traces
+
+
+@pytest.mark.parametrize("name", network_names())
+def test_shipped_trace_is_what_capture_sees(name: str) -> None:
+    shipped, captured = load_trace(name), capture(name)
+    known = shipped.source.changed(version=captured.source.version)  # shapes must not depend on the version
+    assert captured == shipped.changed(source=known)
+
+
+@pytest.mark.parametrize("name", ["resnet34", "bert-base", "llama-3-8b-decode"])
+def test_rescaling_a_trace_equals_capturing_at_that_batch(name: str) -> None:
+    rescaled, captured = load_trace(name).with_batch(4), capture(name, batch=4)
+    assert captured == rescaled.changed(source=captured.source)
+
+
+def test_another_input_shape() -> None:
+    trace = capture("bert-base", batch=2, input_shape=(64,))
+    assert (trace.batch, trace.input_shape, trace.title) == (2, {"tokens": 64}, "BERT-base encoder with pooler, 64 tokens")
+    assert rows(trace)[0] == (768, 128, 768, 1, "a", "n")
+
+
+# --- which operand is the weight, and what grows
+
+
+def test_linear_layers_with_and_without_bias(seen: Callable[..., Trace]) -> None:
+    trace = seen(nn.Sequential(nn.Linear(8, 16), nn.ReLU(), nn.Linear(16, 4, bias=False)), 5, 8, batch=3)
+    assert rows(trace) == [(16, 15, 8, 1, "a", "n"), (4, 15, 16, 1, "a", "n")]
+    assert [(op.name, op.origin) for op in trace.ops] == [("0", "Linear: aten.addmm"), ("2", "Linear: aten.mm")]
+
+
+def test_a_product_of_two_activations_has_no_weight(seen: Callable[..., Trace]) -> None:
+    trace = seen(Runs(lambda _, x: torch.bmm(x, x.transpose(1, 2))), 5, 8, batch=2)
+    assert rows(trace) == [(5, 5, 8, 2, None, "batch")]
+
+
+def test_einsum_with_the_weight_first(seen: Callable[..., Trace]) -> None:
+    trace = seen(Runs(lambda self, x: torch.einsum("oi,bin->bon", self.mix, x), mix=weight(20, 8)), 8, 10, batch=3)
+    assert rows(trace) == [(20, 30, 8, 1, "a", "n")]
+
+
+def test_experts_are_one_gemm_each_though_expanded_over_the_batch(seen: Callable[..., Trace]) -> None:
+    trace = seen(Runs(lambda self, x: x[:, None] @ self.experts, experts=weight(3, 8, 24)), 5, 8, batch=4)
+    assert rows(trace) == [(24, 20, 8, 3, "a", "n")]
+    assert sum(op.weight_elements for op in trace.ops) == 3 * 8 * 24
+
+
+def test_a_weight_expanded_by_hand_is_still_one_weight(seen: Callable[..., Trace]) -> None:
+    trace = seen(Runs(lambda self, x: torch.bmm(self.w.expand(x.shape[0], 6, 8), x), w=weight(6, 8)), 8, 5, batch=4)
+    assert rows(trace) == [(6, 20, 8, 1, "a", "n")]
+
+
+def test_a_masked_weight_is_a_weight(seen: Callable[..., Trace]) -> None:
+    from torch.nn.utils import prune
+
+    pruned = prune.random_unstructured(nn.Linear(8, 4), "weight", 0.5)
+    assert rows(seen(pruned, 8)) == [(4, 1, 8, 1, "a", "n")]
+
+
+def test_what_a_layer_returns_is_no_weight(seen: Callable[..., Trace]) -> None:
+    """Learned queries times a weight depend on parameters only, yet attention over them cannot be pruned."""
+    parts = {"queries": weight(5, 8), "project": nn.Linear(8, 8)}
+    trace = seen(Runs(lambda self, x: self.project(self.queries) @ x.transpose(1, 2), **parts), 7, 8, batch=2)
+    assert rows(trace) == [(8, 5, 8, 1, "a", None), (5, 7, 8, 2, None, "batch")]
+
+
+def test_rows_looked_up_in_a_table_are_no_weight(seen: Callable[..., Trace]) -> None:
+    table = nn.Embedding(7, 8)
+    trace = seen(Runs(lambda self, x: x @ self.table(torch.arange(5)).t(), table=table), 3, 8)
+    assert rows(trace)[0][4] is None
+
+
+def test_an_activation_written_into_zeros_is_no_weight(seen: Callable[..., Trace]) -> None:
+    def forward(_: Any, x: Any) -> Any:
+        cache = torch.zeros(x.shape[0], 9, 8)
+        cache[:, :5] = x
+        return x @ cache.transpose(1, 2)
+
+    assert rows(seen(Runs(forward), 5, 8)) == [(5, 9, 8, 1, None, "batch")]
+
+
+def test_fused_attention_is_two_products(seen: Callable[..., Trace]) -> None:
+    fused = torch.ops.aten._scaled_dot_product_flash_attention_for_cpu
+    one = seen(Runs(lambda _, x: fused(x, x, x)), 2, 6, 16, batch=3)
+    two = seen(Runs(lambda _, x: functional.scaled_dot_product_attention(x, x, x)), 2, 6, 16, batch=3)
+    assert rows(one) == rows(two) == [(6, 6, 16, 6, None, "batch"), (6, 16, 6, 6, None, "batch")]
+
+
+def test_inference_mode_hides_nothing(seen: Callable[..., Trace]) -> None:
+    def forward(self: Any, x: Any) -> Any:
+        with torch.inference_mode():
+            return self.layer(x)
+
+    assert rows(seen(Runs(forward, layer=nn.Linear(8, 4)), 5, 8)) == [(4, 5, 8, 1, "a", "n")]
+
+
+def test_recurrent_layers_show_their_steps(seen: Callable[..., Trace]) -> None:
+    trace = seen(nn.LSTM(6, 8, batch_first=True), 3, 6, batch=2)
+    assert sorted(rows(trace)) == sorted([(32, 2, 6, 1, "a", "n"), (32, 2, 8, 1, "a", "n")] * 3)
+
+
+# --- convolutions
+
+
+def test_grouped_strided_conv_keeps_its_geometry(seen: Callable[..., Trace]) -> None:
+    trace = seen(nn.Conv2d(16, 32, (3, 5), stride=(2, 1), padding=(1, 2), dilation=(1, 2), groups=4), 16, 10, 20, batch=2)
+    kept = {
+        "r": 3,
+        "s": 5,
+        "stride": (2, 1),
+        "padding": (1, 2),
+        "dilation": (1, 2),
+        "groups": 4,
+        "origin": "Conv2d: aten.convolution",
+    }
+    assert trace.ops == (Conv2d(name="conv", batch=2, c=16, h=10, w=20, k=32, **kept),)
+
+
+def test_conv1d_is_one_row_high(seen: Callable[..., Trace]) -> None:
+    (conv,) = seen(nn.Conv1d(8, 16, 3, stride=2, padding=1), 8, 10).ops
+    assert isinstance(conv, Conv2d)
+    assert (conv.h, conv.w, conv.r, conv.s, conv.stride, conv.padding, conv.p, conv.q) == (1, 10, 1, 3, (1, 2), (0, 1), 1, 5)
+
+
+def test_filters_computed_from_the_input_are_no_weight(seen: Callable[..., Trace]) -> None:
+    trace = seen(Runs(lambda _, x: functional.conv2d(x, x.mean(0, keepdim=True).expand(4, 2, 3, 3)[..., :2, :2])), 2, 3, 3)
+    assert rows(trace) == [(4, 4, 8, 1, None, "n")]
+
+
+# --- what a capture cannot do
+
+
+def test_products_that_are_not_read_are_listed(seen: Callable[..., Trace]) -> None:
+    def forward(self: Any, x: Any) -> Any:
+        self.up(x), self.deep(x[..., None]), torch.cdist(x, x)
+        return self.layer(x)
+
+    parts = {"up": nn.ConvTranspose2d(4, 6, 2), "deep": nn.Conv3d(4, 6, 1), "layer": nn.Linear(8, 4)}
+    trace = seen(Runs(forward, **parts), 4, 8, 8)
+    missed = [word for word in trace.source.unhandled if "cdist" not in word]
+    assert missed == ["up: aten.convolution (transposed, 2-D)", "deep: aten.convolution (3-D)"]
+    assert any("cdist" in word for word in trace.source.unhandled)
+
+
+def test_shapes_that_do_not_follow_the_batch_fix_it(seen: Callable[..., Trace]) -> None:
+    trace = seen(Runs(lambda _, x: x @ x.t()), 8, batch=2)
+    assert trace.rescalable is False and trace.source.notes == "matmul does not follow the batch"
+    with pytest.raises(TraceError, match="some shapes do not follow the batch"):
+        trace.with_batch(4)
+
+
+def test_a_module_that_refuses_twice_the_batch_is_fixed_too(seen: Callable[..., Trace]) -> None:
+    trace = seen(Runs(lambda self, x: self.layer(x.view(2, 8)), layer=nn.Linear(8, 4)), 8, batch=2)
+    assert (rows(trace), trace.rescalable) == ([(4, 2, 8, 1, "a", None)], False)
+
+
+def test_token_ids_where_the_module_reads_tokens(seen: Callable[..., Trace]) -> None:
+    assert rows(seen(nn.Sequential(nn.Embedding(50, 8), nn.Linear(8, 4)), 6)) == [(4, 6, 8, 1, "a", "n")]
+
+
+def test_causal_transformers_run_without_values() -> None:
+    trace = capture(f"{__name__}:gpt2", input_shape=(16,))
+    assert len(trace.ops) == 2 * 6 + 1 and trace.name == "gpt2" and trace.source.library == __name__.partition(".")[0]
+
+
+def gpt2() -> Any:
+    from transformers import GPT2Config, GPT2LMHeadModel
+
+    return GPT2LMHeadModel(GPT2Config(n_layer=2))
+
+
+BAD = [
+    ("import_me_not:Net", (3,), "expected an importable module 'import_me_not', found ModuleNotFoundError"),
+    (f"{__name__}:gpt3", (16,), r"expected 'gpt3' in module '.*', found none \(did you mean 'gpt2'\?\)"),
+    (f"{__name__}:REASON", (16,), "expected a callable that returns a torch.nn.Module, found str"),
+    (f"{__name__}:rows_of_nothing", (16,), "expected a callable that returns a torch.nn.Module, found list"),
+    (f"{__name__}:gpt2", None, "input: expected the shape of one sample without the batch, such as .*, found none"),
+    ("torch.nn:ReLU", (8,), "expected at least one matrix product or convolution, found none"),
+    ("torch.nn:Linear", (8,), "expected a module that can be built and run on shapes alone .*, found TypeError"),
+    ("resnet34", (224, 224), r"input: expected 3 numbers \(channels, height, width\), found 224x224"),
+    ("resnet34", (3, 0, 224), "input: expected a whole number above 0, found 0"),
+]
+
+
+def rows_of_nothing() -> list[Row]:
+    return []
+
+
+@pytest.mark.parametrize(("name", "shape", "sentence"), BAD, ids=[name for name, _, _ in BAD])
+def test_a_capture_that_cannot_be_is_one_sentence(name: str, shape: tuple[int, ...] | None, sentence: str) -> None:
+    with pytest.raises(TraceError, match=f"^capture {name}: {sentence}"):
+        capture(name, input_shape=shape)
+
+
+@pytest.mark.parametrize("batch", [0, -1])
+def test_a_batch_that_cannot_be(batch: int) -> None:
+    with pytest.raises(TraceError, match=f"capture resnet34: batch: expected a whole number above 0, found {batch}"):
+        capture("resnet34", batch)
+
+
+def test_a_factory_in_the_current_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "net_in_this_folder.py").write_text("import torch\n\n\ndef make():\n    return torch.nn.Linear(8, 4)\n")
+    monkeypatch.chdir(tmp_path)
+    before = list(sys.path)
+    trace = capture("net_in_this_folder:make", input_shape=(8,))
+    sys.modules.pop("net_in_this_folder")
+    assert rows(trace) == [(4, 1, 8, 1, "a", "n")]
+    assert sys.path == before

@@ -1,0 +1,47 @@
+"""What does capture say before PyTorch is needed, and where it is not installed?"""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+
+from stcsim.capture import capture, network_names
+from stcsim.errors import StcsimError, TraceError
+
+NAMES = ["resnet34", "resnet50", "bert-base", "llama-3-8b-prefill", "llama-3-8b-decode"]
+
+
+def test_names_need_no_torch() -> None:
+    code = "import sys; from stcsim.capture import network_names; names = network_names(); print(names, 'torch' in sys.modules)"
+    printed = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
+    assert printed.strip() == f"{NAMES} False"
+
+
+def test_an_unknown_network() -> None:
+    with pytest.raises(TraceError) as refused:
+        capture("resnet43")
+    known = ", ".join(network_names())
+    found = "'resnet43' (did you mean 'resnet34'?)"
+    assert str(refused.value) == f"capture: expected one of {known}, or module:factory, found {found}"
+
+
+def test_an_unknown_type() -> None:
+    with pytest.raises(StcsimError, match="dtype: expected one of fp16, .* found 'fp15'"):
+        capture("resnet34", dtype="fp15")
+
+
+@pytest.mark.parametrize("name", ["resnet34", "mine:Net"])
+def test_without_torch(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    monkeypatch.setitem(sys.modules, "torch", None)
+    sentence = r"^stcsim capture: expected PyTorch to run the model code \(install stcsim\[torch\]\), found none$"
+    with pytest.raises(TraceError, match=sentence):
+        capture(name, input_shape=(3, 8, 8))
+
+
+def test_without_transformers(monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("torch", reason="torch is not installed (pip install stcsim[torch])")
+    monkeypatch.setitem(sys.modules, "transformers", None)
+    with pytest.raises(TraceError, match="^stcsim capture: expected transformers to run the model code"):
+        capture("resnet34")
