@@ -1,70 +1,75 @@
 """The contract between lowering and the two timing engines: integers in, integers out.
 
-A :class:`TilePlan` holds everything an engine needs and nothing else: no floats, no names, no units other than
-ticks and bytes. ``TICKS_PER_CYCLE`` ticks make one SM clock cycle, so that fractional bytes per cycle stay exact
-once they have been rounded up in ``lower``. Both engines, ``reference`` (simpy, readable) and ``fast`` (numba),
-must return the identical :class:`GemmTiming` for the same plan. This page is the normative description.
+A :class:`TilePlan` holds everything an engine needs and nothing else: no floats, no names, no units other than ticks and
+bytes. ``TICKS_PER_CYCLE`` ticks make one SM clock cycle, so that fractional bytes per cycle stay exact once they have been
+rounded up in ``lower``. Both engines, ``reference`` (simpy, readable) and ``fast`` (numba), must return the identical
+:class:`GemmTiming` for the same plan. This page is the normative description.
 
-**Units and slots.** The GPU is ``units`` identical units (an SM, or the SMs of one cluster that work in lockstep).
-Each unit holds ``slots_per_unit`` resident CTAs. Slot ``s`` sits on unit ``s % units``; slots are numbered
-``0 .. units * slots_per_unit - 1``.
+**Units and slots.** The GPU is ``units`` identical units (an SM, or the SMs of one cluster that work in lockstep). Each
+unit holds ``slots_per_unit`` resident CTAs. Slot ``s`` sits on unit ``s % units``; slots are numbered ``0 .. units *
+slots_per_unit - 1``.
 
-**Servers.** Each is first come, first served and keeps only the tick at which it is next free, 0 at the start:
-per unit a tensor pipe, a shared-memory port and an ingress port from L2; for the whole GPU the L2 and the DRAM.
-*Booking* a server at tick ``t`` for ``d`` ticks means ``free = max(free, t) + d``; ``free`` is then the booking's end.
-A booking of 0 ticks leaves the server untouched and its end is ``t``. Every number of a plan is at least 0, and ``tensor_ticks``,
-``prologue_ticks``, ``epilogue_ticks`` and ``l2_latency_ticks`` are at least 1, so every event lies later than the one that caused it.
+**Servers.** Each is first come, first served and keeps only the tick at which it is next free, 0 at the start: per unit a
+tensor pipe, a shared-memory port and an ingress port from L2; for the whole GPU the L2 and the DRAM. *Booking* a server at
+tick ``t`` for ``d`` ticks means ``free = max(free, t) + d``; ``free`` is then the booking's end. A booking of 0 ticks
+leaves the server untouched and its end is ``t``. Every number of a plan is at least 0, and ``tensor_ticks``,
+``prologue_ticks``, ``epilogue_ticks`` and ``l2_latency_ticks`` are at least 1, so every event lies later than the one that
+caused it.
 
-**Tiles.** There are ``tiles`` tiles, numbered in the order in which they are handed out; tile ``i`` belongs to
-m-panel ``m_index[i]``, n-panel ``n_index[i]`` and starts at iteration ``k_start[i]`` of the whole reduction, running for
+**Tiles.** There are ``tiles`` tiles, numbered in the order in which they are handed out; tile ``i`` belongs to m-panel
+``m_index[i]``, n-panel ``n_index[i]`` and starts at iteration ``k_start[i]`` of the whole reduction, running for
 ``k_count[i] >= 1`` iterations. Panels that are not full (the last row or column of the matrix) have their own class in the
-tables ``[edge][last]``: ``edge`` is 1 where ``m_index >= m_edge`` (for A) or ``n_index >= n_edge`` (for B), else 0 (edge panels are
-numbered last); ``last`` is 1 for iteration ``k_iters - 1`` of the reduction, else 0.
+tables ``[edge][last]``: ``edge`` is 1 where ``m_index >= m_edge`` (for A) or ``n_index >= n_edge`` (for B), else 0 (edge
+panels are numbered last); ``last`` is 1 for iteration ``k_iters - 1`` of the reduction, else 0.
 
-**Residency.** A load of iteration ``k`` of panel ``p`` touches the A chunk ``m_index * a_period + k % a_period`` and the
-B chunk ``n_index * b_period + k % b_period`` (a convolution's taps touch the same pixels again: then ``b_period`` is smaller
-than the reduction). The L2 keeps a counter ``inserted`` of bytes brought in, 0 at the start. Each chunk has a ``stamp`` and a
-``ready`` tick. A chunk is resident if it has a stamp and ``inserted - stamp < l2_capacity_bytes``. At the start chunks of an
-operand with its ``warm`` flag have stamp 0 and ready 0; the others have no stamp. A touch of a resident chunk sets its
-stamp to ``inserted`` (A before B). A touch of a chunk that is not resident is a *miss*: ``inserted`` grows by the ``l2_bytes`` of the
-load's class ``[edge][last]``, then the stamp becomes ``inserted`` and ``ready`` is set as below. Writing D grows ``inserted`` by its bytes.
+**Residency.** A load of iteration ``k`` of panel ``p`` touches the A chunk ``m_index * a_period + k % a_period`` and the B
+chunk ``n_index * b_period + k % b_period`` (a convolution's taps touch the same pixels again: then ``b_period`` is smaller
+than the reduction). The L2 keeps a counter ``inserted`` of bytes brought in, 0 at the start. Each chunk has a ``stamp`` and
+a ``ready`` tick. A chunk is resident if it has a stamp and ``inserted - stamp < l2_capacity_bytes``. At the start chunks of
+an operand with its ``warm`` flag have stamp 0 and ready 0; the others have no stamp. A touch of a resident chunk sets its
+stamp to ``inserted`` (A before B). A touch of a chunk that is not resident is a *miss*: ``inserted`` grows by the
+``l2_bytes`` of the load's class ``[edge][last]``, then the stamp becomes ``inserted`` and ``ready`` is set as below.
+Writing D grows ``inserted`` by its bytes.
 
-**Events.** Everything happens at events; an event belongs to one slot, and events are handled in the order
-``(tick, slot)``. All bookings of one event are made at its tick, in the order given here.
+**Events.** Everything happens at events; an event belongs to one slot, and events are handled in the order ``(tick,
+slot)``. All bookings of one event are made at its tick, in the order given here.
 
-1. *start* at tick 0, for every slot in slot order, before any event: the slot takes the next tile of a common counter; its *fill* event
-   is at ``prologue_ticks``. A slot that finds none is idle for good.
-2. *fill* at tick ``t``: the loads of the tile's first ``min(max(stages - 1, 1), k_count)`` iterations are issued in order, all at
-   ``t``. The slot's first *iteration* event is at the arrival of load 0.
-3. *iteration* ``i`` at tick ``t``: (a) if load ``i + max(stages - 1, 1)`` exists in this tile, it is issued at ``t``; (b) the tensor
-   pipe is booked for ``tensor_ticks``; (c) the shared-memory port is booked for ``smem_read_ticks``, and the compute
-   end is ``max(tensor end, port end) + iteration_ticks``. The next event is at ``max(compute end, arrival of load i + 1)``, or,
-   after the tile's last iteration, the *epilogue* event at the compute end.
+1. *start* at tick 0, for every slot in slot order, before any event: the slot takes the next tile of a common counter; its
+   *fill* event is at ``prologue_ticks``. A slot that finds none is idle for good.
+2. *fill* at tick ``t``: the loads of the tile's first ``min(max(stages - 1, 1), k_count)`` iterations are issued in order,
+   all at ``t``. The slot's first *iteration* event is at the arrival of load 0.
+3. *iteration* ``i`` at tick ``t``: (a) if load ``i + max(stages - 1, 1)`` exists in this tile, it is issued at ``t``; (b)
+   the tensor pipe is booked for ``tensor_ticks``; (c) the shared-memory port is booked for ``smem_read_ticks``, and the
+   compute end is ``max(tensor end, port end) + iteration_ticks``. The next event is at ``max(compute end, arrival of load i
+   + 1)``, or, after the tile's last iteration, the *epilogue* event at the compute end.
 4. *epilogue* at tick ``t``: the shared-memory port is booked for ``out_smem_ticks``; ingress, L2 and DRAM are booked for
-   ``out_ingress_ticks``, ``out_l2_ticks`` and ``out_dram_ticks`` of the tile's class ``[m edge][n edge]`` (the DRAM booking delays others but is
-   not waited for), and ``inserted`` grows by ``out_bytes``. The tile ends at the latest of ``t + epilogue_ticks`` and the ends
-   of port, ingress and L2. The slot then takes the next tile of the counter, if any is left. Without ``prefetch`` its
-   *fill* event is at the tile's end plus ``next_prologue_ticks``. With ``prefetch`` (a persistent kernel whose producer warp runs ahead) the
-   loads of a fill are issued at ``t``, after the bookings above, there is no fill event, and the first *iteration* event is at the
-   larger of the arrival of load 0 and the tile's end plus ``next_prologue_ticks``.
+   ``out_ingress_ticks``, ``out_l2_ticks`` and ``out_dram_ticks`` of the tile's class ``[m edge][n edge]`` (the DRAM booking
+   delays others but is not waited for), and ``inserted`` grows by ``out_bytes``. The tile ends at the latest of ``t +
+   epilogue_ticks`` and the ends of port, ingress and L2. The slot then takes the next tile of the counter, if any is left.
+   Without ``prefetch`` its *fill* event is at the tile's end plus ``next_prologue_ticks``. With ``prefetch`` (a persistent
+   kernel whose producer warp runs ahead) the loads of a fill are issued at ``t``, after the bookings above, there is no
+   fill event, and the first *iteration* event is at the larger of the arrival of load 0 and the tile's end plus
+   ``next_prologue_ticks``.
 
 **A load** of iteration ``k`` issued at ``t``: touch A, then B; ``dram_ticks`` is the sum of the DRAM ticks of what missed.
-Book, all at ``t``: the shared-memory port for the fill ticks of A plus B, ingress for the ingress ticks of A plus B, L2 for the L2
-ticks of A plus B, DRAM for ``dram_ticks``. A missed chunk's ``ready`` becomes the end of this DRAM booking plus
+Book, all at ``t``: the shared-memory port for the fill ticks of A plus B, ingress for the ingress ticks of A plus B, L2 for
+the L2 ticks of A plus B, DRAM for ``dram_ticks``. A missed chunk's ``ready`` becomes the end of this DRAM booking plus
 ``dram_latency_ticks``. The candidates for the arrival, in this order, are: (0) ``t + l2_latency_ticks``; (1) the end at the
-shared-memory port; (2) ingress end + ``l2_latency_ticks``; (3) L2 end + ``l2_latency_ticks``; (4) if anything missed, DRAM end +
-``dram_latency_ticks``; (5) ``ready`` of a resident chunk touched (A's, then B's). The arrival is the largest; the
-load's *cause* is the first candidate that attains it (1 counts as SMEM, 2 ingress, 3 L2, 4 and 5 DRAM). For cause 0, and for cause 4 if
-the DRAM was idle (DRAM end - ``dram_ticks`` == ``t``), the cause is LATENCY.
+shared-memory port; (2) ingress end + ``l2_latency_ticks``; (3) L2 end + ``l2_latency_ticks``; (4) if anything missed, DRAM
+end + ``dram_latency_ticks``; (5) ``ready`` of a resident chunk touched (A's, then B's). The arrival is the largest; the
+load's *cause* is the first candidate that attains it (1 counts as SMEM, 2 ingress, 3 L2, 4 and 5 DRAM). For cause 0, and
+for cause 4 if the DRAM was idle (DRAM end - ``dram_ticks`` == ``t``), the cause is LATENCY.
 
-**Breakdown.** Every tick of every slot between 0 and the total is given to one part, so the parts sum to
-``units * slots_per_unit * total_ticks`` exactly. Idle at the end (from the end of the slot's last tile, or from 0 if it never had
-one, to the latest tile end): TAIL. From a tile's epilogue event to its end: EPILOGUE. Then ``next_prologue_ticks`` (for the first tile ``prologue_ticks``): PROLOGUE. From there to the
-first iteration: the cause of load 0. An iteration from ``t`` to its compute end ``c``: with tensor end ``a`` and port end ``p`` (``c = max(a, p) + iteration_ticks``), TENSOR gets
-``a - t``, SMEM ``max(p - a, 0)``, ISSUE ``iteration_ticks``; the wait from ``c`` to the next iteration goes to the cause of that next load.
+**Breakdown.** Every tick of every slot between 0 and the total is given to one part, so the parts sum to ``units *
+slots_per_unit * total_ticks`` exactly. Idle at the end (from the end of the slot's last tile, or from 0 if it never had
+one, to the latest tile end): TAIL. From a tile's epilogue event to its end: EPILOGUE. Then ``next_prologue_ticks`` (for the
+first tile ``prologue_ticks``): PROLOGUE. From there to the first iteration: the cause of load 0. An iteration from ``t`` to
+its compute end ``c``: with tensor end ``a`` and port end ``p`` (``c = max(a, p) + iteration_ticks``), TENSOR gets ``a -
+t``, SMEM ``max(p - a, 0)``, ISSUE ``iteration_ticks``; the wait from ``c`` to the next iteration goes to the cause of that
+next load.
 
-**Total.** ``total_ticks`` is the latest tile end (0 if there are no tiles) plus ``tail_ticks`` (a split-K reduction that follows, given to the part EPILOGUE
-of every slot).
+**Total.** ``total_ticks`` is the latest tile end (0 if there are no tiles) plus ``tail_ticks`` (a split-K reduction that
+follows, given to the part REDUCTION of every slot).
 """
 
 from __future__ import annotations
@@ -77,9 +82,12 @@ import numpy.typing as npt
 TICKS_PER_CYCLE = 256
 """Ticks in one SM clock cycle."""
 
-PARTS = ("tensor", "smem", "issue", "ingress", "l2", "dram", "latency", "prologue", "epilogue", "tail")
-"""Names of the breakdown, in the order of ``GemmTiming.part_ticks``."""
-TENSOR, SMEM, ISSUE, INGRESS, L2, DRAM, LATENCY, PROLOGUE, EPILOGUE, TAIL = range(10)
+PARTS = ("tensor", "smem", "issue", "ingress", "l2", "dram", "latency", "prologue", "epilogue", "reduction", "tail")
+"""Names of the breakdown, in the order of ``GemmTiming.part_ticks``.
+
+Their numbers are compiled into ``kernels_fast``; after a change of order, ``make clean`` drops the stale machine code.
+"""
+TENSOR, SMEM, ISSUE, INGRESS, L2, DRAM, LATENCY, PROLOGUE, EPILOGUE, REDUCTION, TAIL = range(11)
 
 IntArray = npt.NDArray[np.int64]
 

@@ -22,6 +22,7 @@ from stcsim.timing.plan import (
     LATENCY,
     PARTS,
     PROLOGUE,
+    REDUCTION,
     SMEM,
     TAIL,
     TENSOR,
@@ -278,7 +279,7 @@ class Simulation:
         last_end_tick = max(slot.end_tick for slot in self.slots)
         for slot in self.slots:
             gpu.breakdown.spend(TAIL, slot.end_tick, last_end_tick - slot.end_tick)
-            gpu.breakdown.spend(EPILOGUE, last_end_tick, gpu.plan.tail_ticks)
+            gpu.breakdown.spend(REDUCTION, last_end_tick, gpu.plan.tail_ticks)
         return GemmTiming(
             total_ticks=last_end_tick + gpu.plan.tail_ticks,
             part_ticks=tuple(gpu.breakdown.ticks),

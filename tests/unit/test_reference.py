@@ -303,7 +303,7 @@ def test_split_in_k_ends_with_a_tail_for_every_slot() -> None:
 
     # slot 0 101..121, end 122; slot 1 101..111, end 112; then 40 for both; only iteration 2 is the reduction's last
     assert timing.total_ticks == 162
-    assert parts(timing) == {"prologue": 200, "latency": 2, "tensor": 30, "epilogue": 2 + 80, "tail": 10}
+    assert parts(timing) == {"prologue": 200, "latency": 2, "tensor": 30, "epilogue": 2, "reduction": 80, "tail": 10}
     assert timing.l2_read_bytes == 1 + 1 + 5
 
 

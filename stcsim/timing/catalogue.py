@@ -1,0 +1,181 @@
+"""The kernel catalogue, in data: which tiles the GEMM libraries ship for each generation, dense and 2:4.
+
+Sources. ``sm80`` and ``sm75``: the tile lists of CUTLASS 2.x's generator (NVIDIA/cutlass @7107b05,
+``python/cutlass_library/generator.py``), of which cuBLAS's and cuSPARSELt's Ampere kernels carry the same names
+(``..._tilesize128x128x64_stage3_warpsize2x2x1_...``). ``sm90``: ``sm90_shapes`` of the same source (clusters of up to two,
+K tile of 128 bytes, stages as shared memory allows), and tiles of n = 192, 32 and 16, which cuBLAS's newer kernels have.
+Ampere's small-n rows follow the int8 list (n = 32) and the ``_32x32_`` and ``_16x16_`` kernel names cuBLAS shows for decode
+shapes (assumed: the full menu of cuBLAS is not public). Tiles do not depend on the type when K is counted in bytes.
+
+Raster order (how CTAs walk the grid) belongs to the library: CUTLASS and cuBLAS walk groups of up to 8 n-tiles (Identity<8>
+swizzle, ``threadblock_swizzle.h``); cuSPARSELt's Ampere kernels walk along m without swizzle (inferred: this order explains the
+fall of its large-m GEMMs by DRAM re-reads of A; ``timing.md``).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cache
+
+from stcsim.errors import UnsupportedError, closest
+from stcsim.isa import DType
+
+SPLITS = (1, 2, 3, 4, 5, 6, 8, 10, 12, 16, 24, 32)
+"""Numbers of k-slices a library tries."""
+
+
+@dataclass(frozen=True, slots=True)
+class Kernel:
+    """One kernel of a library, type-independent: K is in bytes of a dense row.
+
+    Attributes:
+        family: ``"sm75"``, ``"sm80"`` or ``"sm90"``.
+        sparse: whether it runs 2:4 (``mma.sp`` / ``wgmma.sp``); ``k_bytes`` then counts the expanded row.
+        cta_m, cta_n: elements of D one CTA computes. k_bytes: bytes of one dense row per main-loop iteration.
+        stages: shared-memory buffers; 0 means as many as fit (Hopper's automatic carve-out).
+        warps_m, warps_n: how the CTA's warps (Hopper: consumer warpgroups) tile D.
+        wgmma: Hopper's asynchronous warpgroup MMA (operands read from shared memory), else ``mma.sync``.
+        cluster_m, cluster_n: CTAs of a cluster along m and n; they share operands by multicast.
+        pingpong: two CTA tiles alternate on an SM, one computing while the other writes (Hopper).
+        swizzle: n-tiles per raster group; 1 walks straight along m.
+        max_splits: most k-slices the library offers for it.
+    """
+
+    family: str
+    sparse: bool
+    cta_m: int
+    cta_n: int
+    k_bytes: int
+    stages: int
+    warps_m: int
+    warps_n: int
+    wgmma: bool = False
+    cluster_m: int = 1
+    cluster_n: int = 1
+    pingpong: bool = False
+    swizzle: int = 8
+    max_splits: int = 32
+
+    def cta_k(self, dtype: DType) -> int:
+        """Logical reduction elements per main-loop iteration."""
+        return self.k_bytes * 8 // dtype.bits
+
+    def name(self, dtype: DType, splits: int = 1) -> str:
+        """Return the name used in tables and by ``--kernel``, e.g. ``sm80_128x256x32_s3_2x4`` (``_k4``: four k-slices)."""
+        mode = "sp_" if self.sparse else ""
+        shape = f"{self.cta_m}x{self.cta_n}x{self.cta_k(dtype)}"
+        warps = f"s{self.stages}_{self.warps_m}x{self.warps_n}" if self.stages else ("pingpong" if self.pingpong else "coop")
+        cluster = f"_c{self.cluster_m}x{self.cluster_n}" if self.cluster_m * self.cluster_n > 1 else ""
+        return f"{self.family}_{mode}{shape}_{warps}{cluster}" + (f"_k{splits}" if splits > 1 else "")
+
+
+# cta_m, cta_n, k_bytes, stages, warps_m, warps_n
+_SM80_DENSE = (
+    (256, 128, 64, 3, 4, 2),
+    (128, 256, 64, 3, 2, 4),
+    (256, 64, 64, 4, 4, 1),
+    (64, 256, 64, 4, 1, 4),
+    (128, 128, 64, 3, 2, 2),
+    (128, 128, 64, 5, 2, 2),
+    (128, 64, 64, 6, 2, 2),
+    (64, 128, 64, 6, 2, 2),
+    (64, 64, 64, 10, 2, 2),
+    (256, 128, 128, 3, 4, 2),
+    (128, 256, 128, 3, 2, 4),
+    (256, 64, 128, 3, 4, 1),
+    (64, 256, 128, 3, 1, 4),
+    (128, 128, 128, 3, 2, 2),
+    (128, 128, 128, 4, 2, 2),
+    (128, 64, 128, 3, 2, 2),
+    (64, 128, 128, 3, 2, 2),
+    (64, 64, 128, 5, 2, 2),
+    (256, 32, 128, 4, 4, 1),
+    (128, 32, 128, 4, 4, 1),
+    (32, 128, 128, 4, 1, 4),
+    (64, 32, 128, 6, 2, 1),
+    (128, 16, 128, 5, 4, 1),
+    (64, 16, 128, 8, 4, 1),
+    (32, 32, 256, 4, 2, 1),
+)
+_SM80_SPARSE = (
+    (64, 128, 128, 6, 2, 2),
+    (256, 128, 128, 3, 4, 2),
+    (128, 256, 128, 3, 2, 4),
+    (128, 128, 128, 3, 2, 2),
+    (256, 64, 128, 3, 4, 1),
+    (64, 256, 128, 4, 1, 4),
+    (128, 64, 128, 3, 2, 2),
+    (64, 64, 128, 4, 2, 2),
+    (128, 128, 256, 3, 2, 4),
+    (256, 64, 256, 3, 4, 1),
+    (128, 64, 256, 4, 2, 2),
+    (64, 128, 256, 3, 2, 2),
+    (64, 64, 256, 3, 2, 2),
+    (128, 32, 128, 5, 4, 1),
+)
+_SM75_DENSE = (
+    (256, 128, 64, 2, 4, 2),
+    (128, 256, 64, 2, 2, 4),
+    (128, 128, 64, 2, 2, 2),
+    (64, 256, 64, 2, 1, 4),
+    (256, 64, 64, 2, 4, 1),
+    (64, 128, 64, 2, 2, 2),
+    (128, 64, 64, 2, 2, 2),
+    (64, 64, 64, 2, 2, 2),
+    (64, 32, 64, 2, 2, 1),
+)
+# cta_m, cta_n, consumer warpgroups along m, pingpong
+_SM90_TILES = (
+    (64, 16, 1, False),
+    (64, 32, 1, False),
+    (64, 64, 1, False),
+    (64, 128, 1, False),
+    (64, 256, 1, False),
+    (128, 32, 2, False),
+    (128, 64, 2, False),
+    (128, 128, 2, False),
+    (128, 256, 2, False),
+    (256, 128, 2, False),
+    (256, 64, 2, False),
+    (128, 192, 2, False),
+    (64, 128, 1, True),
+    (64, 192, 1, True),
+    (64, 256, 1, True),
+)
+_SM90_CLUSTERS = ((1, 1), (2, 1), (1, 2))
+
+
+@cache
+def kernels(family: str, sparse: bool) -> tuple[Kernel, ...]:
+    """Return the catalogue of one generation, dense or 2:4.
+
+    Raises:
+        UnsupportedError: for a family that is not in the catalogue.
+    """
+    if family in ("sm80", "sm89"):  # Ada runs the Ampere tiles; its fp8 list is the int8 one
+        rows = _SM80_SPARSE if sparse else _SM80_DENSE
+        return tuple(Kernel("sm80", sparse, *row, swizzle=1 if sparse else 8) for row in rows)
+    if family == "sm75":
+        return () if sparse else tuple(Kernel("sm75", False, *row) for row in _SM75_DENSE)
+    if family == "sm90":
+        return tuple(
+            Kernel("sm90", sparse, m, n, 128, 0, wg, 1, wgmma=True, cluster_m=cm, cluster_n=cn, pingpong=pp)
+            for m, n, wg, pp in _SM90_TILES
+            for cm, cn in _SM90_CLUSTERS
+        )
+    raise UnsupportedError("kernel.family", "one of sm75, sm80, sm90", f"'{family}'")
+
+
+def find(family: str, sparse: bool, dtype: DType, name: str) -> tuple[Kernel, int]:
+    """Return the kernel and number of k-slices called ``name``.
+
+    Raises:
+        UnsupportedError: when the catalogue of ``family`` has no such kernel.
+    """
+    base, _, suffix = name.rpartition("_k")
+    wanted, splits = (base, int(suffix)) if base and suffix.isdigit() else (name, 1)
+    known = {kernel.name(dtype): kernel for kernel in kernels(family, sparse)}
+    if wanted not in known or splits < 1:
+        mode = "2:4" if sparse else "dense"
+        raise UnsupportedError("--kernel", f"a {mode} kernel of {family}", f"'{name}'{closest(wanted, known)}")
+    return known[wanted], splits

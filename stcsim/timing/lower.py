@@ -1,0 +1,189 @@
+"""Lowering: Arch x Problem x Kernel -> TilePlan. The only place where units of the real world become ticks and bytes."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+
+from stcsim.arch import Arch
+from stcsim.timing.catalogue import Kernel
+from stcsim.timing.plan import TICKS_PER_CYCLE, IntArray, TilePlan
+from stcsim.timing.problem import Problem, a_row_bytes
+from stcsim.timing.tiling import Tiling, ceil_div, stage_bytes, tile_order
+
+_WARPGROUP_M = 64  # rows of D one warpgroup's wgmma computes (PTX ISA, wgmma)
+
+
+def _ticks(amount: IntArray | float, per_cycle: float) -> IntArray:
+    """Ticks a server of rate ``per_cycle`` takes for ``amount`` (bytes or MACs), rounded up."""
+    return np.ceil(np.asarray(amount, dtype=np.float64) * TICKS_PER_CYCLE / per_cycle).astype(np.int64)
+
+
+def cycles_to_ticks(cycles: float) -> int:
+    """Ticks in ``cycles`` SM clock cycles, at least 1."""
+    return max(1, math.ceil(cycles * TICKS_PER_CYCLE))
+
+
+def _edge_sizes(size: int, tile: int) -> IntArray:
+    """Rows of a full panel and of the edge panel."""
+    return np.array([tile, size % tile or tile], np.int64)
+
+
+@dataclass(frozen=True, slots=True)
+class _Loads:
+    """Bytes of one iteration's loads, (2, 2) tables [edge][last]: off the L2 (per unit), and per SM into shared memory."""
+
+    a_l2: IntArray
+    b_l2: IntArray
+    a_sm: IntArray
+    b_sm: IntArray
+    b_period: int
+
+
+def _loads(arch: Arch, problem: Problem, kernel: Kernel, tiling: Tiling) -> _Loads:
+    """Bytes of each class of load. A cluster fetches each operand tile once from L2 and multicasts it to its SMs."""
+    cta_k = kernel.cta_k(problem.dtype)
+    last_k = problem.k - (tiling.k_iters - 1) * cta_k
+    a_row = np.array([a_row_bytes(problem.dtype, k, kernel.sparse) for k in (cta_k, last_k)], np.int64)
+    b_row = np.array([max(1, k * problem.dtype.bits // 8) for k in (cta_k, last_k)], np.int64)
+    a_l2 = np.outer(_edge_sizes(problem.m, tiling.tile_m), a_row)
+    b_full = np.outer(_edge_sizes(problem.n, tiling.tile_n), b_row)
+    fraction, period = conv_reuse(arch, problem, kernel, tiling)
+    b_l2 = np.maximum(1, np.ceil(b_full * fraction)).astype(np.int64)
+    return _Loads(a_l2, b_l2, -(-a_l2 // kernel.cluster_m), -(-b_full // kernel.cluster_n), period)
+
+
+def conv_reuse(arch: Arch, problem: Problem, kernel: Kernel, tiling: Tiling) -> tuple[float, int]:
+    """Return (share of B's tile bytes that leave L2, distinct B chunks per panel) for a convolution's implicit GEMM.
+
+    The taps of a filter read overlapping pixels. When the pixels a CTA tile touches for one slice of channels fit the L1 left
+    beside shared memory, each is fetched from L2 once (CTA tile plus halo, taps innermost); else every tap goes to L2, where
+    the same chunks are touched again. TMA (wgmma kernels) goes around L1. A plain GEMM is (1.0, k_iters).
+    """
+    conv = problem.conv
+    if conv is None or conv.r * conv.s == 1:
+        return 1.0, tiling.k_iters
+    taps = conv.r * conv.s
+    columns = min(tiling.tile_n, conv.q)
+    rows = ceil_div(tiling.tile_n, conv.q)
+    unique = ((rows - 1) * conv.stride[0] + conv.r) * ((columns - 1) * conv.stride[1] + conv.s)
+    fraction = min(1.0, unique / (tiling.tile_n * taps))
+    smem_bytes = tiling.ctas_per_sm * tiling.stages * stage_bytes(kernel, problem)
+    l1_bytes = arch.shared_memory.unified_kib * 1024 - smem_bytes
+    if not kernel.wgmma and tiling.ctas_per_sm * unique * kernel.k_bytes <= l1_bytes:
+        return fraction, tiling.k_iters
+    distinct = min(1.0, conv.stride[0] * conv.stride[1] / taps)
+    return 1.0, max(1, math.ceil(tiling.k_iters * distinct))
+
+
+def tensor_rate(arch: Arch, problem: Problem, kernel: Kernel) -> float:
+    """Logical MACs per cycle and SM of the kernel's instruction: 2:4 doubles it, ``mma.sync`` on Hopper reaches two thirds."""
+    core = arch.tensor_core
+    rate = float(getattr(core.fma_per_clk_per_sm, problem.dtype.name)) * core.issue_efficiency
+    if not kernel.wgmma:
+        rate *= core.mma_sync_efficiency
+    if kernel.sparse and core.sparse_group and core.sparse_kept:
+        rate *= core.sparse_group / core.sparse_kept
+    return rate
+
+
+def smem_read_bytes(problem: Problem, kernel: Kernel) -> int:
+    """Shared-memory bytes one CTA's MMAs read per iteration.
+
+    ``mma.sync``: every warp column re-reads A, every warp row re-reads B (ldmatrix). ``wgmma``: B once per 64 rows of D, A
+    once (SS form; the cycles measured in arXiv 2402.13499, tables 8-10, follow). 2:4 halves A (plus metadata), not B.
+    """
+    a_tile = kernel.cta_m * a_row_bytes(problem.dtype, kernel.cta_k(problem.dtype), kernel.sparse)
+    b_tile = kernel.cta_n * kernel.k_bytes
+    if kernel.wgmma:
+        return a_tile + b_tile * ceil_div(kernel.cta_m, _WARPGROUP_M)
+    return a_tile * kernel.warps_n + b_tile * kernel.warps_m
+
+
+def clock_mhz(arch: Arch) -> float:
+    """SM clock a GEMM runs at."""
+    return float(arch.clock.sustained_mhz)
+
+
+def lower(arch: Arch, problem: Problem, kernel: Kernel, tiling: Tiling) -> TilePlan:
+    """Lower ``problem`` with ``kernel``, cut as ``tiling``, to the integers an engine needs."""
+    m_index, n_index, k_start, k_count, m_edge, n_edge = tile_order(problem, kernel, tiling)
+    loads = _loads(arch, problem, kernel, tiling)
+    port, l2 = arch.shared_memory.bandwidth_bytes_per_clk, arch.l2.bandwidth_bytes_per_clk
+    fill = port / arch.shared_memory.fill_contention if arch.shared_memory.fill_contention > 0 else math.inf
+    dram = arch.dram.bandwidth_gb_per_s * arch.dram.achieved_fraction * 1e3 / clock_mhz(arch)
+    into_sm = arch.l2.port_bytes_per_clk_per_sm
+    fits = problem.a_bytes(kernel.sparse) + problem.b_bytes + problem.d_bytes <= l2_capacity_bytes(arch)
+    out = _out_bytes(problem, tiling)
+    out_sm = -(-out // tiling.unit_ctas)
+    latency = (arch.l2.near_latency_cycles + arch.l2.far_latency_cycles) / 2 + arch.kernel.load_latency_cycles
+    resident = min(
+        tiling.ctas_per_sm, ceil_div(tiling.tiles * problem.batch, tiling.units)
+    )  # slots that will never have a tile are not idle time
+    return TilePlan(
+        units=tiling.units,
+        slots_per_unit=resident,
+        stages=tiling.stages,
+        m_index=m_index,
+        n_index=n_index,
+        k_start=k_start,
+        k_count=k_count,
+        k_iters=tiling.k_iters,
+        m_edge=m_edge,
+        n_edge=n_edge,
+        a_chunks=problem.batch * tiling.m_tiles * tiling.k_iters,
+        b_chunks=problem.batch * tiling.n_tiles * loads.b_period,
+        a_period=tiling.k_iters,
+        b_period=loads.b_period,
+        a_warm=fits and problem.weights_in_l2,
+        b_warm=fits,
+        l2_capacity_bytes=l2_capacity_bytes(arch),
+        tensor_ticks=int(_ticks(kernel.cta_m * kernel.cta_n * kernel.cta_k(problem.dtype), tensor_rate(arch, problem, kernel))),
+        smem_read_ticks=int(_ticks(smem_read_bytes(problem, kernel), port)),
+        iteration_ticks=cycles_to_ticks(arch.kernel.k_iteration_cycles),
+        prefetch=kernel.wgmma,
+        prologue_ticks=cycles_to_ticks(arch.kernel.prologue_cycles),
+        next_prologue_ticks=1 if kernel.wgmma else cycles_to_ticks(arch.kernel.next_prologue_cycles),
+        epilogue_ticks=cycles_to_ticks(arch.kernel.epilogue_cycles),
+        tail_ticks=reduction_ticks(arch, problem, tiling),
+        l2_latency_ticks=cycles_to_ticks(latency),
+        dram_latency_ticks=cycles_to_ticks(arch.dram.latency_cycles + arch.kernel.load_latency_cycles),
+        a_fill_ticks=_ticks(loads.a_sm, fill),
+        b_fill_ticks=_ticks(loads.b_sm, fill),
+        a_ingress_ticks=_ticks(loads.a_sm, into_sm),
+        b_ingress_ticks=_ticks(np.ceil(loads.b_l2 / kernel.cluster_n), into_sm),
+        a_l2_ticks=_ticks(loads.a_l2, l2),
+        b_l2_ticks=_ticks(loads.b_l2, l2),
+        a_dram_ticks=_ticks(loads.a_l2, dram),
+        b_dram_ticks=_ticks(loads.b_l2, dram),
+        a_l2_bytes=loads.a_l2,
+        b_l2_bytes=loads.b_l2,
+        out_smem_ticks=_ticks(2 * out_sm, port),
+        out_ingress_ticks=_ticks(out_sm, into_sm),
+        out_l2_ticks=_ticks(out, l2),
+        out_dram_ticks=_ticks(out, dram) * (0 if fits or tiling.splits > 1 else 1),
+        out_bytes=out,
+    )
+
+
+def l2_capacity_bytes(arch: Arch) -> int:
+    """L2 bytes that data read by all SMs can use: half where each partition keeps its own copy (facts 1.3 a)."""
+    return int(arch.l2.capacity_mib * 1024 * 1024 * arch.l2.shared_fraction)
+
+
+def _out_bytes(problem: Problem, tiling: Tiling) -> IntArray:
+    """Bytes a tile writes, [m edge][n edge]: D, or fp32/int32 partial sums when the reduction is split."""
+    element = 4 if tiling.splits > 1 else problem.out_bytes
+    return np.outer(_edge_sizes(problem.m, tiling.tile_m), _edge_sizes(problem.n, tiling.tile_n)) * element
+
+
+def reduction_ticks(arch: Arch, problem: Problem, tiling: Tiling) -> int:
+    """Ticks of the split-K reduction: a dependent kernel that reads the partial sums from L2 and writes D; 0 without a split."""
+    if tiling.splits == 1:
+        return 0
+    elements = problem.batch * problem.m * problem.n
+    moved = elements * (4 * tiling.splits + problem.out_bytes)
+    start = arch.launch.graph_us * clock_mhz(arch)
+    return cycles_to_ticks(start + moved / arch.l2.bandwidth_bytes_per_clk)

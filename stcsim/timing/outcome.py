@@ -1,0 +1,99 @@
+"""From a selected kernel's ticks to the times, rates and shares a person reads."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from stcsim.arch import Arch
+from stcsim.errors import UnsupportedError
+from stcsim.result import KernelResult
+from stcsim.timing.bounds import lower_bound_ticks, roofline_us
+from stcsim.timing.lower import clock_mhz
+from stcsim.timing.plan import PARTS, TICKS_PER_CYCLE, GemmTiming, TilePlan
+from stcsim.timing.problem import Problem
+from stcsim.timing.select import SIMULATED, Candidate, select
+
+
+@dataclass(frozen=True, slots=True)
+class Launch:
+    """How GEMMs are timed: on which GPU, by which engine, launched how, with which kernel (``None``: as a library picks).
+
+    ``launch`` is ``"graph"``, ``"stream"`` or ``"kernel"`` (no launch overhead: a profiler's kernel time).
+    """
+
+    arch: Arch
+    engine: str = "fast"
+    launch: str = "graph"
+    kernel: str | None = None
+
+
+def engine(name: str) -> Callable[[TilePlan], GemmTiming]:
+    """Return the engine called ``name``, imported only now (numba and simpy are heavy).
+
+    Raises:
+        UnsupportedError: for any name but ``fast`` and ``reference``.
+    """
+    if name == "fast":
+        from stcsim.timing import fast
+
+        return fast.simulate
+    if name == "reference":
+        from stcsim.timing import reference
+
+        return reference.simulate
+    raise UnsupportedError("--engine", "fast or reference", f"'{name}'")
+
+
+def launch_us(arch: Arch, launch: str) -> float:
+    """Microseconds a launch adds to the kernel.
+
+    Raises:
+        UnsupportedError: for any launch but graph, stream and kernel.
+    """
+    known = {"graph": arch.launch.graph_us, "stream": arch.launch.stream_us, "kernel": 0.0}
+    if launch not in known:
+        raise UnsupportedError("timing", "one of graph, stream, kernel", f"'{launch}'")
+    return known[launch]
+
+
+def time_gemm(setup: Launch, problem: Problem, sparse: bool) -> KernelResult:
+    """Select a kernel for ``problem`` and time it. Raises UnsupportedError when none fits."""
+    limit = SIMULATED if setup.engine == "fast" else 1
+    winner = select(setup.arch, problem, sparse, engine(setup.engine), setup.kernel, limit)[0]
+    return outcome(setup, problem, winner)
+
+
+def kernel_us(arch: Arch, ticks: float) -> float:
+    """Microseconds of ``ticks`` at the clock the kernel runs at."""
+    return ticks / TICKS_PER_CYCLE / clock_mhz(arch)
+
+
+def outcome(setup: Launch, problem: Problem, chosen: Candidate) -> KernelResult:
+    """Turn a simulated candidate into a result; the parts of the breakdown sum to the time."""
+    arch, timing, plan, sparse = setup.arch, chosen.timing, chosen.plan, chosen.kernel.sparse
+    assert timing is not None and plan is not None
+    start_us = launch_us(arch, setup.launch)
+    slot_us = kernel_us(arch, 1) / plan.slots
+    breakdown = {"launch": start_us} | {part: ticks * slot_us for part, ticks in zip(PARTS, timing.part_ticks, strict=True)}
+    time_us = start_us + kernel_us(arch, timing.total_ticks)
+    tops = 2e-6 * problem.macs / time_us
+    tiling = chosen.tiling
+    ctas = tiling.tiles * problem.batch * tiling.unit_ctas
+    return KernelResult(
+        kernel=chosen.kernel.name(problem.dtype, tiling.splits),
+        time_us=time_us,
+        tops=tops,
+        share_of_peak=tops / (arch.peak_tops(problem.dtype.name, sparse) or math.nan),
+        cycles=timing.total_ticks / TICKS_PER_CYCLE,
+        clock_mhz=clock_mhz(arch),
+        bound=max(breakdown, key=lambda part: breakdown[part]),
+        breakdown=breakdown,
+        bytes={"l2_read": timing.l2_read_bytes, "dram_read": timing.dram_read_bytes, "write": timing.write_bytes},
+        ctas=ctas,
+        ctas_per_sm=tiling.ctas_per_sm,
+        waves=tiling.tiles * problem.batch / plan.slots,
+        roofline_us=roofline_us(arch, problem, sparse),
+        lower_bound_us=start_us + kernel_us(arch, max(lower_bound_ticks(plan).values())),
+    )

@@ -1,0 +1,65 @@
+"""One GEMM to be timed: sizes, types, and what the caches hold when it starts."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from stcsim.isa import DType
+from stcsim.trace import Conv2d
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """D[m x n] = A[m x k] . B[k x n], ``batch`` times; A is the weight and the sparse operand.
+
+    Attributes:
+        dtype: input element type.
+        out_bytes: bytes of one element of D.
+        weights_in_l2: whether A may still be in L2 from an earlier launch (if it fits); B always may.
+        conv: the convolution this is the implicit GEMM of, else ``None``.
+    """
+
+    m: int
+    n: int
+    k: int
+    batch: int
+    dtype: DType
+    out_bytes: int
+    weights_in_l2: bool = False
+    conv: Conv2d | None = None
+
+    @property
+    def macs(self) -> int:
+        """Multiply-accumulates, pruned ones included."""
+        return self.m * self.n * self.k * self.batch
+
+    @property
+    def b_bytes(self) -> int:
+        """Bytes of B as it lies in memory: a convolution's input is stored once, not once per tap."""
+        if self.conv is not None:
+            conv = self.conv
+            return conv.batch * conv.c * conv.h * conv.w * self.dtype.bits // 8
+        return self.batch * self.n * self.k * self.dtype.bits // 8
+
+    def a_bytes(self, sparse: bool) -> int:
+        """Bytes of A as stored: dense, or 2:4 values plus metadata."""
+        return self.batch * self.m * a_row_bytes(self.dtype, self.k, sparse)
+
+    @property
+    def d_bytes(self) -> int:
+        """Bytes of D."""
+        return self.batch * self.m * self.n * self.out_bytes
+
+
+def metadata_bytes(dtype: DType, k: int) -> int:
+    """Bytes of 2:4 metadata for one row of ``k`` elements (rounded up to whole groups and bytes)."""
+    groups = -(-k // dtype.sparse_group)
+    return -(-groups * dtype.metadata_bits_per_group // 8)
+
+
+def a_row_bytes(dtype: DType, k: int, sparse: bool) -> int:
+    """Bytes of ``k`` elements of one row of A: dense, or kept values plus metadata."""
+    if not sparse:
+        return k * dtype.bits // 8
+    groups = -(-k // dtype.sparse_group)
+    return groups * dtype.sparse_kept * dtype.bits // 8 + metadata_bytes(dtype, k)

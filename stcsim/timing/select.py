@@ -1,0 +1,101 @@
+"""Kernel selection as a tuned library does it: discard by closed form, time the few that remain, keep the fastest."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+from stcsim.arch import Arch
+from stcsim.errors import UnsupportedError
+from stcsim.timing.bounds import estimate_cycles
+from stcsim.timing.catalogue import SPLITS, Kernel, find, kernels
+from stcsim.timing.lower import lower
+from stcsim.timing.plan import TICKS_PER_CYCLE, GemmTiming, TilePlan
+from stcsim.timing.problem import Problem
+from stcsim.timing.tiling import Tiling, tile_up
+
+SIMULATED = 16
+"""Most kernels that are simulated for one GEMM."""
+MARGIN = 1.2
+"""A kernel is not simulated if its estimate is so many times the best simulation so far."""
+BUDGET_ITERATIONS = 1_000_000
+"""After so many simulated tile-iterations no further kernel is tried: the larger the GEMM, the better the estimates."""
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """A kernel cut for a problem, with its closed-form estimate and, if it was worth it, its simulation."""
+
+    kernel: Kernel
+    tiling: Tiling
+    estimate_cycles: float
+    plan: TilePlan | None = None
+    timing: GemmTiming | None = None
+
+    @property
+    def rank(self) -> tuple[int, float]:
+        """Sort key: simulated ones by ticks first, the rest by estimate."""
+        return (0, float(self.timing.total_ticks)) if self.timing else (1, self.estimate_cycles)
+
+
+def candidates(arch: Arch, problem: Problem, sparse: bool, forced: str | None = None) -> list[Candidate]:
+    """Return every kernel and split that fits, best estimate first (ties: catalogue order, fewer slices first).
+
+    Raises:
+        UnsupportedError: when no kernel fits or the forced one does not.
+    """
+    if forced is not None:
+        kernel, splits = find(arch.kernel.family, sparse, problem.dtype, forced)
+        pairs = [(kernel, splits)]
+    else:
+        pairs = [
+            (kernel, splits) for kernel in kernels(arch.kernel.family, sparse) for splits in SPLITS if splits <= kernel.max_splits
+        ]
+    found = []
+    for kernel, splits in pairs:
+        if splits > 1 and forced is None and not _worth_splitting(arch, problem, kernel, splits):
+            continue
+        tiling = tile_up(arch, problem, kernel, splits)
+        if tiling is not None:
+            found.append(Candidate(kernel, tiling, estimate_cycles(arch, problem, kernel, tiling)))
+    if not found:
+        mode = "2:4" if sparse else "dense"
+        raise UnsupportedError(
+            f"{arch.name}",
+            f"a {mode} {problem.dtype.name} kernel that fits {problem.m}x{problem.n}x{problem.k}",
+            forced or "none",
+        )
+    return sorted(found, key=lambda candidate: candidate.estimate_cycles)
+
+
+def _worth_splitting(arch: Arch, problem: Problem, kernel: Kernel, splits: int) -> bool:
+    """Slices pay only while the tiles alone leave SMs empty."""
+    tiles = -(-problem.m // kernel.cta_m) * -(-problem.n // kernel.cta_n) * problem.batch
+    return tiles * (splits - 1) < 4 * arch.sm.count and problem.k >= splits * kernel.cta_k(problem.dtype) * 2
+
+
+def select(
+    arch: Arch,
+    problem: Problem,
+    sparse: bool,
+    simulate: Callable[[TilePlan], GemmTiming],
+    forced: str | None = None,
+    limit: int = SIMULATED,
+) -> list[Candidate]:
+    """Simulate the most promising kernels; return all candidates, the winner first (ties: the better estimate).
+
+    Raises:
+        UnsupportedError: as :func:`candidates`.
+    """
+    ranked = candidates(arch, problem, sparse, forced)
+    timed: list[Candidate] = []
+    best_cycles, iterations = math.inf, 0
+    for candidate in ranked[:limit]:
+        if candidate.estimate_cycles > MARGIN * best_cycles or iterations > BUDGET_ITERATIONS:
+            break
+        plan = lower(arch, problem, candidate.kernel, candidate.tiling)
+        timed.append(replace(candidate, plan=plan, timing=simulate(plan)))
+        best_cycles = min(best_cycles, timed[-1].rank[1] / TICKS_PER_CYCLE)
+        iterations += plan.tile_iterations
+    return sorted(timed, key=lambda candidate: candidate.rank) + ranked[len(timed) :]

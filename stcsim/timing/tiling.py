@@ -1,0 +1,137 @@
+"""Tiling: how a kernel cuts a problem on a GPU, how many CTAs fit an SM, and in which order tiles are handed out."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from stcsim.arch import Arch
+from stcsim.timing.catalogue import Kernel
+from stcsim.timing.plan import IntArray
+from stcsim.timing.problem import Problem, a_row_bytes
+
+_THREADS_PER_WARP = 32
+_ADDRESS_REGISTERS = 40  # per thread beside accumulators and fragments; typical of CUTLASS kernels (234 of 255 at 128x128)
+
+
+@dataclass(frozen=True, slots=True)
+class Tiling:
+    """How a kernel cuts a problem on a GPU, before any tick is computed.
+
+    Attributes:
+        unit_ctas: CTAs that work in lockstep as one unit (the cluster). units: how many such units the GPU holds.
+        ctas_per_sm: resident CTAs (ping-pong counts as two). stages: shared-memory buffers each CTA has.
+        m_tiles, n_tiles: unit tiles of one GEMM. tile_m, tile_n: rows and columns of one unit tile.
+        k_iters: main-loop iterations of the whole reduction; splits: slices it is cut into.
+    """
+
+    unit_ctas: int
+    units: int
+    ctas_per_sm: int
+    stages: int
+    m_tiles: int
+    n_tiles: int
+    tile_m: int
+    tile_n: int
+    k_iters: int
+    splits: int
+
+    @property
+    def tiles(self) -> int:
+        """Unit tiles of one GEMM, k-slices included."""
+        return self.m_tiles * self.n_tiles * self.splits
+
+
+def ceil_div(a: int, b: int) -> int:
+    """Return ``a / b`` rounded up."""
+    return -(-a // b)
+
+
+def stage_bytes(kernel: Kernel, problem: Problem) -> int:
+    """Shared-memory bytes of one main-loop stage: the A tile (compressed with metadata when sparse) and the B tile."""
+    cta_k = kernel.cta_k(problem.dtype)
+    return kernel.cta_m * a_row_bytes(problem.dtype, cta_k, kernel.sparse) + kernel.cta_n * kernel.k_bytes
+
+
+def registers_per_cta(kernel: Kernel, problem: Problem) -> int:
+    """Estimate the registers of one CTA: accumulators, double-buffered fragments, addresses (at most 255 a thread)."""
+    warps = kernel.warps_m * kernel.warps_n * (4 if kernel.wgmma else 1)
+    threads = warps * _THREADS_PER_WARP
+    accumulators = kernel.cta_m * kernel.cta_n // threads
+    if kernel.wgmma:  # operands stay in shared memory; one more warpgroup moves data
+        return (accumulators + _ADDRESS_REGISTERS) * threads + 24 * 128
+    fragments = (kernel.cta_m // kernel.warps_m + kernel.cta_n // kernel.warps_n * (2 if kernel.sparse else 1)) // 4 * 2
+    return min(accumulators + fragments + _ADDRESS_REGISTERS, 255) * threads
+
+
+def _residency(arch: Arch, kernel: Kernel, problem: Problem) -> tuple[int, int]:
+    """Return (resident CTAs per SM, stages of each); (0, 0) when the kernel does not fit the SM."""
+    smem = arch.shared_memory
+    stage = stage_bytes(kernel, problem)
+    largest = int(smem.max_per_cta_kib * 1024)
+    if kernel.wgmma:
+        staging = min(kernel.cta_m * kernel.cta_n * problem.out_bytes, 32 * 1024) if kernel.warps_m > 1 or kernel.pingpong else 0
+        ctas = 2 if kernel.pingpong else 1
+        stages = (largest - staging) // stage // ctas
+        return (ctas, stages) if stages >= 2 else (0, 0)
+    needed = stage * kernel.stages
+    if needed > largest:
+        return 0, 0
+    warps = kernel.warps_m * kernel.warps_n
+    by_smem = int((smem.capacity_kib * 1024) // (needed + smem.reserved_per_cta_kib * 1024))
+    by_registers = arch.sm.registers // registers_per_cta(kernel, problem)
+    return min(by_smem, by_registers, arch.sm.max_warps // warps, arch.sm.max_ctas), kernel.stages
+
+
+def tile_up(arch: Arch, problem: Problem, kernel: Kernel, splits: int) -> Tiling | None:
+    """Cut ``problem`` by ``kernel``; ``None`` if it does not fit the GPU or has more slices than iterations of k."""
+    ctas_per_sm, stages = _residency(arch, kernel, problem)
+    unit_ctas = kernel.cluster_m * kernel.cluster_n
+    k_iters = ceil_div(problem.k, kernel.cta_k(problem.dtype))
+    if ctas_per_sm < 1 or splits > k_iters or unit_ctas > arch.kernel.max_cluster_ctas:
+        return None
+    tile_m, tile_n = kernel.cta_m * kernel.cluster_m, kernel.cta_n * kernel.cluster_n
+    units = sum(sms // unit_ctas for sms in arch.sm.sms_per_gpc)
+    return Tiling(
+        unit_ctas,
+        units,
+        ctas_per_sm,
+        stages,
+        ceil_div(problem.m, tile_m),
+        ceil_div(problem.n, tile_n),
+        tile_m,
+        tile_n,
+        k_iters,
+        splits,
+    )
+
+
+def _raster(tiling: Tiling, kernel: Kernel) -> tuple[IntArray, IntArray]:
+    """Order of (m, n) tiles: groups of ``swizzle`` n-tiles; within a group along m, and within an m-tile along the group."""
+    m_tiles, n_tiles, width = tiling.m_tiles, tiling.n_tiles, min(kernel.swizzle, tiling.n_tiles)
+    n_groups = np.arange(ceil_div(n_tiles, width), dtype=np.int64) * width
+    group, m, inner = np.meshgrid(n_groups, np.arange(m_tiles, dtype=np.int64), np.arange(width, dtype=np.int64), indexing="ij")
+    m_order, n_order = m.ravel(), (group + inner).ravel()
+    keep = n_order < n_tiles
+    return m_order[keep], n_order[keep]
+
+
+def _panels(order: IntArray, tiles: int, batch: int, has_edge: bool) -> tuple[IntArray, int]:
+    """Return the panels' numbers over all batch members, partial (edge) panels last, and the number of the first of those."""
+    member = np.repeat(np.arange(batch, dtype=np.int64), order.shape[0])
+    full = tiles - 1 if has_edge else tiles
+    index = np.tile(order, batch)
+    return np.where(index < full, member * full + index, batch * full + member), batch * full
+
+
+def tile_order(problem: Problem, kernel: Kernel, tiling: Tiling) -> tuple[IntArray, IntArray, IntArray, IntArray, int, int]:
+    """Return (m_index, n_index, k_start, k_count, m_edge, n_edge); the slices of a tile follow each other."""
+    m_order, n_order = _raster(tiling, kernel)
+    m_index, m_edge = _panels(m_order, tiling.m_tiles, problem.batch, problem.m % tiling.tile_m != 0)
+    n_index, n_edge = _panels(n_order, tiling.n_tiles, problem.batch, problem.n % tiling.tile_n != 0)
+    cuts = np.arange(tiling.splits + 1, dtype=np.int64) * tiling.k_iters // tiling.splits
+    tiles = m_index.shape[0]
+    m_index, n_index = np.tile(m_index, tiling.splits), np.tile(n_index, tiling.splits)
+    k_start, k_count = np.repeat(cuts[:-1], tiles), np.repeat(np.diff(cuts), tiles)
+    return m_index, n_index, k_start, k_count, m_edge, n_edge
