@@ -1,0 +1,135 @@
+"""Why a GEMM takes as long as it does: the plan, the bounds beside the simulation, and the kernels that lost."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from stcsim.arch import Arch
+from stcsim.isa import dtype as find_dtype
+from stcsim.isa import type_bytes
+from stcsim.replay import modes_of, why_not_sparse
+from stcsim.result import KernelResult
+from stcsim.timing.bounds import lower_bound_ticks
+from stcsim.timing.outcome import Launch, engine, kernel_us, launch_us, outcome
+from stcsim.timing.problem import Problem
+from stcsim.timing.select import SIMULATED, Candidate, select
+from stcsim.timing.tiling import stage_bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Contender:
+    """One kernel that was considered.
+
+    Attributes:
+        estimate_us: closed form. time_us: simulated, ``None`` if the closed form already ruled it out (launch included in both).
+        verdict: ``"chosen"``, or why it lost.
+    """
+
+    kernel: str
+    estimate_us: float
+    time_us: float | None
+    verdict: str
+
+
+@dataclass(frozen=True, slots=True)
+class Side:
+    """One sparsity of an explained GEMM.
+
+    Attributes:
+        result: the chosen kernel. bounds_us: closed-form lower bounds by resource, plus ``roofline``; launch included.
+        plan: what the chosen kernel does on this GPU, as (name, value) rows. contenders: best first.
+    """
+
+    mode: str
+    result: KernelResult
+    bounds_us: dict[str, float]
+    plan: tuple[tuple[str, str], ...]
+    contenders: tuple[Contender, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Explanation:
+    """A GEMM explained, dense and 2:4. ``note`` says why a side is missing, if one is."""
+
+    arch: str
+    problem: Problem
+    sides: tuple[Side, ...]
+    note: str | None
+
+
+def gemm_problem(
+    m: int, n: int, k: int, dtype: str = "fp16", batch: int = 1, out_dtype: str | None = None, weights_in_l2: bool = False
+) -> Problem:
+    """Return the GEMM D[m x n] = A[m x k] . B[k x n] as a problem. Raises UnsupportedError for an unknown type."""
+    element = find_dtype(dtype)
+    return Problem(m, n, k, batch, element, type_bytes(out_dtype or element.out), weights_in_l2)
+
+
+def explain(
+    arch: Arch, problem: Problem, *, sparsity: str | None = None, kernel: str | None = None, launch: str = "graph"
+) -> Explanation:
+    """Explain ``problem`` on ``arch``; arguments as :func:`stcsim.replay.gemm`.
+
+    Raises:
+        UnsupportedError: when the GPU lacks the type or sparsity, or no kernel fits.
+    """
+    setup = Launch(arch, "fast", launch, kernel)
+    modes = modes_of(arch, problem.dtype, sparsity)
+    reason = why_not_sparse(problem, False)
+    sides = tuple(_side(setup, problem, mode == "2:4") for mode in modes if mode == "dense" or reason is None)
+    return Explanation(arch.name, problem, sides, f"no 2:4: {reason}" if reason and "2:4" in modes else None)
+
+
+def _side(setup: Launch, problem: Problem, sparse: bool) -> Side:
+    ranked = select(setup.arch, problem, sparse, engine(setup.engine), setup.kernel, 2 * SIMULATED)
+    winner = ranked[0]
+    result = outcome(setup, problem, winner)
+    start_us = launch_us(setup.arch, setup.launch)
+    assert winner.plan is not None
+    bounds = {name: start_us + kernel_us(setup.arch, ticks) for name, ticks in lower_bound_ticks(winner.plan).items() if ticks}
+    bounds["roofline"] = result.roofline_us
+    contenders = tuple(_contender(setup, problem, candidate, result) for candidate in ranked)
+    return Side("2:4" if sparse else "dense", result, bounds, _plan_rows(setup.arch, problem, winner), contenders)
+
+
+def _contender(setup: Launch, problem: Problem, candidate: Candidate, best: KernelResult) -> Contender:
+    name = candidate.kernel.name(problem.dtype, candidate.tiling.splits)
+    start_us = launch_us(setup.arch, setup.launch)
+    estimate = start_us + candidate.estimate_cycles / best.clock_mhz
+    if candidate.timing is None:
+        return Contender(name, estimate, None, "closed form: too slow to be worth simulating")
+    result = outcome(setup, problem, candidate)
+    if name == best.kernel:
+        return Contender(name, estimate, result.time_us, "chosen")
+    worse = {part: result.breakdown[part] - best.breakdown[part] for part in best.breakdown}
+    part = max(worse, key=lambda key: worse[key])
+    return Contender(name, estimate, result.time_us, f"+{100 * (result.time_us / best.time_us - 1):.0f} %, most of it {part}")
+
+
+def _plan_rows(arch: Arch, problem: Problem, chosen: Candidate) -> tuple[tuple[str, str], ...]:
+    """Return the chosen kernel's plan in words."""
+    kernel, tiling, plan = chosen.kernel, chosen.tiling, chosen.plan
+    assert plan is not None
+    cta_k = kernel.cta_k(problem.dtype)
+    ctas = tiling.tiles * problem.batch * tiling.unit_ctas
+    smem = tiling.stages * stage_bytes(kernel, problem)
+    rows = [
+        ("CTA tile", f"{kernel.cta_m} x {kernel.cta_n} x {cta_k} (m x n x k)"),
+        (
+            "grid",
+            f"{tiling.m_tiles} x {tiling.n_tiles} tiles of {tiling.tile_m} x {tiling.tile_n}"
+            f", {tiling.splits} k-slices, batch {problem.batch}",
+        ),
+        ("main loop", f"{tiling.k_iters} iterations of k, {tiling.stages} stages"),
+        ("shared memory", f"{smem / 1024:.0f} KiB per CTA, {tiling.ctas_per_sm} CTAs per SM"),
+        ("CTAs", f"{ctas} on {arch.sm.count} SMs: {tiling.tiles * problem.batch / plan.slots:.2f} waves"),
+        ("raster", f"groups of {kernel.swizzle} n-tiles, along m"),
+        (
+            "cycles per iteration",
+            f"tensor {plan.tensor_ticks / 256:.0f}, shared-memory reads {plan.smem_read_ticks / 256:.0f}, "
+            f"fills {(plan.a_fill_ticks[0, 0] + plan.b_fill_ticks[0, 0]) / 256:.0f}, sync {plan.iteration_ticks / 256:.0f}",
+        ),
+    ]
+    if tiling.unit_ctas > 1:
+        rows.insert(2, ("cluster", f"{kernel.cluster_m} x {kernel.cluster_n} CTAs share operands by multicast"))
+    return tuple(rows)

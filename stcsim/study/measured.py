@@ -1,0 +1,160 @@
+"""Measured GEMM tables: one CSV row per kernel timed on a real GPU (columns: tests/validation/README.md)."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeVar
+
+from stcsim.errors import StcsimError, TraceError, closest
+from stcsim.isa import dtype, type_bytes
+
+T = TypeVar("T")
+
+REQUIRED = ("arch", "sparsity", "dtype", "m", "n", "k", "time_us")
+_DEFAULTS = {
+    "batch": "1",
+    "out_dtype": "",
+    "timing": "graph",
+    "weights_in_l2": "False",
+    "grade": "A",
+    "source": "",
+    "data": "",
+    "suite": "",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """One measured GEMM.
+
+    Attributes:
+        arch: name of the GPU's file. m, n, k, batch: stcsim's convention (m is the weight side).
+        time_us: measured time, launch as ``timing`` says (``graph``, ``stream`` or ``kernel``).
+        weights_in_l2: whether the same weights were used by the launch before.
+        grade: A (trusted), B (caveat) or C (not scored). where: file and line.
+        record: the row as read, all columns.
+    """
+
+    arch: str
+    sparse: bool
+    dtype: str
+    out_dtype: str
+    m: int
+    n: int
+    k: int
+    batch: int
+    time_us: float
+    timing: str
+    weights_in_l2: bool
+    grade: str
+    where: str
+    record: dict[str, str]
+
+    @property
+    def flops(self) -> int:
+        """Operations, 2 per multiply-accumulate."""
+        return 2 * self.m * self.n * self.k * self.batch
+
+    @property
+    def pair(self) -> tuple[object, ...]:
+        """What a dense and a 2:4 row of one GEMM have in common."""
+        record = self.record
+        shape = (self.m, self.n, self.k, self.batch)
+        return (
+            self.arch,
+            self.dtype,
+            shape,
+            self.timing,
+            self.weights_in_l2,
+            record.get("source"),
+            record.get("suite"),
+            self.grade,
+        )
+
+
+def read_measured(paths: Iterable[Path]) -> list[Measured]:
+    """Read measured tables: CSV files, or folders of them (sorted by name).
+
+    Raises:
+        TraceError: a path that does not exist, a folder without CSV files, a missing column, a bad value (with file and line).
+    """
+    return [row for path in paths for file in _files(Path(path)) for row in _read(file)]
+
+
+def _files(path: Path) -> list[Path]:
+    if path.is_dir():
+        files = sorted(path.glob("*.csv"))
+        if not files:
+            raise TraceError(str(path), "a folder with .csv files", "none in it")
+        return files
+    if not path.exists():
+        raise TraceError(str(path), "a CSV file or a folder of them", "no such file or folder")
+    return [path]
+
+
+def _read(file: Path) -> Iterator[Measured]:
+    try:
+        with file.open(newline="", encoding="utf-8") as lines:
+            reader = csv.DictReader(lines)
+            columns = list(reader.fieldnames or ())
+            for name in REQUIRED:
+                if name not in columns:
+                    raise TraceError(
+                        f"{file}: header",
+                        f"a column '{name}'",
+                        f"{', '.join(columns) or 'an empty file'}{closest(name, columns)}",
+                    )
+            for record in reader:
+                yield _parse(record, f"{file}:{reader.line_num}")
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise TraceError(str(file), "a UTF-8 CSV table", str(error)) from None
+
+
+def _parse(record: dict[str, str], where: str) -> Measured:
+    full = _DEFAULTS | {key: value for key, value in record.items() if key is not None and value not in (None, "")}
+    for name in REQUIRED:
+        if name not in full:
+            raise TraceError(f"{where}: {name}", "a value", "an empty field")
+    m, n, k, batch = (_whole(full[name], f"{where}: {name}") for name in ("m", "n", "k", "batch"))
+    element = _named(dtype, full["dtype"], f"{where}: dtype")
+    out_dtype = full["out_dtype"] or element.out
+    _named(type_bytes, out_dtype, f"{where}: out_dtype")
+    return Measured(
+        arch=full["arch"], sparse=_choice(full["sparsity"], ("dense", "2:4"), f"{where}: sparsity") == "2:4", dtype=element.name,
+        out_dtype=out_dtype, m=m, n=n, k=k, batch=batch, time_us=_positive(full["time_us"], f"{where}: time_us"),
+        timing=_choice(full["timing"], ("graph", "stream", "kernel"), f"{where}: timing"),
+        weights_in_l2=_choice(full["weights_in_l2"].lower(), ("true", "false"), f"{where}: weights_in_l2") == "true",
+        grade=full["grade"], where=where, record={str(key): value or "" for key, value in record.items()},
+    )  # fmt: skip
+
+
+def _named(find: Callable[[str], T], name: str, where: str) -> T:
+    try:
+        return find(name)
+    except StcsimError as error:
+        raise TraceError(where, error.expected, error.found) from None
+
+
+def _whole(text: str, where: str) -> int:
+    if not text.strip().isdecimal() or int(text) < 1:
+        raise TraceError(where, "a whole number above 0", f"'{text}'")
+    return int(text)
+
+
+def _positive(text: str, where: str) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        value = float("nan")
+    if not 0 < value < float("inf"):
+        raise TraceError(where, "a time above 0 in microseconds", f"'{text}'")
+    return value
+
+
+def _choice(text: str, known: tuple[str, ...], where: str) -> str:
+    if text not in known:
+        raise TraceError(where, f"one of {', '.join(known)}", f"'{text}'")
+    return text

@@ -1,0 +1,213 @@
+"""Validation: predict every measured row and say how far off the model is, with a plain roofline beside it."""
+
+from __future__ import annotations
+
+import math
+import os
+import statistics
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass
+from multiprocessing import get_context
+from pathlib import Path
+
+from stcsim.arch import Arch, arch_names, load_arch
+from stcsim.errors import TraceError, UnsupportedError
+from stcsim.isa import dtype, type_bytes
+from stcsim.study.measured import Measured, read_measured
+from stcsim.timing.outcome import Launch, time_gemm
+from stcsim.timing.problem import Problem
+
+Progress = Callable[[int, int], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Predicted:
+    """A measured row with its prediction; ``error`` is ``predicted_us / time_us - 1``."""
+
+    measured: Measured
+    predicted_us: float
+    roofline_us: float
+    kernel: str
+    bound: str
+
+    @property
+    def error(self) -> float:
+        """Signed relative error of the simulation."""
+        return self.predicted_us / self.measured.time_us - 1
+
+    @property
+    def roofline_error(self) -> float:
+        """Signed relative error of the plain roofline."""
+        return self.roofline_us / self.measured.time_us - 1
+
+
+@dataclass(frozen=True, slots=True)
+class Cell:
+    """Errors of a group of rows, as fractions (0.08 is 8 %).
+
+    Attributes:
+        label: what the group shares, e.g. ``("a100", "dense", "bf16", "A")``.
+        mean_abs, median, p90_abs: of the simulation. roofline_*: of the plain roofline.
+    """
+
+    label: tuple[str, ...]
+    count: int
+    mean_abs: float
+    median: float
+    p90_abs: float
+    roofline_mean_abs: float
+    roofline_median: float
+    roofline_p90_abs: float
+
+
+@dataclass(frozen=True, slots=True)
+class SpeedupCell:
+    """Mean absolute error of the 2:4 speedup (dense time over 2:4 time) where both sides were measured."""
+
+    label: tuple[str, ...]
+    count: int
+    mean_abs: float
+    bias: float
+    roofline_mean_abs: float
+
+
+@dataclass(frozen=True, slots=True)
+class ValidationReport:
+    """All of it: ``cells`` by GPU, sparsity, type and grade; ``sizes`` by GPU, sparsity and decade of operations (grade A)."""
+
+    cells: tuple[Cell, ...]
+    sizes: tuple[Cell, ...]
+    speedups: tuple[SpeedupCell, ...]
+    rows: tuple[Predicted, ...]
+
+
+def validate(
+    paths: Sequence[Path],
+    arch: Arch | None = None,
+    progress: Progress | None = None,
+    jobs: int | None = None,
+    engine: str = "fast",
+) -> ValidationReport:
+    """Predict every row of the measured tables in ``paths``.
+
+    Args:
+        paths: CSV files or folders of them.
+        arch: use this GPU, and only the rows whose ``arch`` column carries its name.
+        progress: called with (rows done, rows in all).
+        jobs: processes; all cores by default.
+
+    Raises:
+        TraceError: a bad table, or no row left to predict.
+        ArchError: a row names an unknown GPU.
+    """
+    rows = [row for row in read_measured(paths) if arch is None or row.arch == arch.name]
+    if not rows:
+        raise TraceError(", ".join(map(str, paths)), f"rows of {arch.name if arch else 'a known GPU'}", "none")
+    archs = {row.arch: arch or _arch_of(row) for row in rows}
+    for row in rows:
+        _check(row, archs[row.arch])
+    return summarise(predict_all(rows, archs, progress, jobs or os.cpu_count() or 1))
+
+
+def _arch_of(row: Measured) -> Arch:
+    if row.arch not in arch_names():
+        raise TraceError(f"{row.where}: arch", f"one of {', '.join(arch_names())}", f"'{row.arch}'")
+    return load_arch(row.arch)
+
+
+def _check(row: Measured, arch: Arch) -> None:
+    try:
+        arch.require(row.dtype, row.sparse)
+    except UnsupportedError as error:
+        raise TraceError(row.where, error.expected, error.found) from None
+
+
+def predict_all(rows: Sequence[Measured], archs: dict[str, Arch], progress: Progress | None, jobs: int) -> list[Predicted]:
+    """Predict ``rows`` on ``jobs`` processes; the result does not depend on their number."""
+    batches = [(rows[i : i + 16], archs) for i in range(0, len(rows), 16)]
+    done: list[Predicted] = []
+    if jobs == 1 or len(rows) < 64:
+        results: Iterable[list[Predicted]] = map(_predict_batch, batches)
+        return _gather(results, done, len(rows), progress)
+    with ProcessPoolExecutor(jobs, mp_context=get_context("spawn")) as pool:
+        return _gather(pool.map(_predict_batch, batches), done, len(rows), progress)
+
+
+def _gather(results: Iterable[list[Predicted]], done: list[Predicted], total: int, progress: Progress | None) -> list[Predicted]:
+    for part in results:
+        done.extend(part)
+        if progress is not None:
+            progress(len(done), total)
+    return done
+
+
+def _predict_batch(batch: tuple[Sequence[Measured], dict[str, Arch]]) -> list[Predicted]:
+    rows, archs = batch
+    return [predict(row, archs[row.arch]) for row in rows]
+
+
+def predict(row: Measured, arch: Arch) -> Predicted:
+    """Predict one measured row on ``arch``; its timing mode, output type and warm weights are honoured."""
+    problem = Problem(row.m, row.n, row.k, row.batch, dtype(row.dtype), type_bytes(row.out_dtype), row.weights_in_l2)
+    result = time_gemm(Launch(arch, launch=row.timing), problem, row.sparse)
+    return Predicted(row, result.time_us, result.roofline_us, result.kernel, result.bound)
+
+
+def summarise(rows: Sequence[Predicted]) -> ValidationReport:
+    """Group predictions into cells, size classes and speedups."""
+    cells, sizes = defaultdict(list), defaultdict(list)
+    for row in rows:
+        m = row.measured
+        mode = "2:4" if m.sparse else "dense"
+        cells[(m.arch, mode, m.record.get("dtype", m.dtype), m.grade)].append(row)
+        if m.grade == "A":
+            sizes[(m.arch, mode, f"10^{int(math.log10(m.flops))}")].append(row)
+    ordered = sorted(sizes.items(), key=lambda item: (*item[0][:2], int(item[0][2][3:])))
+    return ValidationReport(
+        tuple(_cell(label, group) for label, group in sorted(cells.items(), key=lambda item: (item[0][3], item[0]))),
+        tuple(_cell(label, group) for label, group in ordered),
+        _speedups(rows),
+        tuple(rows),
+    )
+
+
+def _cell(label: tuple[str, ...], rows: Sequence[Predicted]) -> Cell:
+    errors, roofline = [row.error for row in rows], [row.roofline_error for row in rows]
+    return Cell(label, len(rows), *_spread(errors), *_spread(roofline))
+
+
+def _spread(errors: Sequence[float]) -> tuple[float, float, float]:
+    """Return (mean absolute, median, 90th percentile of the absolute) error."""
+    sizes = sorted(abs(error) for error in errors)
+    position = 0.9 * (len(sizes) - 1)
+    low = math.floor(position)
+    high = min(low + 1, len(sizes) - 1)
+    p90 = sizes[low] + (sizes[high] - sizes[low]) * (position - low)
+    return statistics.fmean(sizes), statistics.median(errors), p90
+
+
+def _speedups(rows: Sequence[Predicted]) -> tuple[SpeedupCell, ...]:
+    sides: dict[tuple[object, ...], dict[bool, Predicted]] = defaultdict(dict)
+    for row in rows:
+        sides[row.measured.pair][row.measured.sparse] = row
+    errors: dict[tuple[str, ...], list[tuple[float, float]]] = defaultdict(list)
+    for both in sides.values():
+        if len(both) == 2:
+            dense, sparse = both[False], both[True]
+            measured = dense.measured.time_us / sparse.measured.time_us
+            label = (dense.measured.arch, dense.measured.record.get("dtype", dense.measured.dtype), dense.measured.grade)
+            errors[label].append(
+                (dense.predicted_us / sparse.predicted_us - measured, dense.roofline_us / sparse.roofline_us - measured)
+            )
+    return tuple(
+        SpeedupCell(
+            label,
+            len(group),
+            statistics.fmean(abs(model) for model, _ in group),
+            statistics.median(model for model, _ in group),
+            statistics.fmean(abs(roof) for _, roof in group),
+        )
+        for label, group in sorted(errors.items(), key=lambda item: (item[0][2], item[0]))
+    )
