@@ -1,0 +1,297 @@
+"""The command line: parses, calls one function, prints what ``report`` returns.
+
+Heavy libraries are imported inside the commands, so that ``stcsim --help`` answers at once.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from stcsim import cli_options as opt
+from stcsim.errors import StcsimError
+from stcsim.files import check_writable
+from stcsim.version import __version__
+
+if TYPE_CHECKING:
+    from stcsim.arch import Arch
+    from stcsim.result import RunResult
+
+_COMPILE_SECONDS = 5
+"""What the first use of the fast engine takes, as its message promises (3 s were measured on a 2-core machine)."""
+
+app = typer.Typer(
+    add_completion=False,
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="rich",
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+@app.command()
+def run(
+    trace: Annotated[str, typer.Argument(metavar="TRACE", help="A trace file, or the name of one that ships.")],
+    arch: opt.ArchOption,
+    dtype: opt.DTypeOption = None,
+    batch: Annotated[int | None, typer.Option("--batch", "-b", metavar="N", help="Rescale the trace to this batch.")] = None,
+    sparsity: opt.SparsityOption = None,
+    settings: opt.SetOption = None,
+    kernel: opt.KernelOption = None,
+    engine: opt.EngineOption = opt.Engine.FAST,
+    launch: opt.LaunchOption = opt.LaunchMode.GRAPH,
+    json: opt.JsonOption = None,
+    csv: opt.CsvOption = None,
+    top: Annotated[int | None, typer.Option("--top", metavar="N", min=1, help="Show only the N slowest layers.")] = None,
+) -> None:
+    """Simulate a network: every layer dense and 2:4, and what that means for the whole.
+
+    For example: stcsim run resnet34 --arch a100 --dtype int8 --batch 32 --top 10
+    """
+    _check_outputs(json=json, csv=csv)
+    from stcsim import replay
+    from stcsim.report.terminal import progress
+    from stcsim.trace import load_trace
+
+    gpu, network = _load_gpu(arch, settings), load_trace(trace)
+    network = network if batch is None else network.with_batch(batch)
+    gpu.require(dtype or network.dtype, sparsity in (opt.Sparsity.BOTH, opt.Sparsity.SPARSE))
+    _prepare(engine)
+    with progress(network.name) as advance:
+        result = replay.run(
+            network, gpu, dtype=dtype, sparsity=sparsity, engine=engine, kernel=kernel, launch=launch, progress=advance
+        )
+    _deliver(result, json, csv, top)
+
+
+@app.command()
+def gemm(
+    m: opt.MSize,
+    n: opt.NSize,
+    k: opt.KSize,
+    arch: opt.ArchOption,
+    dtype: opt.DTypeOption = opt.DTypeName.FP16,
+    batch: opt.GemmBatchOption = 1,
+    out_dtype: opt.OutDTypeOption = None,
+    sparsity: opt.SparsityOption = None,
+    settings: opt.SetOption = None,
+    kernel: opt.KernelOption = None,
+    engine: opt.EngineOption = opt.Engine.FAST,
+    launch: opt.LaunchOption = opt.LaunchMode.GRAPH,
+    weights_in_l2: opt.WeightsInL2Option = False,
+    json: opt.JsonOption = None,
+    csv: opt.CsvOption = None,
+) -> None:
+    """Simulate one GEMM, D (M x N) = A (M x K) times B (K x N), dense and 2:4.
+
+    For example: stcsim gemm 4096 4096 4096 --arch h100 --dtype fp8
+    """
+    _check_outputs(json=json, csv=csv)
+    _check_sizes(M=m, N=n, K=k, batch=batch)
+    from stcsim import replay
+
+    gpu = _load_gpu(arch, settings)
+    gpu.require(dtype or opt.DTypeName.FP16, sparsity in (opt.Sparsity.BOTH, opt.Sparsity.SPARSE))
+    _prepare(engine)
+    result = replay.gemm(
+        m, n, k, gpu, dtype=dtype or opt.DTypeName.FP16, batch=batch, out_dtype=out_dtype, sparsity=sparsity,
+        engine=engine, kernel=kernel, launch=launch, weights_in_l2=weights_in_l2,
+    )  # fmt: skip
+    _deliver(result, json, csv, None)
+
+
+@app.command()
+def explain(
+    m: opt.MSize,
+    n: opt.NSize,
+    k: opt.KSize,
+    arch: opt.ArchOption,
+    dtype: opt.DTypeOption = opt.DTypeName.FP16,
+    batch: opt.GemmBatchOption = 1,
+    out_dtype: opt.OutDTypeOption = None,
+    sparsity: opt.SparsityOption = None,
+    settings: opt.SetOption = None,
+    kernel: opt.KernelOption = None,
+    launch: opt.LaunchOption = opt.LaunchMode.GRAPH,
+    weights_in_l2: opt.WeightsInL2Option = False,
+    top: Annotated[int, typer.Option("--top", metavar="N", min=1, help="Show N kernels of each sparsity.")] = 8,
+) -> None:
+    """Say why one GEMM takes as long as it does: plan, bounds, where the time goes, and the kernels that lost.
+
+    For example: stcsim explain 4096 4096 4096 --arch a100
+    """
+    _check_sizes(M=m, N=n, K=k, batch=batch)
+    from stcsim import explain as explaining
+    from stcsim.report.explanation import explanation_text
+    from stcsim.report.terminal import show
+
+    gpu = _load_gpu(arch, settings)
+    _prepare(opt.Engine.FAST)
+    problem = explaining.gemm_problem(m, n, k, dtype or opt.DTypeName.FP16, batch, out_dtype, weights_in_l2)
+    show(explanation_text(explaining.explain(gpu, problem, sparsity=sparsity, kernel=kernel, launch=launch), top))
+
+
+@app.command()
+def validate(
+    paths: Annotated[list[Path], typer.Argument(metavar="PATH…", help="Measured tables (CSV), or folders of them.")],
+    arch: Annotated[str | None, typer.Option("--arch", "-a", metavar="NAME|FILE", help="Only the rows of this GPU.")] = None,
+    settings: opt.SetOption = None,
+    json: Annotated[Path | None, typer.Option("--json", metavar="FILE", help="Write the errors as JSON.")] = None,
+    rows: Annotated[
+        Path | None, typer.Option("--rows", metavar="FILE", help="Write every row with its prediction as CSV.")
+    ] = None,
+) -> None:
+    """Predict measured GEMMs and print how far off the predictions are, with a plain roofline beside them."""
+    _check_outputs(json=json, rows=rows)
+    if settings and arch is None:
+        raise StcsimError("--set", "a GPU to change, named with --arch", "none")
+    from stcsim.report import validation
+    from stcsim.report.export import write_json, write_lines
+    from stcsim.report.terminal import progress, show
+    from stcsim.study.validate import validate as compare
+
+    gpu = _load_gpu(arch, settings) if arch else None
+    _prepare(opt.Engine.FAST)
+    with progress("predicting") as advance:
+        report = compare(paths, gpu, advance)
+    if json:
+        write_json(validation.to_json(report), json)
+    if rows:
+        write_lines(validation.row_lines(report), rows)
+    show(validation.validation_table(report))
+
+
+@app.command()
+def arch(
+    name: Annotated[str | None, typer.Argument(metavar="[NAME|FILE]", help="Show this one, value by value.")] = None,
+    settings: opt.SetOption = None,
+) -> None:
+    """List the GPUs with their peak TOPS, or show every value of one with its unit and source."""
+    from stcsim.arch import arch_names, load_arch
+    from stcsim.report.inventory import arch_list_table, arch_table
+    from stcsim.report.terminal import show
+
+    if name is not None:
+        show(arch_table(load_arch(name, settings or [])))
+    elif settings:
+        raise StcsimError("--set", "a GPU to change, e.g. `stcsim arch a100`", "none")
+    else:
+        show(arch_list_table([load_arch(each) for each in arch_names()]))
+
+
+@app.command()
+def traces() -> None:
+    """List the traces that ship."""
+    from stcsim.report.inventory import traces_table
+    from stcsim.report.terminal import show
+    from stcsim.trace import load_trace, trace_names
+
+    show(traces_table([load_trace(name) for name in trace_names()]))
+
+
+@app.command()
+def capture(
+    network: Annotated[
+        str, typer.Argument(metavar="NAME|MODULE:FACTORY", help="A known network, or a function that returns one.")
+    ],
+    output: Annotated[Path, typer.Option("--output", "-o", metavar="FILE", help="Where the trace goes.")],
+    batch: Annotated[int | None, typer.Option("--batch", "-b", metavar="N", help="Samples in one pass.")] = None,
+    shape: Annotated[str | None, typer.Option("--shape", metavar="SIZES", help="Of one sample, e.g. 3x224x224.")] = None,
+    dtype: opt.DTypeOption = opt.DTypeName.FP16,
+) -> None:
+    """Run a PyTorch network on tensors without data, and write every GEMM and convolution it asks for as a trace."""
+    _check_outputs(output=output)
+    from stcsim.capture import capture as capture_trace
+    from stcsim.report.inventory import traces_table
+    from stcsim.report.terminal import show
+
+    sys.path.insert(0, os.getcwd())  # MODULE may be a file where the user stands, as with `python -m`
+    trace = capture_trace(network, batch, _sizes(shape), dtype or opt.DTypeName.FP16)
+    trace.save(output)
+    show(traces_table([trace]))
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"stcsim {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _stcsim(
+    version: Annotated[bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")] = False,
+) -> None:
+    """Simulate GEMM kernels of real networks on NVIDIA GPUs with sparse tensor cores, dense beside 2:4."""
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run one command; a user's error is one sentence on stderr and exit code 2."""
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="replace")  # a terminal that cannot show "µ" shows "?"
+    try:
+        app(args=arguments, prog_name="stcsim")
+    except StcsimError as error:
+        print(f"stcsim: {error}", file=sys.stderr)
+        raise SystemExit(2) from None
+    except BrokenPipeError:  # `stcsim … | head` has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def _load_gpu(name_or_path: str, settings: list[str] | None) -> Arch:
+    from stcsim.arch import load_arch
+
+    return load_arch(name_or_path, settings or [])
+
+
+def _check_outputs(**outputs: Path | None) -> None:
+    """Refuse, before any work, what could not be written after it."""
+    for option, path in outputs.items():
+        if path is not None:
+            check_writable(path, f"--{option}")
+
+
+def _check_sizes(**sizes: int) -> None:
+    for name, size in sizes.items():
+        if size < 1:
+            raise StcsimError(name, "a whole number above 0", str(size))
+
+
+def _sizes(shape: str | None) -> tuple[int, ...] | None:
+    """Return ``3x224x224`` as numbers."""
+    if shape is None:
+        return None
+    words = shape.lower().split("x")
+    if not all(word.isdecimal() and int(word) > 0 for word in words):
+        raise StcsimError("--shape", "sizes above 0 with an x between, e.g. 3x224x224", f"'{shape}'")
+    return tuple(map(int, words))
+
+
+def _prepare(engine: opt.Engine) -> None:
+    """Compile the fast engine if that was never done here, and say so."""
+    if engine is not opt.Engine.FAST:
+        return
+    from stcsim.report.terminal import say
+    from stcsim.timing import fast
+
+    if not fast.is_compiled():
+        say(f"compiling the engine, once (about {_COMPILE_SECONDS} s)…")
+        fast.warm_up()
+
+
+def _deliver(result: RunResult, json: Path | None, csv: Path | None, top: int | None) -> None:
+    """Write the files asked for, then print."""
+    from stcsim.report.export import to_json, write_csv, write_json
+    from stcsim.report.tables import run_table
+    from stcsim.report.terminal import show
+
+    if json:
+        write_json(to_json(result), json)
+    if csv:
+        write_csv(result, csv)
+    show(run_table(result, top))

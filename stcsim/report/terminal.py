@@ -1,0 +1,37 @@
+"""The terminal: results on stdout, everything else on stderr, progress only where a person is watching."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+from rich.console import Console, RenderableType
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+_FILE_COLUMNS = 160
+
+Advance = Callable[[int, int], None]
+"""Called with what is done and how much there is."""
+
+
+def show(content: RenderableType) -> None:
+    """Print ``content`` on stdout, as wide as the terminal, and wide in a file or pipe."""
+    to_file = not sys.stdout.isatty() and "COLUMNS" not in os.environ
+    Console(width=_FILE_COLUMNS if to_file else None, highlight=False, emoji=False).print(content)
+
+
+def say(message: str) -> None:
+    """Print one line on stderr."""
+    print(f"stcsim: {message}", file=sys.stderr, flush=True)
+
+
+@contextmanager
+def progress(label: str) -> Iterator[Advance]:
+    """Show a bar on stderr while the block runs; nothing where stderr is no terminal."""
+    console = Console(stderr=True)
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bars:
+        task = bars.add_task(label, total=None)
+        yield lambda done, total: bars.update(task, completed=done, total=total)

@@ -1,0 +1,54 @@
+"""Figures as text: microseconds, bytes, TOPS, shares and bars."""
+
+from __future__ import annotations
+
+_TIME_UNITS = ((1e6, "s"), (1e3, "ms"), (1.0, "µs"))
+_BYTE_UNITS = ((1 << 30, "GiB"), (1 << 20, "MiB"), (1 << 10, "KiB"))
+_EIGHTHS = " ▏▎▍▌▋▊▉"
+
+NOTHING = "–"
+"""Stands where there is no figure."""
+
+
+def three_digits(number: float) -> str:
+    """Return ``number`` with three significant digits, whole from 100 on: ``1.42``, ``14.2``, ``1,423``."""
+    rounded = float(f"{number:.3g}") if number < 100 else round(number)
+    decimals = 0 if rounded >= 100 else 1 if rounded >= 10 else 2
+    return f"{rounded:,.{decimals}f}"
+
+
+def time_text(time_us: float, longest_us: float | None = None) -> str:
+    """Return a time in the unit and decimals that suit it, or the longest of its column: ``412.3 µs``, ``1.234 ms``."""
+    reference_us = time_us if longest_us is None else longest_us
+    size, unit = next((row for row in _TIME_UNITS if reference_us >= row[0]), _TIME_UNITS[-1])
+    whole = reference_us / size
+    decimals = 1 if whole >= 100 else 2 if whole >= 10 or size == 1 else 3
+    return f"{time_us / size:,.{decimals}f} {unit}"
+
+
+def time_decimals(longest_us: float) -> int:
+    """Return how many decimals a column of microseconds needs when its longest is ``longest_us``."""
+    return 2 if longest_us < 100 else 1 if longest_us < 100_000 else 0
+
+
+def bytes_text(*sizes: int) -> str:
+    """Return byte counts in the one unit that suits the largest: ``4.50 → 2.53 MiB``."""
+    size, unit = next((row for row in _BYTE_UNITS if max(sizes) >= row[0]), (1, "B"))
+    return f"{' → '.join(three_digits(each / size) if size > 1 else str(each) for each in sizes)} {unit}"
+
+
+def macs_text(macs: int) -> str:
+    """Return multiply-accumulates: ``3.66 GMAC``, ``16.8 MMAC``."""
+    return f"{three_digits(macs / 1e9)} GMAC" if macs >= 10**8 else f"{three_digits(macs / 1e6)} MMAC"
+
+
+def percent(share: float) -> str:
+    """Return a share between 0 and 1 as whole percent; a trace of something is ``<1 %``, not nothing."""
+    return "<1 %" if 0 < share < 0.005 else f"{share:.0%}".replace("%", " %")
+
+
+def bar(share: float, columns: int) -> str:
+    """Return a bar of ``share`` of ``columns`` characters, in eighths of one, padded to ``columns``."""
+    eighths = round(share * columns * 8)
+    full, rest = divmod(eighths, 8)
+    return ("█" * full + (_EIGHTHS[rest] if rest else "")).ljust(columns)
