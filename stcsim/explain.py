@@ -15,6 +15,8 @@ from stcsim.timing.problem import Problem
 from stcsim.timing.select import SIMULATED, Candidate, select
 from stcsim.timing.tiling import stage_bytes
 
+_MARGIN = 2.0  # simulate more losers than a selection would, to show why they lose
+
 
 @dataclass(frozen=True, slots=True)
 class Contender:
@@ -81,7 +83,7 @@ def explain(
 
 
 def _side(setup: Launch, problem: Problem, sparse: bool) -> Side:
-    ranked = select(setup.arch, problem, sparse, engine(setup.engine), setup.kernel, 2 * SIMULATED)
+    ranked = select(setup.arch, problem, sparse, engine(setup.engine), setup.kernel, SIMULATED, _MARGIN)
     winner = ranked[0]
     result = outcome(setup, problem, winner)
     start_us = launch_us(setup.arch, setup.launch)

@@ -16,7 +16,7 @@ from stcsim.arch import Arch, arch_names, load_arch
 from stcsim.errors import TraceError, UnsupportedError
 from stcsim.isa import dtype, type_bytes
 from stcsim.study.measured import Measured, read_measured
-from stcsim.timing.outcome import Launch, time_gemm
+from stcsim.timing.outcome import Launch, launch_us, time_gemm
 from stcsim.timing.problem import Problem
 
 Progress = Callable[[int, int], None]
@@ -24,7 +24,7 @@ Progress = Callable[[int, int], None]
 
 @dataclass(frozen=True, slots=True)
 class Predicted:
-    """A measured row with its prediction; ``error`` is ``predicted_us / time_us - 1``."""
+    """A measured row with its prediction; the launch is in both ``predicted_us`` and ``roofline_us``."""
 
     measured: Measured
     predicted_us: float
@@ -152,7 +152,8 @@ def predict(row: Measured, arch: Arch) -> Predicted:
     """Predict one measured row on ``arch``; its timing mode, output type and warm weights are honoured."""
     problem = Problem(row.m, row.n, row.k, row.batch, dtype(row.dtype), type_bytes(row.out_dtype), row.weights_in_l2)
     result = time_gemm(Launch(arch, launch=row.timing), problem, row.sparse)
-    return Predicted(row, result.time_us, result.roofline_us, result.kernel, result.bound)
+    roofline_us = result.roofline_us + launch_us(arch, row.timing)
+    return Predicted(row, result.time_us, roofline_us, result.kernel, result.bound)
 
 
 def summarise(rows: Sequence[Predicted]) -> ValidationReport:

@@ -8,8 +8,8 @@ from dataclasses import dataclass, replace
 
 from stcsim.arch import Arch
 from stcsim.errors import UnsupportedError
-from stcsim.timing.bounds import estimate_cycles
 from stcsim.timing.catalogue import SPLITS, Kernel, find, kernels
+from stcsim.timing.estimate import estimate_cycles
 from stcsim.timing.lower import lower
 from stcsim.timing.plan import TICKS_PER_CYCLE, GemmTiming, TilePlan
 from stcsim.timing.problem import Problem
@@ -82,6 +82,7 @@ def select(
     simulate: Callable[[TilePlan], GemmTiming],
     forced: str | None = None,
     limit: int = SIMULATED,
+    margin: float = MARGIN,
 ) -> list[Candidate]:
     """Simulate the most promising kernels; return all candidates, the winner first (ties: the better estimate).
 
@@ -92,7 +93,7 @@ def select(
     timed: list[Candidate] = []
     best_cycles, iterations = math.inf, 0
     for candidate in ranked[:limit]:
-        if candidate.estimate_cycles > MARGIN * best_cycles or iterations > BUDGET_ITERATIONS:
+        if candidate.estimate_cycles > margin * best_cycles or iterations > BUDGET_ITERATIONS:
             break
         plan = lower(arch, problem, candidate.kernel, candidate.tiling)
         timed.append(replace(candidate, plan=plan, timing=simulate(plan)))

@@ -1,0 +1,79 @@
+"""How fast the timing wing is: engine, selection, networks, first compile, memory. One warm process unless said otherwise."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+import stcsim
+from stcsim.timing.catalogue import find
+from stcsim.timing.fast import simulate
+from stcsim.timing.lower import lower
+from stcsim.timing.tiling import tile_up
+from stcsim.trace import trace_names
+from tests.shapes import problem
+
+
+def fastest_s(work: Callable[[], object], times: int = 5) -> float:
+    """Return the shortest of ``times`` runs, in seconds, after one that is not counted."""
+    work()
+    taken = []
+    for _ in range(times):
+        start = time.perf_counter()
+        work()
+        taken.append(time.perf_counter() - start)
+    return min(taken)
+
+
+def test_engine_rate() -> None:
+    arch, each = stcsim.load_arch("a100"), problem(8192, 8192, 8192)
+    kernel, _ = find("sm80", False, each.dtype, "sm80_128x128x32_s5_2x2")
+    tiling = tile_up(arch, each, kernel, 1)
+    assert tiling is not None
+    plan = lower(arch, each, kernel, tiling)
+    rate = plan.tile_iterations / fastest_s(lambda: simulate(plan)) / 1e6
+    print(f"\nfast engine: {rate:.1f} M tile-iterations a second on one core (at least 10)")
+    assert rate >= 10
+
+
+def test_gemm_with_selection() -> None:
+    arch = stcsim.load_arch("a100")
+    taken_s = fastest_s(lambda: stcsim.gemm(4096, 4096, 4096, arch))
+    print(f"\n4096^3 dense and 2:4 with selection: {1e3 * taken_s:.0f} ms (at most 50)")
+    assert taken_s <= 0.05
+
+
+def test_resnet34_with_selection() -> None:
+    arch, trace = stcsim.load_arch("a100"), stcsim.load_trace("resnet34")
+    taken_s = fastest_s(lambda: stcsim.run(trace, arch))
+    print(f"\nResNet-34 dense and 2:4 with selection: {taken_s:.2f} s (at most 1)")
+    assert taken_s <= 1
+
+
+def test_first_run_ever(tmp_path: Path) -> None:
+    environment = os.environ | {"NUMBA_CACHE_DIR": str(tmp_path)}
+    start = time.perf_counter()
+    done = subprocess.run(
+        [sys.executable, "-m", "stcsim", "run", "resnet34", "--arch", "a100"], env=environment, check=True, capture_output=True
+    )
+    taken_s = time.perf_counter() - start
+    print(f"\nfirst stcsim run ever, compiling: {taken_s:.1f} s (at most 20): {done.stderr.decode().strip()}")
+    assert taken_s <= 20 and b"compiling" in done.stderr
+
+
+@pytest.mark.parametrize("name", trace_names())
+def test_memory_of_a_trace(name: str) -> None:
+    code = (
+        f"import resource, stcsim; stcsim.run(stcsim.load_trace('{name}'), stcsim.load_arch('h100')); "
+        "print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)"
+    )
+    start = time.perf_counter()
+    peak_kib = int(subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True).stdout)
+    print(f"\n{name} on h100: {peak_kib / 1024:.0f} MiB (at most 1024), {time.perf_counter() - start:.1f} s as a whole process")
+    assert peak_kib < 1 << 20

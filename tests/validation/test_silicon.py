@@ -1,0 +1,48 @@
+"""How far from silicon? Measured GEMM times of real GPUs, where this checkout stands beside them; prints the errors.
+
+The gates hold what was reached, so that a change that loses accuracy is seen; they are no claim that the model is right.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from stcsim.study.validate import ValidationReport, validate
+
+MEASURED = Path(__file__).parents[3] / "shared" / "data" / "measured"
+pytestmark = pytest.mark.skipif(not MEASURED.is_dir(), reason=f"no measured tables in {MEASURED}")
+
+# GPU, sparsity, type: largest mean absolute error, and largest absolute median
+GATES = {
+    ("a100", "dense", "bf16"): (0.075, 0.02),
+    ("a100-pcie", "dense", "fp16"): (0.11, 0.09),
+    ("a100-pcie", "dense", "bf16"): (0.11, 0.09),
+    ("a100-pcie", "2:4", "fp16"): (0.10, 0.03),
+    ("a100-pcie", "2:4", "bf16"): (0.10, 0.03),
+    ("h100", "dense", "bf16"): (0.075, 0.02),
+    ("h100-pcie", "dense", "bf16"): (0.17, 0.07),
+    ("h100-pcie", "2:4", "fp8e4m3"): (0.075, 0.04),
+}
+
+
+@pytest.fixture(scope="module")
+def report() -> ValidationReport:
+    return validate([MEASURED / f"{name}.csv" for name in ("a100", "a100-pcie", "h100", "h100-pcie")])
+
+
+@pytest.mark.parametrize("cell", GATES, ids=" ".join)
+def test_no_accuracy_is_lost(cell: tuple[str, str, str], report: ValidationReport) -> None:
+    mean, median = GATES[cell]
+    found = next(each for each in report.cells if each.label == (*cell, "A"))
+    print(f"\n{' '.join(cell)}: mean {found.mean_abs:.1%}, median {found.median:+.1%}, 90th percentile {found.p90_abs:.1%}")
+    assert found.mean_abs <= mean and abs(found.median) <= median
+    assert found.mean_abs < found.roofline_mean_abs / 1.8
+
+
+@pytest.mark.parametrize("dtype", ["fp16", "bf16"])
+def test_the_speedup_of_two_four(dtype: str, report: ValidationReport) -> None:
+    found = next(each for each in report.speedups if each.label == ("a100-pcie", dtype, "A"))
+    print(f"\na100-pcie {dtype}: speedup off by {found.mean_abs:.2f}, the roofline's by {found.roofline_mean_abs:.2f}")
+    assert found.mean_abs <= 0.18 < found.roofline_mean_abs
