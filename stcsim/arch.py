@@ -16,7 +16,7 @@ from pydantic import Field, ValidationError
 from stcsim.arch_layers import Layer, arch_names, file_layer, set_layer, shown, stack, tree_layer
 from stcsim.arch_tree import EXPECTED, IDENTITY, FmaRates, Kind, RuleError, Source, Tree
 from stcsim.errors import ArchError, UnsupportedError
-from stcsim.isa import ALIASES
+from stcsim.isa import ALIASES, DTYPES
 from stcsim.isa import dtype as known_dtype
 
 __all__ = ["Arch", "Leaf", "Source", "arch_from_dict", "arch_names", "load_arch", "unit_of"]
@@ -103,7 +103,7 @@ class Arch(Tree):
                 f"{self.generation.capitalize()} ({self.compute_capability}), which has none",
             )
         if self._fma_per_clk(dtype) is None:
-            present = [name for name in FmaRates.model_fields if self._fma_per_clk(name) is not None]
+            present = [name for name in DTYPES if self._fma_per_clk(name) is not None]
             raise UnsupportedError(self.name, f"a type of its tensor cores ({', '.join(present)})", f"'{dtype}'")
 
     def _fma_per_clk(self, dtype: str) -> int | None:

@@ -14,16 +14,13 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from stcsim import cli_options as opt
+from stcsim.cli_steps import check_outputs, check_sizes, deliver, load_gpu, prepare, refuse_negatives, sizes_of
 from stcsim.errors import StcsimError
-from stcsim.files import check_writable
 from stcsim.version import __version__
 
 if TYPE_CHECKING:
-    from stcsim.arch import Arch
-    from stcsim.result import RunResult
+    pass
 
-_COMPILE_SECONDS = 5
-"""What the first use of the fast engine takes, as its message promises (3 s were measured on a 2-core machine)."""
 
 app = typer.Typer(
     add_completion=False,
@@ -53,20 +50,20 @@ def run(
 
     For example: stcsim run resnet34 --arch a100 --dtype int8 --batch 32 --top 10
     """
-    _check_outputs(json=json, csv=csv)
+    check_outputs(json=json, csv=csv)
     from stcsim import replay
     from stcsim.report.terminal import progress
     from stcsim.trace import load_trace
 
-    gpu, network = _load_gpu(arch, settings), load_trace(trace)
+    gpu, network = load_gpu(arch, settings), load_trace(trace)
     network = network if batch is None else network.with_batch(batch)
     gpu.require(dtype or network.dtype, sparsity in (opt.Sparsity.BOTH, opt.Sparsity.SPARSE))
-    _prepare(engine)
+    prepare()
     with progress(network.name) as advance:
         result = replay.run(
             network, gpu, dtype=dtype, sparsity=sparsity, engine=engine, kernel=kernel, launch=launch, progress=advance
         )
-    _deliver(result, json, csv, top)
+    deliver(result, json, csv, top)
 
 
 @app.command()
@@ -91,18 +88,18 @@ def gemm(
 
     For example: stcsim gemm 4096 4096 4096 --arch h100 --dtype fp8
     """
-    _check_outputs(json=json, csv=csv)
-    _check_sizes(M=m, N=n, K=k, batch=batch)
+    check_outputs(json=json, csv=csv)
+    check_sizes(M=m, N=n, K=k, batch=batch)
     from stcsim import replay
 
-    gpu = _load_gpu(arch, settings)
+    gpu = load_gpu(arch, settings)
     gpu.require(dtype or opt.DTypeName.FP16, sparsity in (opt.Sparsity.BOTH, opt.Sparsity.SPARSE))
-    _prepare(engine)
+    prepare()
     result = replay.gemm(
         m, n, k, gpu, dtype=dtype or opt.DTypeName.FP16, batch=batch, out_dtype=out_dtype, sparsity=sparsity,
         engine=engine, kernel=kernel, launch=launch, weights_in_l2=weights_in_l2,
     )  # fmt: skip
-    _deliver(result, json, csv, None)
+    deliver(result, json, csv, None)
 
 
 @app.command()
@@ -125,13 +122,13 @@ def explain(
 
     For example: stcsim explain 4096 4096 4096 --arch a100
     """
-    _check_sizes(M=m, N=n, K=k, batch=batch)
+    check_sizes(M=m, N=n, K=k, batch=batch)
     from stcsim import explain as explaining
     from stcsim.report.explanation import explanation_text
     from stcsim.report.terminal import show
 
-    gpu = _load_gpu(arch, settings)
-    _prepare(opt.Engine.FAST)
+    gpu = load_gpu(arch, settings)
+    prepare()
     problem = explaining.gemm_problem(m, n, k, dtype or opt.DTypeName.FP16, batch, out_dtype, weights_in_l2)
     show(explanation_text(explaining.explain(gpu, problem, sparsity=sparsity, kernel=kernel, launch=launch), top))
 
@@ -147,7 +144,7 @@ def validate(
     ] = None,
 ) -> None:
     """Predict measured GEMMs and print how far off the predictions are, with a plain roofline beside them."""
-    _check_outputs(json=json, rows=rows)
+    check_outputs(json=json, rows=rows)
     if settings and arch is None:
         raise StcsimError("--set", "a GPU to change, named with --arch", "none")
     from stcsim.report import validation
@@ -155,8 +152,8 @@ def validate(
     from stcsim.report.terminal import progress, show
     from stcsim.study.validate import validate as compare
 
-    gpu = _load_gpu(arch, settings) if arch else None
-    _prepare(opt.Engine.FAST)
+    gpu = load_gpu(arch, settings) if arch else None
+    prepare()
     with progress("predicting") as advance:
         report = compare(paths, gpu, advance)
     if json:
@@ -205,13 +202,13 @@ def capture(
     dtype: opt.DTypeOption = opt.DTypeName.FP16,
 ) -> None:
     """Run a PyTorch network on tensors without data, and write every GEMM and convolution it asks for as a trace."""
-    _check_outputs(output=output)
+    check_outputs(output=output)
     from stcsim.capture import capture as capture_trace
     from stcsim.report.inventory import traces_table
     from stcsim.report.terminal import show
 
     sys.path.insert(0, os.getcwd())  # MODULE may be a file where the user stands, as with `python -m`
-    trace = capture_trace(network, batch, _sizes(shape), dtype or opt.DTypeName.FP16)
+    trace = capture_trace(network, batch, sizes_of(shape), dtype or opt.DTypeName.FP16)
     trace.save(output)
     show(traces_table([trace]))
 
@@ -235,63 +232,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="replace")  # a terminal that cannot show "µ" shows "?"
     try:
+        refuse_negatives(sys.argv[1:] if arguments is None else arguments)
         app(args=arguments, prog_name="stcsim")
     except StcsimError as error:
         print(f"stcsim: {error}", file=sys.stderr)
         raise SystemExit(2) from None
     except BrokenPipeError:  # `stcsim … | head` has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-
-
-def _load_gpu(name_or_path: str, settings: list[str] | None) -> Arch:
-    from stcsim.arch import load_arch
-
-    return load_arch(name_or_path, settings or [])
-
-
-def _check_outputs(**outputs: Path | None) -> None:
-    """Refuse, before any work, what could not be written after it."""
-    for option, path in outputs.items():
-        if path is not None:
-            check_writable(path, f"--{option}")
-
-
-def _check_sizes(**sizes: int) -> None:
-    for name, size in sizes.items():
-        if size < 1:
-            raise StcsimError(name, "a whole number above 0", str(size))
-
-
-def _sizes(shape: str | None) -> tuple[int, ...] | None:
-    """Return ``3x224x224`` as numbers."""
-    if shape is None:
-        return None
-    words = shape.lower().split("x")
-    if not all(word.isdecimal() and int(word) > 0 for word in words):
-        raise StcsimError("--shape", "sizes above 0 with an x between, e.g. 3x224x224", f"'{shape}'")
-    return tuple(map(int, words))
-
-
-def _prepare(engine: opt.Engine) -> None:
-    """Compile the fast engine if that was never done here, and say so."""
-    if engine is not opt.Engine.FAST:
-        return
-    from stcsim.report.terminal import say
-    from stcsim.timing import fast
-
-    if not fast.is_compiled():
-        say(f"compiling the engine, once (about {_COMPILE_SECONDS} s)…")
-        fast.warm_up()
-
-
-def _deliver(result: RunResult, json: Path | None, csv: Path | None, top: int | None) -> None:
-    """Write the files asked for, then print."""
-    from stcsim.report.export import to_json, write_csv, write_json
-    from stcsim.report.tables import run_table
-    from stcsim.report.terminal import show
-
-    if json:
-        write_json(to_json(result), json)
-    if csv:
-        write_csv(result, csv)
-    show(run_table(result, top))

@@ -35,7 +35,7 @@ def run(
         arch: the GPU.
         dtype: input element type of every layer; the trace's own by default.
         sparsity: ``"dense"``, ``"2:4"`` or ``"both"``; ``None`` is both where the GPU has Sparse Tensor Cores, else dense.
-        engine: ``"fast"`` or ``"reference"``; they agree exactly, the reference is slow.
+        engine: ``"fast"``, or ``"reference"`` to time the chosen kernels once more with it; they agree exactly, it is slow.
         kernel: force one catalogue kernel for the sparsity asked for.
         launch: ``"graph"`` (CUDA-graph replay) or ``"stream"`` (back-to-back launches).
         progress: called with (operations done, operations in all).

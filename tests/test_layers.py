@@ -19,7 +19,7 @@ PACKAGE = Path(__file__).parents[1] / "stcsim"
 MAX_LINES = 300
 ATTIC = ("utils", "util", "common", "misc", "helpers", "*_old", "old_*", "*_new")
 
-GROUND = ("errors", "isa", "version", "data", "files")
+GROUND = ("errors", "isa", "isa_*", "version", "data", "files")
 INPUTS = ("arch", "arch.*", "arch_*", "trace", "trace_*")
 TIMING = ("timing", "timing.*")
 ALL = ("*",)
@@ -30,7 +30,7 @@ ROOMS: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("version", ()),
     ("data", ("errors",)),
     ("files", ("errors",)),
-    ("isa", ("errors",)),
+    ("isa*", ("errors",)),
     ("result", ("isa", "errors")),
     ("arch*", ("arch", "arch.*", "arch_*", *GROUND)),
     ("trace*", ("trace", "trace_*", *GROUND)),
@@ -47,6 +47,7 @@ ROOMS: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("study*", ("study", "study.*", "replay*", *TIMING, *INPUTS, "result", *GROUND)),
     ("report*", ("report", "report.*", *INPUTS, "result", *GROUND)),
     ("cli_options", ()),
+    ("cli_steps", ALL),
     ("cli", ALL),
     ("__main__", ("cli",)),
     ("", ("version", "arch", "trace", "replay", "result")),  # the package itself: the lazy public API

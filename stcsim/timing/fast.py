@@ -9,33 +9,35 @@ from pathlib import Path
 
 import numpy as np
 
+from stcsim.errors import UnsupportedError
 from stcsim.timing import kernels_fast
 from stcsim.timing.kernels_fast import (
     A_DRAM_TICKS,
     FILL_TICKS,
     INGRESS_TICKS,
     L2_TICKS,
+    MAX_TICK,
     NEVER,
     SLOT_BITS,
     STAMP,
     Constants,
     run_events,
 )
-from stcsim.timing.plan import ISSUE, PARTS, REDUCTION, GemmTiming, IntArray, TilePlan
+from stcsim.timing.plan import ISSUE, PARTS, REDUCTION, TICKS_PER_CYCLE, GemmTiming, IntArray, TilePlan
 
 
 def simulate(plan: TilePlan) -> GemmTiming:
     """Run ``plan`` and return its timing. Twin of ``timing.reference.simulate``; must agree exactly.
 
     Raises:
-        OverflowError: when the plan runs for more than 2**44 ticks or on 2**18 slots.
+        UnsupportedError: when the plan runs for 2**44 ticks or more, or has 2**18 slots or more.
     """
     if plan.slots >= 1 << SLOT_BITS:
-        raise OverflowError(f"{plan.slots} slots do not fit an event")
+        raise UnsupportedError("simulation", f"fewer than {1 << SLOT_BITS} resident CTAs", str(plan.slots))
     counters, parts = np.zeros(kernels_fast.COUNTERS, np.int64), np.zeros(len(PARTS), np.int64)
     tiles = np.stack([plan.m_index, plan.n_index, plan.k_start, plan.k_count])
     if not run_events(_constants(plan), _tables(plan), tiles, _chunks(plan), counters, parts):
-        raise OverflowError("the plan runs for more than 2**44 ticks")
+        raise UnsupportedError("simulation", f"a kernel of fewer than {MAX_TICK // TICKS_PER_CYCLE} cycles", "a longer one")
     return _timing(plan, counters, parts)
 
 

@@ -19,6 +19,8 @@ SIMULATED = 16
 """Most kernels that are simulated for one GEMM."""
 MARGIN = 1.2
 """A kernel is not simulated if its estimate is so many times the best simulation so far."""
+MOST_ITERATIONS = 500_000_000
+"""Largest simulation of one kernel, about a minute; a larger GEMM is refused."""
 BUDGET_ITERATIONS = 1_000_000
 """After so many simulated tile-iterations no further kernel is tried: the larger the GEMM, the better the estimates."""
 
@@ -52,13 +54,18 @@ def candidates(arch: Arch, problem: Problem, sparse: bool, forced: str | None = 
         pairs = [
             (kernel, splits) for kernel in kernels(arch.kernel.family, sparse) for splits in SPLITS if splits <= kernel.max_splits
         ]
-    found = []
+    found, too_large = [], False
     for kernel, splits in pairs:
         if splits > 1 and forced is None and not _worth_splitting(arch, problem, kernel, splits):
             continue
         tiling = tile_up(arch, problem, kernel, splits)
-        if tiling is not None:
+        if tiling is not None and tiling.tiles * problem.batch * tiling.k_iters // splits > MOST_ITERATIONS:
+            too_large = True
+        elif tiling is not None:
             found.append(Candidate(kernel, tiling, estimate_cycles(arch, problem, kernel, tiling)))
+    if too_large and not found:
+        expected = f"a GEMM of at most {MOST_ITERATIONS:,} tile-iterations (65,536 on a side is well inside)"
+        raise UnsupportedError(f"{problem.m}x{problem.n}x{problem.k}", expected, "a larger one")
     if not found:
         mode = "2:4" if sparse else "dense"
         raise UnsupportedError(
