@@ -14,7 +14,8 @@ from typing import Any, NamedTuple
 from pydantic import Field, ValidationError
 
 from stcsim.arch_layers import Layer, arch_names, file_layer, set_layer, shown, stack, tree_layer
-from stcsim.arch_tree import EXPECTED, IDENTITY, FmaRates, Kind, RuleError, Source, Tree
+from stcsim.arch_tree import EXPECTED, IDENTITY, FmaRates, Tree
+from stcsim.arch_types import Kind, RuleError, Source
 from stcsim.errors import ArchError, UnsupportedError
 from stcsim.isa import ALIASES, DTYPES
 from stcsim.isa import dtype as known_dtype
@@ -24,6 +25,8 @@ __all__ = ["Arch", "Leaf", "Source", "arch_from_dict", "arch_names", "load_arch"
 _UNITS = {
     "_bytes_per_clk_per_sm": "B/clk/SM",
     "_bytes_per_clk": "B/clk",
+    "_pj_per_mac": "pJ/MAC",
+    "_pj_per_byte": "pJ/B",
     "_gb_per_s": "GB/s",
     "_cycles": "cycles",
     "_mhz": "MHz",

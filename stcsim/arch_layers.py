@@ -15,7 +15,8 @@ from typing import Any, get_args
 
 import yaml
 
-from stcsim.arch_tree import EXPECTED, Kind, Section, Source, Tree, section_at
+from stcsim.arch_tree import EXPECTED, Tree, section_at
+from stcsim.arch_types import Kind, Section, Source
 from stcsim.data import data_folder
 from stcsim.errors import ArchError, closest
 

@@ -7,52 +7,28 @@ place an error names. Values are in vendor units, and the unit is the last part 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Annotated, Literal, Self
+from typing import Self
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import model_validator
 from pydantic.fields import FieldInfo
 
-Kind = Literal["vendor", "measured", "fitted", "assumed"]
-
-# The bounds keep every later conversion to integer ticks and bytes within 64 bits. A description is what an error message says.
-Word = Annotated[str, Field(min_length=1, description="a text that is not empty")]
-Count = Annotated[int, Field(ge=1, le=1_000_000, description="an integer from 1 to 1000000")]
-CountOrNull = Annotated[int | None, Field(ge=1, le=1_000_000, description="an integer from 1 to 1000000, or null")]
-Counts = Annotated[tuple[Count, ...], Field(strict=False, min_length=1, description="a list of integers from 1 to 1000000")]
-Rate = Annotated[float, Field(ge=0.001, le=1e6, description="a number from 0.001 to 1000000")]
-Cost = Annotated[float, Field(ge=0, le=1e6, description="a number from 0 to 1000000")]
-CostOrNull = Annotated[float | None, Field(ge=0, le=1e6, description="a number from 0 to 1000000, or null")]
-Share = Annotated[float, Field(ge=0, le=1, description="a number from 0 to 1")]
-Efficiency = Annotated[float, Field(ge=0.001, le=1, description="a number from 0.001 to 1")]
-Generation = Annotated[Literal["turing", "ampere", "ada", "hopper"], Field(description="one of turing, ampere, ada, hopper")]
-Capability = Annotated[str, Field(pattern=r"^\d+\.\d$", description='a text such as "8.0", in quotes')]
-Family = Annotated[Literal["sm75", "sm80", "sm89", "sm90"], Field(description="one of sm75, sm80, sm89, sm90")]
-
-
-class Section(BaseModel):
-    """A branch of the tree: frozen, no unknown keys, no silent conversion of types."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
-
-
-class Source(Section):
-    """Where a value comes from.
-
-    Attributes:
-        kind: ``vendor`` (published by the maker), ``measured`` (microbenchmark), ``fitted`` (to GEMM times) or ``assumed``.
-        source: document, table, file or reasoning.
-    """
-
-    kind: Kind
-    source: str
-
-
-class RuleError(ValueError):
-    """Values that are fine alone but not together: which leaf, what it must be, what it is."""
-
-    def __init__(self, leaf: str, expected: str, found: str) -> None:
-        """Keep the parts; ``stcsim.arch`` adds the place."""
-        self.leaf, self.expected, self.found = leaf, expected, found
+from stcsim.arch_types import (
+    Capability,
+    Cost,
+    CostOrNull,
+    Count,
+    CountOrNull,
+    Counts,
+    Efficiency,
+    Exponent,
+    Family,
+    Generation,
+    Rate,
+    RuleError,
+    Section,
+    Share,
+    Word,
+)
 
 
 class Sm(Section):
@@ -246,9 +222,24 @@ class KernelCosts(Section):
 
 
 class Power(Section):
-    """The board and its default power limit, watts."""
+    """The board's power limit and what work costs; dynamic power of the cores goes with the clock to ``clock_exponent``.
+
+    Attributes:
+        board_limit_w: default limit of the board. idle_w: memory refresh, leakage and clocks of a GPU that does nothing.
+        tensor_pj_per_mac: one 16-bit MAC at boost clock, operands from registers; other types by operand bits.
+        sparse_mac_ratio: one executed MAC of a 2:4 instruction (it multiplies the kept half only) over a dense one.
+        smem_pj_per_byte, l2_pj_per_byte: reads and fills at boost clock. dram_pj_per_byte: at any clock.
+        clock_exponent: 3 where voltage follows the clock, 1 where it is at its floor.
+    """
 
     board_limit_w: Rate
+    idle_w: Cost
+    tensor_pj_per_mac: Cost
+    sparse_mac_ratio: Cost
+    smem_pj_per_byte: Cost
+    l2_pj_per_byte: Cost
+    dram_pj_per_byte: Cost
+    clock_exponent: Exponent
 
 
 class Tree(Section):

@@ -9,8 +9,7 @@ from stcsim.isa import dtype as find_dtype
 from stcsim.isa import type_bytes
 from stcsim.replay import modes_of, why_not_sparse
 from stcsim.result import KernelResult
-from stcsim.timing.bounds import lower_bound_ticks
-from stcsim.timing.outcome import Launch, engine, kernel_us, launch_us, outcome
+from stcsim.timing.outcome import Launch, engine, launch_us, outcome
 from stcsim.timing.problem import Problem
 from stcsim.timing.select import SIMULATED, Candidate, select
 from stcsim.timing.tiling import stage_bytes
@@ -86,23 +85,26 @@ def _side(setup: Launch, problem: Problem, sparse: bool) -> Side:
     ranked = select(setup.arch, problem, sparse, engine(setup.engine), setup.kernel, SIMULATED, _MARGIN)
     winner = ranked[0]
     result = outcome(setup, problem, winner)
-    start_us = launch_us(setup.arch, setup.launch)
-    assert winner.plan is not None
-    bounds = {name: start_us + kernel_us(setup.arch, ticks) for name, ticks in lower_bound_ticks(winner.plan).items() if ticks}
-    bounds["roofline"] = result.roofline_us
-    contenders = tuple(_contender(setup, problem, candidate, result) for candidate in ranked)
+    bounds = result.bounds_us | {"roofline": result.roofline_us}
+    losers = sorted((_contender(setup, problem, each, result) for each in ranked[1:]), key=_by_time)
+    contenders = (Contender(result.kernel, _estimate_us(setup, winner), result.time_us, "chosen"), *losers)
     return Side("2:4" if sparse else "dense", result, bounds, _plan_rows(setup.arch, problem, winner), contenders)
+
+
+def _by_time(contender: Contender) -> tuple[bool, float]:
+    return contender.time_us is None, contender.time_us or contender.estimate_us
+
+
+def _estimate_us(setup: Launch, candidate: Candidate) -> float:
+    return launch_us(setup.arch, setup.launch) + candidate.estimate_cycles / setup.arch.clock.sustained_mhz
 
 
 def _contender(setup: Launch, problem: Problem, candidate: Candidate, best: KernelResult) -> Contender:
     name = candidate.kernel.name(problem.dtype, candidate.tiling.splits)
-    start_us = launch_us(setup.arch, setup.launch)
-    estimate = start_us + candidate.estimate_cycles / best.clock_mhz
+    estimate = _estimate_us(setup, candidate)
     if candidate.timing is None:
         return Contender(name, estimate, None, "closed form: too slow to be worth simulating")
     result = outcome(setup, problem, candidate)
-    if name == best.kernel:
-        return Contender(name, estimate, result.time_us, "chosen")
     worse = {part: result.breakdown[part] - best.breakdown[part] for part in best.breakdown}
     part = max(worse, key=lambda key: worse[key])
     return Contender(name, estimate, result.time_us, f"+{100 * (result.time_us / best.time_us - 1):.0f} %, most of it {part}")

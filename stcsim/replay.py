@@ -193,9 +193,10 @@ def totals(rows: Sequence[LayerRow]) -> Totals:
     """Sum rows (each times its count)."""
     pruned = [row for row in rows if row.metadata_bytes]
     macs = sum(row.count * row.macs for row in rows)
-    dense_us = _sum_us(rows, lambda row: row.dense)
-    sparse_us = _sum_us(rows, lambda row: row.sparse or row.dense) if any(row.sparse for row in rows) else None
-    best_us = _sum_us(rows, lambda row: row.sparse if row.best == "2:4" else row.dense) or 0.0
+    any_sparse = any(row.sparse for row in rows)
+    dense_us, dense_uj = _sum(rows, lambda row: row.dense)
+    sparse_us, sparse_uj = _sum(rows, lambda row: row.sparse or row.dense) if any_sparse else (None, None)
+    best_us, best_uj = (each or 0.0 for each in _sum(rows, lambda row: row.sparse if row.best == "2:4" else row.dense))
     return Totals(
         launches=sum(row.count for row in rows),
         macs=macs,
@@ -207,6 +208,9 @@ def totals(rows: Sequence[LayerRow]) -> Totals:
         sparse_speedup=dense_us / sparse_us if dense_us and sparse_us else None,
         dense_tops=2e-6 * macs / dense_us if dense_us else None,
         best_tops=2e-6 * macs / best_us if best_us else 0.0,
+        dense_uj=dense_uj,
+        sparse_uj=sparse_uj,
+        best_uj=best_uj,
         weight_bytes=sum(row.count * row.weight_bytes for row in rows),
         compressed_bytes=sum(row.count * row.compressed_bytes for row in rows),
         pruned_weight_bytes=sum(row.count * row.weight_bytes for row in pruned),
@@ -214,12 +218,13 @@ def totals(rows: Sequence[LayerRow]) -> Totals:
     )
 
 
-def _sum_us(rows: Sequence[LayerRow], side: Callable[[LayerRow], KernelResult | None]) -> float | None:
-    """Sum one side's times over all launches; ``None`` if a row has no such side."""
-    total_us = 0.0
+def _sum(rows: Sequence[LayerRow], side: Callable[[LayerRow], KernelResult | None]) -> tuple[float | None, float | None]:
+    """Sum one side's microseconds and microjoules over all launches; ``None`` if a row has no such side."""
+    total_us = total_uj = 0.0
     for row in rows:
         kernel = side(row)
         if kernel is None:
-            return None
+            return None, None
         total_us += row.count * kernel.time_us
-    return total_us
+        total_uj += row.count * kernel.energy_uj
+    return total_us, total_uj

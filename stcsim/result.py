@@ -16,14 +16,15 @@ class KernelResult:
         tops: effective tera-operations per second, ``2 * macs / time`` (2:4 counts the pruned products too).
         share_of_peak: ``tops`` over the vendor peak of this sparsity and type.
         cycles: SM clock cycles of the kernel, launch excluded.
-        clock_mhz: SM clock it ran at.
+        clock_mhz: SM clock it holds: below the sustained one where the board's power limit binds.
+        watts: average board power when launched over and over. energy_uj: ``watts * time_us``.
         bound: what it waited for most: a key of ``breakdown``.
         breakdown: microseconds by part (launch, tensor, smem, issue, ingress, l2, dram, latency, prologue, epilogue,
             reduction, tail); they sum to ``time_us``.
         bytes: ``l2_read``, ``dram_read``, ``write`` (D), all bytes.
         ctas: CTAs launched. ctas_per_sm: resident at once. waves: ``ctas`` over what fits on the GPU at once.
         roofline_us: the plain roofline beside it: the larger of compute at peak and compulsory DRAM traffic at peak.
-        lower_bound_us: closed-form lower bound of this kernel (no simulation).
+        bounds_us: closed-form lower bounds of this kernel by resource, launch included (no simulation).
     """
 
     kernel: str
@@ -32,6 +33,8 @@ class KernelResult:
     share_of_peak: float
     cycles: float
     clock_mhz: float
+    watts: float
+    energy_uj: float
     bound: str
     breakdown: dict[str, float]
     bytes: dict[str, int]
@@ -39,7 +42,7 @@ class KernelResult:
     ctas_per_sm: int
     waves: float
     roofline_us: float
-    lower_bound_us: float
+    bounds_us: dict[str, float]
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,6 +90,7 @@ class Totals:
         speedup: ``dense_us / best_us``. sparse_speedup: ``dense_us / sparse_us``.
         A time is ``None`` where that side was not asked for.
         dense_tops, best_tops: ``2 * macs`` over the time.
+        dense_uj, sparse_uj, best_uj: board energy of the same, microjoules.
         weight_bytes, compressed_bytes: all weights dense, and with every eligible layer pruned.
         pruned_weight_bytes, pruned_compressed_bytes: the same over eligible layers only.
         eligible_macs: MACs in layers that may be pruned.
@@ -102,6 +106,9 @@ class Totals:
     sparse_speedup: float | None
     dense_tops: float | None
     best_tops: float
+    dense_uj: float | None
+    sparse_uj: float | None
+    best_uj: float
     weight_bytes: int
     compressed_bytes: int
     pruned_weight_bytes: int

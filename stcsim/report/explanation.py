@@ -53,7 +53,8 @@ def explanation_text(explanation: Explanation, top: int = 8) -> RenderableType:
 
 def _side(side: Side, top: int) -> list[RenderableType]:
     result = side.result
-    rate = f"{three_digits(result.tops)} TOPS, {percent(result.share_of_peak)} of peak, {result.clock_mhz:.0f} MHz"
+    share = f"{three_digits(result.tops)} TOPS, {percent(result.share_of_peak)} of peak"
+    rate = f"{share}, {result.clock_mhz:.0f} MHz, {result.watts:.0f} W"
     moved = ", ".join(f"{name.replace('_', ' ')} {bytes_text(count)}" for name, count in result.bytes.items())
     return [
         Text(f"{side.mode}: {time_text(result.time_us)}  ({rate})  {result.kernel}", "bold"),

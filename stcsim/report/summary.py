@@ -12,7 +12,7 @@ from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
 
-from stcsim.report.units import NOTHING, bar, bytes_text, macs_text, percent, three_digits, time_text
+from stcsim.report.units import NOTHING, bar, bytes_text, energy_text, macs_text, percent, three_digits, time_text
 from stcsim.result import KernelResult, LayerRow, RunResult, Totals
 
 #: The keys of a breakdown in words; the first is the key itself, as the table of layers has it.
@@ -76,28 +76,38 @@ class Fenced:
 def _totals_table(result: RunResult) -> Table:
     """Return time, speedup and TOPS of dense, all-2:4 and best-of-both."""
     totals, table = result.totals, Table.grid(padding=(0, 3))
-    for justify in ("left", "right", "right", "right"):
+    for justify in ("left", "right", "right", "right", "right", "right"):
         table.add_column(justify=justify, no_wrap=True)
     table.add_column()
-    table.add_row("", *(Text(word, "dim") for word in ("time", "speedup" if totals.speedup else "", "TOPS", "")))
+    words = ("time", "speedup" if totals.speedup else "", "TOPS", "energy", "TOPS/W", "")
+    table.add_row("", *(Text(word, "dim") for word in words))
     layers = f"of {len(result.rows)} layers" if len(result.rows) > 1 else ""
     pruned = f"2:4 in {sum(row.sparse is not None for row in result.rows)} {layers}" if layers else ""
     picked = f"2:4 in {sum(row.best == '2:4' for row in result.rows)} {layers}" if layers else ""
     if totals.dense_us is not None:
-        table.add_row("dense", *_total_cells(totals, totals.dense_us, None, ""))
+        table.add_row("dense", *_total_cells(totals, totals.dense_us, totals.dense_uj, None, ""))
     if totals.sparse_us is not None:
-        table.add_row("all 2:4", *_total_cells(totals, totals.sparse_us, totals.sparse_speedup, pruned))
+        table.add_row("all 2:4", *_total_cells(totals, totals.sparse_us, totals.sparse_uj, totals.sparse_speedup, pruned))
     if totals.dense_us is not None and totals.sparse_us is not None:
-        cells = _total_cells(totals, totals.best_us, totals.speedup, picked)
+        cells = _total_cells(totals, totals.best_us, totals.best_uj, totals.speedup, picked)
         table.add_row(Text("best of both", "bold"), *cells)
     return table
 
 
-def _total_cells(totals: Totals, time_us: float, speedup: float | None, note: str) -> tuple[Text, ...]:
+def _total_cells(totals: Totals, time_us: float, energy_uj: float | None, speedup: float | None, note: str) -> tuple[Text, ...]:
     tops = 2 * totals.macs / time_us / 1e6
+    energy = energy_text(energy_uj) if energy_uj else NOTHING
+    per_watt = three_digits(2e-6 * totals.macs / energy_uj) if energy_uj else NOTHING
     gain = Text(f"{speedup:.2f}×", speedup_style(speedup)) if speedup is not None else Text()
     longest_us = max(each for each in (totals.dense_us, totals.sparse_us, totals.best_us) if each is not None)
-    return Text(time_text(time_us, longest_us), "bold"), gain, Text(three_digits(tops)), Text(note, "dim")
+    return (
+        Text(time_text(time_us, longest_us), "bold"),
+        gain,
+        Text(three_digits(tops)),
+        Text(energy),
+        Text(per_watt),
+        Text(note, "dim"),
+    )
 
 
 def _facts_table(result: RunResult) -> Table:
@@ -117,7 +127,7 @@ def _facts_table(result: RunResult) -> Table:
 
 def _kernel_text(kernel: KernelResult) -> str:
     grid = f"{kernel.ctas:,} CTA{'s' if kernel.ctas > 1 else ''}, {kernel.ctas_per_sm}/SM, {three_digits(kernel.waves)} waves"
-    return f"{kernel.kernel}, {grid}, {kernel.clock_mhz:,.0f} MHz"
+    return f"{kernel.kernel}, {grid}, {kernel.clock_mhz:,.0f} MHz, {kernel.watts:,.0f} W"
 
 
 def _weights_text(result: RunResult) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+_ENERGY_UNITS = ((1e6, "J"), (1e3, "mJ"), (1.0, "µJ"))
 _TIME_UNITS = ((1e6, "s"), (1e3, "ms"), (1.0, "µs"))
 _BYTE_UNITS = ((1 << 30, "GiB"), (1 << 20, "MiB"), (1 << 10, "KiB"))
 _EIGHTHS = " ▏▎▍▌▋▊▉"
@@ -24,6 +25,12 @@ def time_text(time_us: float, longest_us: float | None = None) -> str:
     whole = reference_us / size
     decimals = 1 if whole >= 100 else 2 if whole >= 10 or size == 1 else 3
     return f"{time_us / size:,.{decimals}f} {unit}"
+
+
+def energy_text(energy_uj: float) -> str:
+    """Return an energy in the unit that suits it: ``412 µJ``, ``1.23 mJ``, ``4.56 J``."""
+    size, unit = next((row for row in _ENERGY_UNITS if energy_uj >= row[0]), _ENERGY_UNITS[-1])
+    return f"{three_digits(energy_uj / size)} {unit}"
 
 
 def time_decimals(longest_us: float) -> int:

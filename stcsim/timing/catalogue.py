@@ -4,6 +4,8 @@ Sources. ``sm80`` and ``sm75``: the tile lists of CUTLASS 2.x's generator (NVIDI
 ``python/cutlass_library/generator.py``), of which cuBLAS's and cuSPARSELt's Ampere kernels carry the same names
 (``..._tilesize128x128x64_stage3_warpsize2x2x1_...``). ``sm90``: ``sm90_shapes`` of the same source (clusters of up to two,
 K tile of 128 bytes, stages as shared memory allows), and tiles of n = 192, 32 and 16, which cuBLAS's newer kernels have.
+Hopper's 2:4 kernels have tiles of n >= 64, no ping-pong and no split-K (assumed: without them cuSPARSELt's times at small n
+are met, with them they are not).
 Ampere's small-n rows follow the int8 list (n = 32) and the ``_32x32_`` and ``_16x16_`` kernel names cuBLAS shows for decode
 shapes (assumed: the full menu of cuBLAS is not public). Tiles do not depend on the type when K is counted in bytes.
 
@@ -158,10 +160,12 @@ def kernels(family: str, sparse: bool) -> tuple[Kernel, ...]:
     if family == "sm75":
         return () if sparse else tuple(Kernel("sm75", False, *row) for row in _SM75_DENSE)
     if family == "sm90":
+        most = 1 if sparse else SPLITS[-1]
         return tuple(
-            Kernel("sm90", sparse, m, n, 128, 0, wg, 1, wgmma=True, cluster_m=cm, cluster_n=cn, pingpong=pp)
+            Kernel("sm90", sparse, m, n, 128, 0, wg, 1, True, cluster_m=cm, cluster_n=cn, pingpong=pp, max_splits=most)
             for m, n, wg, pp in _SM90_TILES
             for cm, cn in _SM90_CLUSTERS
+            if not sparse or (n >= 64 and not pp)
         )
     raise UnsupportedError("kernel.family", "one of sm75, sm80, sm90", f"'{family}'")
 

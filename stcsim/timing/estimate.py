@@ -6,7 +6,7 @@ import math
 
 from stcsim.arch import Arch
 from stcsim.timing.catalogue import Kernel
-from stcsim.timing.lower import clock_mhz, conv_reuse, l2_capacity_bytes, reduction_ticks, smem_read_bytes, tensor_rate
+from stcsim.timing.lower import conv_reuse, l2_capacity_bytes, reduction_ticks, smem_read_bytes, tensor_rate
 from stcsim.timing.plan import TICKS_PER_CYCLE
 from stcsim.timing.problem import Problem, a_row_bytes
 from stcsim.timing.tiling import Tiling
@@ -28,7 +28,10 @@ def estimate_cycles(arch: Arch, problem: Problem, kernel: Kernel, tiling: Tiling
     waves = _waves(tiles, tiling.units * tiling.ctas_per_sm)
     fixed = arch.kernel.prologue_cycles + latency + (waves - 1) * overlap * (epilogue + latency) + epilogue
     body = fixed + waves * k_iters * _iteration(arch, problem, kernel, tiling, resident, active)
-    return max(body, _dram_cycles(arch, problem, kernel, tiling)) + reduction_ticks(arch, problem, tiling) / TICKS_PER_CYCLE
+    return (
+        max(body, _dram_cycles(arch, problem, kernel, tiling))
+        + reduction_ticks(arch, problem, tiling, arch.clock.sustained_mhz) / TICKS_PER_CYCLE
+    )
 
 
 def _l2_latency(arch: Arch) -> float:
@@ -66,5 +69,5 @@ def _dram_cycles(arch: Arch, problem: Problem, kernel: Kernel, tiling: Tiling) -
     moved = a_bytes * passes + (0 if fits else problem.b_bytes + problem.d_bytes)
     if fits and problem.weights_in_l2:
         moved = 0
-    rate = arch.dram.bandwidth_gb_per_s * arch.dram.achieved_fraction * 1e3 / clock_mhz(arch)
+    rate = arch.dram.bandwidth_gb_per_s * arch.dram.achieved_fraction * 1e3 / arch.clock.sustained_mhz
     return moved / rate + arch.kernel.prologue_cycles + arch.dram.latency_cycles + arch.kernel.epilogue_cycles

@@ -102,26 +102,25 @@ def smem_read_bytes(problem: Problem, kernel: Kernel) -> int:
     return a_tile * kernel.warps_n + b_tile * kernel.warps_m
 
 
-def clock_mhz(arch: Arch) -> float:
-    """SM clock a GEMM runs at."""
-    return float(arch.clock.sustained_mhz)
+def lower(arch: Arch, problem: Problem, kernel: Kernel, tiling: Tiling, clock_mhz: float | None = None) -> TilePlan:
+    """Lower ``problem`` with ``kernel``, cut as ``tiling``, to the integers an engine needs.
 
-
-def lower(arch: Arch, problem: Problem, kernel: Kernel, tiling: Tiling) -> TilePlan:
-    """Lower ``problem`` with ``kernel``, cut as ``tiling``, to the integers an engine needs."""
+    ``clock_mhz`` is the SM clock, by default the one GEMMs hold while the board limit does not bind: DRAM and launches keep
+    their pace in microseconds, all else in cycles.
+    """
+    clock_mhz = clock_mhz or arch.clock.sustained_mhz
     m_index, n_index, k_start, k_count, m_edge, n_edge = tile_order(problem, kernel, tiling)
     loads = _loads(arch, problem, kernel, tiling)
     port, l2 = arch.shared_memory.bandwidth_bytes_per_clk, arch.l2.bandwidth_bytes_per_clk
     fill = port / arch.shared_memory.fill_contention if arch.shared_memory.fill_contention > 0 else math.inf
-    dram = arch.dram.bandwidth_gb_per_s * arch.dram.achieved_fraction * 1e3 / clock_mhz(arch)
+    dram = arch.dram.bandwidth_gb_per_s * arch.dram.achieved_fraction * 1e3 / clock_mhz
     into_sm = arch.l2.port_bytes_per_clk_per_sm
     fits = problem.a_bytes(kernel.sparse) + problem.b_bytes + problem.d_bytes <= l2_capacity_bytes(arch)
     out = _out_bytes(problem, tiling)
     out_sm = -(-out // tiling.unit_ctas)
     latency = (arch.l2.near_latency_cycles + arch.l2.far_latency_cycles) / 2 + arch.kernel.load_latency_cycles
-    resident = min(
-        tiling.ctas_per_sm, ceil_div(tiling.tiles * problem.batch, tiling.units)
-    )  # slots that will never have a tile are not idle time
+    # a slot that could never have a tile is no idle time
+    resident = min(tiling.ctas_per_sm, ceil_div(tiling.tiles * problem.batch, tiling.units))
     return TilePlan(
         units=tiling.units,
         slots_per_unit=resident,
@@ -147,7 +146,7 @@ def lower(arch: Arch, problem: Problem, kernel: Kernel, tiling: Tiling) -> TileP
         prologue_ticks=cycles_to_ticks(arch.kernel.prologue_cycles),
         next_prologue_ticks=1 if kernel.wgmma else cycles_to_ticks(arch.kernel.next_prologue_cycles),
         epilogue_ticks=cycles_to_ticks(arch.kernel.epilogue_cycles),
-        tail_ticks=reduction_ticks(arch, problem, tiling),
+        tail_ticks=reduction_ticks(arch, problem, tiling, clock_mhz),
         l2_latency_ticks=cycles_to_ticks(latency),
         dram_latency_ticks=cycles_to_ticks(arch.dram.latency_cycles + arch.kernel.load_latency_cycles),
         a_fill_ticks=_ticks(loads.a_sm, fill),
@@ -179,11 +178,11 @@ def _out_bytes(problem: Problem, tiling: Tiling) -> IntArray:
     return np.outer(_edge_sizes(problem.m, tiling.tile_m), _edge_sizes(problem.n, tiling.tile_n)) * element
 
 
-def reduction_ticks(arch: Arch, problem: Problem, tiling: Tiling) -> int:
-    """Ticks of the split-K reduction: a dependent kernel that reads the partial sums from L2 and writes D; 0 without a split."""
+def reduction_ticks(arch: Arch, problem: Problem, tiling: Tiling, clock_mhz: float) -> int:
+    """Ticks of the split-K reduction: a dependent kernel that reads the partial sums from L2, writes D; 0 without a split."""
     if tiling.splits == 1:
         return 0
     elements = problem.batch * problem.m * problem.n
     moved = elements * (4 * tiling.splits + problem.out_bytes)
-    start = arch.launch.graph_us * clock_mhz(arch)
+    start = arch.launch.graph_us * clock_mhz
     return cycles_to_ticks(start + moved / arch.l2.bandwidth_bytes_per_clk)

@@ -10,8 +10,9 @@ from stcsim.arch import Arch
 from stcsim.errors import UnsupportedError
 from stcsim.result import KernelResult
 from stcsim.timing.bounds import lower_bound_ticks, roofline_us
-from stcsim.timing.lower import clock_mhz
+from stcsim.timing.lower import lower
 from stcsim.timing.plan import PARTS, TICKS_PER_CYCLE, GemmTiming, TilePlan
+from stcsim.timing.power import Energy, energy, held_clock_mhz, watts
 from stcsim.timing.problem import Problem
 from stcsim.timing.select import Candidate, select
 
@@ -59,43 +60,52 @@ def launch_us(arch: Arch, launch: str) -> float:
 
 
 def time_gemm(setup: Launch, problem: Problem, sparse: bool) -> KernelResult:
-    """Select a kernel for ``problem`` and time it. Raises UnsupportedError when none fits."""
+    """Select a kernel for ``problem`` and time it at the clock it can hold. Raises UnsupportedError when none fits."""
     winner = select(setup.arch, problem, sparse, engine("fast"), setup.kernel)[0]
-    if setup.engine != "fast":  # the engines agree, so the fast one may choose; the other one then times the choice
-        assert winner.plan is not None
-        winner = replace(winner, timing=engine(setup.engine)(winner.plan))
     return outcome(setup, problem, winner)
 
 
-def kernel_us(arch: Arch, ticks: float) -> float:
-    """Microseconds of ``ticks`` at the clock the kernel runs at."""
-    return ticks / TICKS_PER_CYCLE / clock_mhz(arch)
+def outcome(setup: Launch, problem: Problem, candidate: Candidate) -> KernelResult:
+    """Turn a simulated candidate into a result, simulated again where the board limit holds its clock down."""
+    plan = candidate.plan
+    assert candidate.timing is not None and plan is not None
+    arch, start_us = setup.arch, launch_us(setup.arch, setup.launch)
+    spent = energy(arch, problem, candidate)
+    clock_mhz = held_clock_mhz(arch, spent, candidate.timing.total_ticks / TICKS_PER_CYCLE, start_us)
+    if clock_mhz < arch.clock.sustained_mhz:
+        plan = lower(arch, problem, candidate.kernel, candidate.tiling, clock_mhz)
+        candidate = replace(candidate, plan=plan, timing=engine(setup.engine)(plan))
+        spent = energy(arch, problem, candidate)
+    elif setup.engine != "fast":  # the engines agree, so the fast one may choose; the other one then times the choice
+        candidate = replace(candidate, timing=engine(setup.engine)(plan))
+    return _result(setup, problem, candidate, spent, clock_mhz)
 
 
-def outcome(setup: Launch, problem: Problem, chosen: Candidate) -> KernelResult:
-    """Turn a simulated candidate into a result; the parts of the breakdown sum to the time."""
-    arch, timing, plan, sparse = setup.arch, chosen.timing, chosen.plan, chosen.kernel.sparse
+def _result(setup: Launch, problem: Problem, chosen: Candidate, spent: Energy, clock_mhz: float) -> KernelResult:
+    """Convert ticks to microseconds; the parts of the breakdown sum to the time."""
+    arch, timing, plan, tiling = setup.arch, chosen.timing, chosen.plan, chosen.tiling
     assert timing is not None and plan is not None
-    start_us = launch_us(arch, setup.launch)
-    slot_us = kernel_us(arch, 1) / plan.slots
+    tick_us, start_us = 1 / TICKS_PER_CYCLE / clock_mhz, launch_us(arch, setup.launch)
+    slot_us = tick_us / plan.slots
     breakdown = {"launch": start_us} | {part: ticks * slot_us for part, ticks in zip(PARTS, timing.part_ticks, strict=True)}
-    time_us = start_us + kernel_us(arch, timing.total_ticks)
+    time_us = start_us + timing.total_ticks * tick_us
     tops = 2e-6 * problem.macs / time_us
-    tiling = chosen.tiling
-    ctas = tiling.tiles * problem.batch * tiling.unit_ctas
+    board_w = watts(arch, spent, clock_mhz, time_us)
     return KernelResult(
         kernel=chosen.kernel.name(problem.dtype, tiling.splits),
         time_us=time_us,
         tops=tops,
-        share_of_peak=tops / (arch.peak_tops(problem.dtype.name, sparse) or math.nan),
+        share_of_peak=tops / (arch.peak_tops(problem.dtype.name, chosen.kernel.sparse) or math.nan),
         cycles=timing.total_ticks / TICKS_PER_CYCLE,
-        clock_mhz=clock_mhz(arch),
+        clock_mhz=clock_mhz,
+        watts=board_w,
+        energy_uj=board_w * time_us,
         bound=max(breakdown, key=lambda part: breakdown[part]),
         breakdown=breakdown,
         bytes={"l2_read": timing.l2_read_bytes, "dram_read": timing.dram_read_bytes, "write": timing.write_bytes},
-        ctas=ctas,
+        ctas=tiling.tiles * problem.batch * tiling.unit_ctas,
         ctas_per_sm=tiling.ctas_per_sm,
         waves=tiling.tiles * problem.batch / plan.slots,
-        roofline_us=roofline_us(arch, problem, sparse),
-        lower_bound_us=start_us + kernel_us(arch, max(lower_bound_ticks(plan).values())),
+        roofline_us=roofline_us(arch, problem, chosen.kernel.sparse),
+        bounds_us={name: start_us + ticks * tick_us for name, ticks in lower_bound_ticks(plan).items() if ticks},
     )

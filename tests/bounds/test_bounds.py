@@ -123,7 +123,7 @@ BIGGER = ("l2.bandwidth_bytes_per_clk", "dram.bandwidth_gb_per_s", "shared_memor
 @pytest.mark.parametrize("path", BIGGER)
 def test_more_bandwidth_hardly_ever_costs(path: str) -> None:
     # Faster servers reorder the CTAs, and another order can miss L2 more often. The model has that in common with hardware;
-    # it must stay rare and small: the mean over GEMMs improves, and no GEMM loses more than 6 %.
+    # it must stay rare and small: the mean over GEMMs improves, and no GEMM loses more than 1.5 %.
     gains = []
     for name in ("a100", "h100"):
         base = load_arch(name)
@@ -132,7 +132,7 @@ def test_more_bandwidth_hardly_ever_costs(path: str) -> None:
             before, after = (select(arch, each, True, simulate)[0].timing for arch in (base, bigger))
             assert before is not None and after is not None
             gains.append(before.total_ticks / after.total_ticks)
-    assert min(gains) > 0.94 and sum(gains) / len(gains) > 1
+    assert min(gains) > 0.985 and sum(gains) / len(gains) > 1
 
 
 @pytest.mark.parametrize("name", [name for name in arch_names() if name != "t4"])

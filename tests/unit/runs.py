@@ -15,6 +15,8 @@ def kernel(time_us: float, macs: int, peak_tops: float, bound: str, name: str = 
         share_of_peak=tops / peak_tops,
         cycles=(time_us - 2.0) * 1410.0,
         clock_mhz=1410.0,
+        watts=250.0,
+        energy_uj=250.0 * time_us,
         bound=bound,
         breakdown={"launch": 2.0, bound: (time_us - 2.0) / 2, "epilogue": (time_us - 2.0) / 2, "tail": 0.0},
         bytes={"l2_read": 4_000_000, "dram_read": 1_000_000, "write": 802_816},
@@ -22,7 +24,7 @@ def kernel(time_us: float, macs: int, peak_tops: float, bound: str, name: str = 
         ctas_per_sm=1,
         waves=0.9,
         roofline_us=time_us / 2,
-        lower_bound_us=time_us / 1.5,
+        bounds_us={bound: time_us / 1.5},
     )
 
 
@@ -85,6 +87,9 @@ def totals(rows: tuple[LayerRow, ...]) -> Totals:
         sparse_speedup=dense / sparse if dense and sparse else None,
         dense_tops=2 * macs / dense / 1e6 if dense else None,
         best_tops=2 * macs / best / 1e6,
+        dense_uj=250.0 * dense if dense else None,
+        sparse_uj=250.0 * sparse if sparse else None,
+        best_uj=250.0 * best,
         weight_bytes=sum(row.weight_bytes * row.count for row in rows),
         compressed_bytes=sum(row.compressed_bytes * row.count for row in rows),
         pruned_weight_bytes=sum(row.weight_bytes * row.count for row in pruned),

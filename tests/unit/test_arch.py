@@ -491,7 +491,7 @@ def complete_with(change: str, tmp_path: Path) -> Path:
     [
         (r"\{value: 40, .*\}=>40", f"my.yaml: l2.capacity_mib: expected {LEAF}, found 40"),
         (r"  capacity_mib: .*\n=>", f"my.yaml: l2.capacity_mib: expected {LEAF}, found nothing"),
-        (r"power:\n.*\n=>", f"my.yaml: power.board_limit_w: expected {LEAF}, found nothing"),
+        (r"power:\n(.*\n)*=>", f"my.yaml: power.board_limit_w: expected {LEAF}, found nothing"),
         (r"die: GA100=>", "my.yaml: die: expected a text that is not empty, found nothing"),
         (r"die: GA100=>die: 100", "my.yaml: die: expected a text that is not empty, found 100"),
         (r'"8.0"=>8.0', 'my.yaml: compute_capability: expected a text such as "8.0", in quotes, found 8.0'),

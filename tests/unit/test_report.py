@@ -92,7 +92,19 @@ def test_summary_adds_up() -> None:
     shown = lines(run_table(TOYNET), 120)
     # dense 40 + 22 + 12 + 12 x 6 + 1000 + 4 = 1150 us; all 2:4 takes 4 + 380 less and 2 more; best keeps layer4.2 dense
     assert line_with(shown, "│  dense").split()[1:5] == ["dense", "1.150", "ms", "216"]
-    assert line_with(shown, "all 2:4").split()[1:9] == ["all", "2:4", "0.768", "ms", "1.50×", "324", "2:4", "in"]
+    assert line_with(shown, "all 2:4").split()[1:12] == [
+        "all",
+        "2:4",
+        "0.768",
+        "ms",
+        "1.50×",
+        "324",
+        "192",
+        "mJ",
+        "1.29",
+        "2:4",
+        "in",
+    ]  # at 250 W
     assert line_with(shown, "│  best of both").split()[1:7] == ["best", "of", "both", "0.766", "ms", "1.50×"]
     assert "17 launches, 124 GMAC, 98 % of it in layers that may be pruned" in line_with(shown, "work ")
     assert "118 → 66.1 MiB with metadata: −44 % of the pruned, −44 % of all" in line_with(shown, "weights  1")

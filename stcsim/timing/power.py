@@ -1,0 +1,75 @@
+"""Clock and power: what a kernel's work costs in joules, and how far the clock falls to hold the board's limit.
+
+A kernel that is launched over and over draws, on average, ``idle + energy / time``. Energy of the cores (MACs, shared
+memory, L2) grows with the clock, because voltage does: its power goes with ``clock ** clock_exponent``. DRAM has its own supply.
+The clock is the highest, up to ``clock.sustained_mhz``, that keeps the average within ``power.board_limit_w``. This reproduces
+what throttling does to large GEMMs; it knows no temperature, no time constant and no data (random data is assumed).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from stcsim.arch import Arch
+from stcsim.timing.lower import smem_read_bytes
+from stcsim.timing.plan import GemmTiming, TilePlan
+from stcsim.timing.problem import Problem
+from stcsim.timing.select import Candidate
+from stcsim.timing.tiling import stage_bytes
+
+_LOWEST_SHARE = 0.2  # of boost: no GPU clocks lower under load, whatever its limit
+_STEPS = 40  # halvings of the clock interval: far below 1 kHz
+
+
+@dataclass(frozen=True, slots=True)
+class Energy:
+    """Joules of one launch beyond idling: of the cores at boost clock, and of DRAM at any clock."""
+
+    core_j: float
+    dram_j: float
+
+
+def energy(arch: Arch, problem: Problem, candidate: Candidate) -> Energy:
+    """Return the energy of a simulated kernel from what it did: MACs, and bytes at each level.
+
+    A 2:4 kernel executes the kept MACs only, each at ``sparse_mac_ratio`` of a dense one.
+    """
+    kernel, plan, timing, power = candidate.kernel, candidate.plan, candidate.timing, arch.power
+    assert plan is not None and timing is not None
+    ctas_iterations = plan.tile_iterations * candidate.tiling.unit_ctas
+    macs: float = ctas_iterations * kernel.cta_m * kernel.cta_n * kernel.cta_k(problem.dtype)
+    if kernel.sparse:
+        macs *= power.sparse_mac_ratio * problem.dtype.sparse_kept / problem.dtype.sparse_group
+    smem_bytes = ctas_iterations * (smem_read_bytes(problem, kernel) + stage_bytes(kernel, problem))
+    core_pj = (
+        macs * power.tensor_pj_per_mac * problem.dtype.bits / 16
+        + smem_bytes * power.smem_pj_per_byte
+        + (timing.l2_read_bytes + timing.write_bytes) * power.l2_pj_per_byte
+    )
+    return Energy(1e-12 * core_pj, 1e-12 * power.dram_pj_per_byte * (timing.dram_read_bytes + _dram_write_bytes(plan, timing)))
+
+
+def _dram_write_bytes(plan: TilePlan, timing: GemmTiming) -> int:
+    return timing.write_bytes if plan.out_dram_ticks.any() else 0
+
+
+def watts(arch: Arch, spent: Energy, clock_mhz: float, time_us: float) -> float:
+    """Return the average board power of a kernel launched every ``time_us`` at ``clock_mhz``."""
+    scale: float = (clock_mhz / arch.clock.boost_mhz) ** (arch.power.clock_exponent - 1)
+    return arch.power.idle_w + 1e6 * (spent.core_j * scale + spent.dram_j) / time_us
+
+
+def held_clock_mhz(arch: Arch, spent: Energy, cycles: float, launch_us: float) -> float:
+    """Return the highest clock up to the sustained one at which a kernel of ``cycles`` holds the board limit."""
+    highest = arch.clock.sustained_mhz
+
+    def within(clock_mhz: float) -> bool:
+        return watts(arch, spent, clock_mhz, launch_us + cycles / clock_mhz) <= arch.power.board_limit_w
+
+    if within(highest):
+        return highest
+    low, high = min(highest, _LOWEST_SHARE * arch.clock.boost_mhz), highest
+    for _ in range(_STEPS):
+        middle = (low + high) / 2
+        low, high = (middle, high) if within(middle) else (low, middle)
+    return low

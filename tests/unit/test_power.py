@@ -1,0 +1,71 @@
+"""Clock and power: energy of what was done, the clock that holds the board limit, and what that does to a GEMM."""
+
+from __future__ import annotations
+
+import pytest
+
+import stcsim
+from stcsim.arch import load_arch
+from stcsim.timing.catalogue import Kernel
+from stcsim.timing.fast import simulate
+from stcsim.timing.lower import lower
+from stcsim.timing.power import Energy, energy, held_clock_mhz, watts
+from stcsim.timing.select import Candidate
+from stcsim.timing.tiling import tile_up
+from tests.shapes import problem
+
+#: Easy numbers: 100 W idle, 300 W limit, boost 1000 MHz, dynamic power with the cube of the clock.
+PLAIN = [
+    "clock.boost_mhz=1000", "clock.sustained_mhz=1000",
+    "power.idle_w=100", "power.board_limit_w=300", "power.clock_exponent=3", "power.tensor_pj_per_mac=1",
+    "power.sparse_mac_ratio=1", "power.smem_pj_per_byte=0", "power.l2_pj_per_byte=0", "power.dram_pj_per_byte=0",
+]  # fmt: skip
+ARCH = load_arch("a100", PLAIN)
+
+
+def test_watts_are_idle_plus_energy_over_time() -> None:
+    # 2 mJ in 10 us are 200 W; at half the clock the cores need a quarter of the energy, DRAM all of it
+    assert watts(ARCH, Energy(2e-3, 0), 1000, 10) == pytest.approx(300)
+    assert watts(ARCH, Energy(2e-3, 1e-3), 500, 20) == pytest.approx(100 + (0.5e-3 + 1e-3) / 20e-6)
+
+
+def test_the_clock_holds_the_limit() -> None:
+    # 10,000 cycles: 10 us at 1000 MHz. 1.6 mJ draw 260 W: no throttling. 16 mJ would draw 1,700 W:
+    # 1600 (f/1000)^3 = 200 at f = 500
+    assert held_clock_mhz(ARCH, Energy(1.6e-3, 0), 10_000, 0) == 1000
+    assert held_clock_mhz(ARCH, Energy(16e-3, 0), 10_000, 0) == pytest.approx(500, abs=1e-3)
+    # a launch gap of 40 us lets a short kernel run at full clock
+    assert held_clock_mhz(ARCH, Energy(10e-3, 0), 10_000, 40) == 1000
+
+
+def test_energy_counts_executed_macs() -> None:
+    each = problem(256, 256, 512)
+    spent = {}
+    for sparse in (False, True):
+        kernel = Kernel("sm80", sparse, 128, 128, 64, 4, 2, 2)
+        tiling = tile_up(ARCH, each, kernel, 1)
+        assert tiling is not None
+        plan = lower(ARCH, each, kernel, tiling)
+        spent[sparse] = energy(ARCH, each, Candidate(kernel, tiling, 0.0, plan, simulate(plan))).core_j
+    # 1 pJ a MAC; 2:4 executes half of them
+    assert spent[False] == pytest.approx(1e-12 * 256 * 256 * 512) and spent[True] == pytest.approx(spent[False] / 2)
+
+
+def test_a_lower_limit_never_makes_a_gemm_faster() -> None:
+    times = []
+    for limit_w in (500, 400, 300, 200):
+        result = stcsim.gemm(8192, 8192, 4096, load_arch("a100", [f"power.board_limit_w={limit_w}"]))
+        dense = result.rows[0].dense
+        assert dense is not None and dense.watts <= limit_w * 1.02  # the second simulation may be a little shorter than the first
+        times.append(dense.time_us)
+    assert times == sorted(times) and times[-1] > times[0]
+
+
+def test_small_kernels_keep_their_clock() -> None:
+    row = stcsim.gemm(256, 64, 1024, load_arch("a100-pcie")).rows[0]
+    assert row.dense is not None and row.dense.clock_mhz == load_arch("a100-pcie").clock.sustained_mhz
+
+
+def test_energy_of_a_run_is_summed() -> None:
+    result = stcsim.run(stcsim.load_trace("resnet34"), load_arch("a100"))
+    assert result.totals.dense_uj == pytest.approx(sum(row.count * row.dense.energy_uj for row in result.rows if row.dense))
