@@ -1,1 +1,75 @@
-"""The numerics wing: what tensor cores compute, bit for bit, dense and 2:4."""
+"""The numerics wing: what tensor cores compute, bit for bit, dense and 2:4.
+
+Everything here is loaded when it is first used, so that ``import stcsim.numerics`` costs nothing.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from stcsim.numerics.conv import conv2d
+    from stcsim.numerics.cutlass_layouts import cutlass_layout, from_cutlass_layout
+    from stcsim.numerics.formats import values
+    from stcsim.numerics.layouts import from_register_image, register_image
+    from stcsim.numerics.matmul import gemm
+    from stcsim.numerics.permute import permute_channels
+    from stcsim.numerics.pruning import keep_mask, prune
+    from stcsim.numerics.sparse24 import Sparse24, compress, expand, pack_metadata, storage_bytes, unpack_metadata
+    from stcsim.numerics.tensor_core import mma, mma_sp
+
+__all__ = [
+    "Sparse24",
+    "compress",
+    "conv2d",
+    "cutlass_layout",
+    "expand",
+    "from_cutlass_layout",
+    "from_register_image",
+    "gemm",
+    "keep_mask",
+    "mma",
+    "mma_sp",
+    "pack_metadata",
+    "permute_channels",
+    "prune",
+    "register_image",
+    "storage_bytes",
+    "unpack_metadata",
+    "values",
+]
+
+# No module here is named as a function: importing it would put the module in the place of the function.
+_HOMES = {
+    "Sparse24": "sparse24",
+    "compress": "sparse24",
+    "conv2d": "conv",
+    "cutlass_layout": "cutlass_layouts",
+    "expand": "sparse24",
+    "from_cutlass_layout": "cutlass_layouts",
+    "from_register_image": "layouts",
+    "gemm": "matmul",
+    "keep_mask": "pruning",
+    "mma": "tensor_core",
+    "mma_sp": "tensor_core",
+    "pack_metadata": "sparse24",
+    "permute_channels": "permute",
+    "prune": "pruning",
+    "register_image": "layouts",
+    "storage_bytes": "sparse24",
+    "unpack_metadata": "sparse24",
+    "values": "formats",
+}
+
+
+def __getattr__(name: str) -> Any:
+    """Return a public function from its module, on first use."""
+    if name not in _HOMES:
+        raise AttributeError(f"module 'stcsim.numerics' has no attribute '{name}'")
+    return getattr(import_module(f"stcsim.numerics.{_HOMES[name]}"), name)
+
+
+def __dir__() -> list[str]:
+    """Return the public names."""
+    return __all__

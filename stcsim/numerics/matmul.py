@@ -1,0 +1,138 @@
+"""Whole products through the datapath: any m, n and k, the reduction in the order of a kernel.
+
+Each element of D is one chain of instructions from k = 0 up, as in a kernel without split-k; m and n do not affect the
+arithmetic. The reduction is padded with zeros to whole instructions, which changes no bit.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from stcsim import isa_mma
+from stcsim.errors import StcsimError, UnsupportedError
+from stcsim.isa_mma import Instruction
+from stcsim.numerics.formats import Codes, Format, code_type, number_format, to_codes
+from stcsim.numerics.rules import datapath
+from stcsim.numerics.selection import kept_columns, padded
+from stcsim.numerics.sparse24 import Sparse24, compress, expand
+from stcsim.numerics.tensor_core import product
+
+SPARSITIES = (None, "2:4")
+_ALIASES = {"fp8": "e4m3", "fp8e4m3": "e4m3", "fp8e5m2": "e5m2"}
+
+
+def gemm(
+    a: npt.ArrayLike | Sparse24,
+    b: npt.ArrayLike,
+    c: npt.ArrayLike | None = None,
+    *,
+    arch: str,
+    dtype: str | None = None,
+    b_dtype: str | None = None,
+    acc_dtype: str | None = None,
+    sparsity: str | None = None,
+    instruction: str | None = None,
+    blocking: str = "kept",
+    ordered: bool = True,
+    engine: str = "fast",
+    workers: int | None = None,
+) -> Codes:
+    """Return D = A . B + C, (..., m, n): raw codes of the accumulator, or int32 numbers.
+
+    Args:
+        a: (..., m, k) raw codes or the matching numpy or ml_dtypes array, or a compressed matrix. b: (..., k, n), likewise.
+        c: (..., m, n) of ``acc_dtype``; ``None`` is zero.
+        arch: compute capability, ``"sm_70"`` to ``"sm_120"``.
+        dtype, b_dtype: element types of A (by default that of a compressed A, else fp16) and of B (by default that of A).
+        acc_dtype: fp32, fp16 or int32; by default int32 for integers and fp32 for the others.
+        sparsity: ``"2:4"`` runs the sparse instruction (tf32 1:2, 4-bit types 4:8 in pairs); A must be pruned.
+        instruction: name of the one to build the product from; by default the one a library would take.
+        blocking, ordered: of sparse instructions, as in ``mma_sp``.
+        engine: ``"fast"`` or ``"reference"``. workers: threads of the fast one.
+
+    Raises:
+        StcsimError: when types or shapes do not fit, ``arch`` has no instruction for them, or A is not 2:4.
+    """
+    a_type = dtype or (a.dtype if isinstance(a, Sparse24) else "fp16")
+    chosen = _instruction(arch, instruction, (a_type, b_dtype or a_type, acc_dtype), _is_sparse(a, sparsity))
+    path = datapath(chosen, isa_mma.check_arch(arch), blocking)
+    k_padded = -(-_columns(a) // chosen.k) * chosen.k
+    left = _left(a, chosen, k_padded, blocking, ordered)
+    right = _right(b, chosen, _columns(a), k_padded)
+    addend = _addend(c, path.c, (left.codes.shape[-2], right.shape[-1]))
+    return product(path, left.codes, right, addend, left.columns, engine, workers)
+
+
+class _Left(NamedTuple):
+    """A as the engines take it: codes, and the rows of B that they meet unless that is every row."""
+
+    codes: Codes
+    columns: npt.NDArray[np.int32] | None
+
+
+def _left(a: npt.ArrayLike | Sparse24, instruction: Instruction, k: int, blocking: str, ordered: bool) -> _Left:
+    """Return A with zeros up to ``k`` columns."""
+    if not instruction.sparse:
+        codes = to_codes(a, number_format(instruction.a), "gemm: A")  # type: ignore[arg-type]
+        return _Left(np.pad(codes, [*[(0, 0)] * (codes.ndim - 1), (0, k - codes.shape[-1])]), None)
+    sparse = a if isinstance(a, Sparse24) else compress(a, instruction.a)
+    if sparse.dtype != instruction.a:
+        raise StcsimError("gemm: A", f"a compressed matrix of {instruction.a}", sparse.dtype)
+    whole = padded(sparse, k)
+    columns = kept_columns(whole, ordered)
+    return _Left(expand(whole), None) if blocking == "expanded" else _Left(whole.values, columns)
+
+
+def _right(b: npt.ArrayLike, instruction: Instruction, k: int, k_padded: int) -> Codes:
+    """Return B with zeros up to ``k_padded`` rows."""
+    codes = to_codes(b, number_format(instruction.b), "gemm: B")
+    if codes.ndim < 2 or codes.shape[-2] != k:
+        raise StcsimError("gemm: B", f"shape (..., {k}, n), with a row for each column of A", str(codes.shape))
+    return np.pad(codes, [*[(0, 0)] * (codes.ndim - 2), (0, k_padded - k), (0, 0)])
+
+
+def _addend(c: npt.ArrayLike | None, form: Format, shape: tuple[int, int]) -> Codes:
+    """Return the codes of C, zeros when there is none."""
+    if c is None:
+        return np.zeros(shape, code_type(form))
+    codes = to_codes(c, form, "gemm: C")
+    if codes.shape[-2:] != shape:
+        raise StcsimError("gemm: C", f"shape (..., {shape[0]}, {shape[1]})", str(codes.shape))
+    return codes
+
+
+def _columns(a: npt.ArrayLike | Sparse24) -> int:
+    """Return k, the columns of A before compression."""
+    if isinstance(a, Sparse24):
+        return a.k
+    shape = np.shape(a)
+    if len(shape) < 2 or not shape[-1]:
+        raise StcsimError("gemm: A", "shape (..., m, k) with at least one column", str(shape))
+    return int(shape[-1])
+
+
+def _is_sparse(a: npt.ArrayLike | Sparse24, sparsity: str | None) -> bool:
+    if sparsity not in SPARSITIES:
+        raise UnsupportedError("sparsity", "None or '2:4'", f"'{sparsity}'")
+    return sparsity is not None or isinstance(a, Sparse24)
+
+
+def _instruction(arch: str, name: str | None, types: tuple[str, str, str | None], sparse: bool) -> Instruction:
+    """Return the named instruction, or the one a library would take, checked against the types of the operands."""
+    a, b = (_ALIASES.get(each, each) for each in types[:2])
+    d = types[2]
+    accumulator = d or ("int32" if a in ("int8", "uint8", "int4", "uint4") else "fp32")
+    for each in (a, b, accumulator):
+        number_format(each)
+    plain = isa_mma.check_arch(arch)
+    if name is None:
+        return isa_mma.gemm_instruction(plain, accumulator, a, b, sparse)
+    known = isa_mma.parse(name)
+    isa_mma.require(known, plain)
+    if (known.a, known.b, known.sparse) != (a, b, sparse) or (d or known.d, known.c) != (known.d, known.d):
+        wanted = f"{'a sparse' if sparse else 'a dense'} instruction of {a} x {b}{f' to {d}' if d else ''} that can be chained"
+        raise UnsupportedError("gemm: instruction", wanted, f"'{known.name}'")
+    return known

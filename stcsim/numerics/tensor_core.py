@@ -1,0 +1,141 @@
+"""One tensor-core instruction, or many of them side by side: raw codes in, raw codes out.
+
+A sparse instruction first selects rows of B by the metadata, then runs the dense rule over the kept products. How hardware
+cuts kept products into blocks is not published: ``blocking`` names the assumption.
+
+- ``"kept"`` (S1, the default, assumed): only kept products take part, in compressed order, L of them to a block. Infinity or
+  NaN in a row of B that is not selected has no effect.
+- ``"expanded"`` (S2, the rival): the zeros of A take slots, L columns of the expanded A to a block, and 0 * inf is NaN.
+
+Integers do not depend on it, nor do floating-point sums that are exact.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from stcsim import isa_mma
+from stcsim.errors import StcsimError, UnsupportedError, closest
+from stcsim.isa_mma import Instruction
+from stcsim.numerics.formats import Codes, number_format, to_codes
+from stcsim.numerics.rules import Datapath, datapath
+from stcsim.numerics.selection import kept_columns
+from stcsim.numerics.sparse24 import Sparse24, expand
+
+ENGINES = ("fast", "reference")
+
+
+def mma(
+    instruction: str, a: npt.ArrayLike, b: npt.ArrayLike, c: npt.ArrayLike | None = None, *, arch: str, engine: str = "fast"
+) -> Codes:
+    """Return D = A . B + C of a dense instruction, (..., m, n): codes in unsigned integers, or int32 numbers.
+
+    Args:
+        instruction: name in PTX words, e.g. ``"mma.m16n8k16.f32.f16.f16.f32"`` or ``"wgmma.m64n64k16.f32.f16.f16"``.
+        a: (..., m, k) raw codes as unsigned integers (4-bit types: one in each byte), or the matching numpy or ml_dtypes array.
+        b: (..., k, n), likewise.
+        c: (..., m, n) of the accumulator's type; ``None`` is zero (wgmma with scale-d false).
+        arch: compute capability, ``"sm_70"`` to ``"sm_120"``.
+        engine: ``"fast"``, or ``"reference"`` in exact Python integers, the same bits.
+
+    Raises:
+        UnsupportedError: when the instruction is unknown, sparse, or not on ``arch``.
+        StcsimError: when an operand has another type or shape.
+    """
+    known = _known(instruction, arch, sparse=False)
+    codes_a, codes_b = _operand(a, known.a, (known.m, known.k), "A", known), _operand(b, known.b, (known.k, known.n), "B", known)
+    return product(datapath(known, isa_mma.check_arch(arch)), codes_a, codes_b, _addend(c, known), None, engine)
+
+
+def mma_sp(
+    instruction: str,
+    a: Sparse24,
+    b: npt.ArrayLike,
+    c: npt.ArrayLike | None = None,
+    *,
+    arch: str,
+    blocking: str = "kept",
+    ordered: bool = True,
+    engine: str = "fast",
+) -> Codes:
+    """Return D = A . B + C of a sparse instruction, (..., m, n): codes in unsigned integers, or int32 numbers.
+
+    Args:
+        instruction: e.g. ``"mma.sp.m16n8k32.f32.f16.f16.f32"`` or ``"wgmma.sp.m64n64k32.f32.f16.f16"``.
+        a: (..., m, k) compressed.
+        b: (..., k, n) raw codes, or the matching numpy or ml_dtypes array; rows that are not selected are never read in
+            ``"kept"`` blocking.
+        c: (..., m, n) of the accumulator's type; ``None`` is zero.
+        arch: compute capability.
+        blocking: ``"kept"`` (assumed) or ``"expanded"``: see the module.
+        ordered: indices must ascend, as in ``mma.sp::ordered_metadata``; else unordered ones are taken as they stand.
+        engine: ``"fast"`` or ``"reference"``.
+
+    Raises:
+        UnsupportedError: when the instruction is unknown, dense, or not on ``arch``.
+        StcsimError: when an operand has another type or shape, or an encoding is undefined; row and group are named.
+    """
+    known = _known(instruction, arch, sparse=True)
+    path = datapath(known, isa_mma.check_arch(arch), blocking)
+    if a.dtype != known.a:
+        raise StcsimError(f"{known.name}: A", f"a compressed matrix of {known.a}", a.dtype)
+    columns = kept_columns(a, ordered)
+    kept = _operand(a.values, known.a, (known.m, known.k // 2), "compressed A", known)
+    codes_b = _operand(b, known.b, (known.k, known.n), "B", known)
+    if blocking == "expanded":
+        return product(path, expand(a), codes_b, _addend(c, known), None, engine)
+    return product(path, kept, codes_b, _addend(c, known), columns, engine)
+
+
+def product(
+    path: Datapath, a: Codes, b: Codes, c: Codes, columns: npt.NDArray[np.int32] | None, engine: str, workers: int | None = None
+) -> Codes:
+    """Return D of operands that have been checked, with leading batch dimensions broadcast; int32 results as numbers."""
+    if engine not in ENGINES:
+        raise UnsupportedError("engine", " or ".join(f"'{each}'" for each in ENGINES), f"'{engine}'{closest(engine, ENGINES)}")
+    try:
+        lead = np.broadcast_shapes(a.shape[:-2], b.shape[:-2], c.shape[:-2])
+    except ValueError:
+        shapes = ", ".join(str(each.shape[:-2]) for each in (a, b, c))
+        raise StcsimError("batch dimensions of A, B, C", "shapes that broadcast", shapes) from None
+    multiply: Any = import_module(f"stcsim.numerics.{engine}").multiply
+    options = {"workers": workers} if engine == "fast" else {}
+    chosen = None if columns is None else _batched(columns, lead)
+    d: Codes = multiply(path, _batched(a, lead), _batched(b, lead), _batched(c, lead), chosen, **options)
+    return (d.view(np.int32) if path.d.name == "int32" else d).reshape(*lead, *d.shape[1:])
+
+
+def _batched(array: npt.NDArray[Any], lead: tuple[int, ...]) -> npt.NDArray[Any]:
+    """Return (batch, rows, columns) with the leading dimensions broadcast to ``lead`` and flattened."""
+    return np.broadcast_to(array, (*lead, *array.shape[-2:])).reshape(-1, *array.shape[-2:])
+
+
+def _known(name: str, arch: str, sparse: bool) -> Instruction:
+    """Return the instruction when ``arch`` has it and it is dense or sparse, as wanted."""
+    known = isa_mma.parse(name)
+    if known.sparse != sparse:
+        raise UnsupportedError(
+            name, f"a {'sparse' if sparse else 'dense'} instruction", f"a {'sparse' if known.sparse else 'dense'} one"
+        )
+    isa_mma.require(known, isa_mma.check_arch(arch))
+    return known
+
+
+def _operand(array: npt.ArrayLike, dtype: str, shape: tuple[int, int], what: str, instruction: Instruction) -> Codes:
+    """Return the codes of an operand of the right type and shape."""
+    codes = to_codes(array, number_format(dtype), f"{instruction.name}: {what}")
+    if codes.shape[-2:] != shape:
+        raise StcsimError(f"{instruction.name}: {what}", f"shape (..., {shape[0]}, {shape[1]})", str(codes.shape))
+    return codes
+
+
+def _addend(c: npt.ArrayLike | None, instruction: Instruction) -> Codes:
+    """Return the codes of C, zeros when there is none."""
+    shape = instruction.m, instruction.n
+    return _operand(
+        np.zeros(shape, number_format(instruction.c).native) if c is None else c, instruction.c, shape, "C", instruction
+    )

@@ -1,0 +1,94 @@
+"""Does the instruction table name, find and refuse instructions as PTX has them?"""
+
+from __future__ import annotations
+
+import pytest
+
+from stcsim import isa_mma
+from stcsim.errors import UnsupportedError
+from stcsim.isa_mma import Instruction, parse
+
+
+@pytest.mark.parametrize(
+    ("name", "instruction"),
+    [
+        ("mma.m16n8k16.f32.f16.f16.f32", Instruction("mma", False, 16, 8, 16, "fp32", "fp16", "fp16", "fp32")),
+        ("mma.sp.m16n8k32.f32.f16.f16.f32", Instruction("mma", True, 16, 8, 32, "fp32", "fp16", "fp16", "fp32")),
+        ("wgmma.m64n8k16.f16.f16.f16", Instruction("wgmma", False, 64, 8, 16, "fp16", "fp16", "fp16", "fp16")),
+        ("wgmma.sp.m64n256k64.f32.e4m3.e5m2", Instruction("wgmma", True, 64, 256, 64, "fp32", "e4m3", "e5m2", "fp32")),
+        ("mma.sp.m16n8k64.s32.s8.u8.s32.satfinite", Instruction("mma", True, 16, 8, 64, "int32", "int8", "uint8", "int32", True)),
+        ("mma.m8n8k4.f32.f16.f16.f16", Instruction("mma", False, 8, 8, 4, "fp32", "fp16", "fp16", "fp16")),
+    ],
+)
+def test_names_are_parsed_and_written(name: str, instruction: Instruction) -> None:
+    assert parse(name) == instruction
+    assert instruction.name == name
+
+
+def test_full_ptx_names_are_understood() -> None:
+    ordered = parse("mma.sp::ordered_metadata.sync.aligned.m16n8k32.row.col.f32.f16.f16.f32")
+    assert ordered.name == "mma.sp.m16n8k32.f32.f16.f16.f32"
+    assert parse("mma.sync.aligned.m16n8k32.row.col.satfinite.s32.s4.u4.s32").satfinite
+    assert parse("wgmma.mma_async.sp.sync.aligned.m64n64k16.f32.tf32.tf32").k == 16
+
+
+@pytest.mark.parametrize(
+    ("dtype", "k"),
+    [("fp16", {16, 32}), ("bf16", {16, 32}), ("tf32", {8, 16}), ("int8", {32, 64}), ("int4", {64, 128}), ("e4m3", {64})],
+)
+def test_sparse_shapes_are_those_of_ptx(dtype: str, k: set[int]) -> None:
+    sparse = [each for each in isa_mma.available("sm_89") if each.sparse and each.a == dtype]
+    assert {each.k for each in sparse} == k
+    assert {(each.m, each.n) for each in sparse} == {(16, 8)}
+
+
+def test_wgmma_widths() -> None:
+    wide = [each for each in isa_mma.available("sm_90") if each.kind == "wgmma"]
+    widths = {dtype: {each.n for each in wide if each.a == dtype} for dtype in ("fp16", "int8")}
+    assert widths["fp16"] == set(range(8, 257, 8))
+    assert widths["int8"] == {8, 16, 24, *range(32, 257, 16)}
+
+
+@pytest.mark.parametrize(
+    ("arch", "name"),
+    [
+        ("sm_70", "mma.m8n8k4.f32.f16.f16.f32"),
+        ("sm_75", "mma.m16n8k8.f32.f16.f16.f32"),
+        ("sm_86", "mma.m16n8k16.f32.f16.f16.f32"),
+        ("sm_90", "wgmma.m64n256k16.f32.f16.f16"),
+        ("sm_90a", "wgmma.m64n256k16.f32.f16.f16"),
+        ("sm_100", "tcgen05.m128n256k16.f32.f16.f16"),
+    ],
+)
+def test_a_gemm_takes_the_newest_and_largest(arch: str, name: str) -> None:
+    assert isa_mma.gemm_instruction(isa_mma.check_arch(arch), "fp32", "fp16", "fp16", sparse=False).name == name
+
+
+def refusal(name: str, arch: str) -> str:
+    with pytest.raises(UnsupportedError) as caught:
+        isa_mma.require(parse(name), arch)
+    return str(caught.value)
+
+
+def test_refusals_are_one_sentence() -> None:
+    assert refusal("mma.m16n8k16.f32.f16.f16", "sm_80") == (
+        "instruction: expected a tensor-core instruction such as 'mma.m16n8k16.f32.f16.f16.f32' or "
+        "'wgmma.sp.m64n64k32.f32.f16.f16', found 'mma.m16n8k16.f32.f16.f16' (did you mean 'mma.m16n8k16.f32.f16.f16.f32'?)"
+    )
+    assert refusal("mma.m16n8k16.f32.f16.f16.f32", "sm_75") == (
+        "mma.m16n8k16.f32.f16.f16.f32: expected an instruction of sm_75 (it has mma.m8n8k4.f32.f16.f16.f32, "
+        "mma.m8n8k4.f16.f16.f16.f16, mma.m8n8k4.f32.f16.f16.f16, mma.m16n8k8.f32.f16.f16.f32, mma.m16n8k8.f16.f16.f16.f16), "
+        "found one of sm_80, sm_86, sm_89, sm_90, sm_100, sm_120"
+    )
+    assert "it has no mma.sp), found one of sm_80" in refusal("mma.sp.m16n8k32.f32.f16.f16.f32", "sm_75")
+    assert "it has no wgmma), found one of sm_90" in refusal("wgmma.m64n8k16.f32.f16.f16", "sm_100")
+    assert refusal("mma.m16n8k16.f32.f16.f16.f32", "sm_81").startswith("arch: expected one of sm_70, ")
+    clamped = refusal("mma.m16n8k16.f32.f16.f16.f32.satfinite", "sm_80")
+    assert "satfinite on integers only, found an accumulator of fp32" in clamped
+
+
+def test_a_gemm_without_instruction_lists_the_types() -> None:
+    with pytest.raises(UnsupportedError, match=r"2:4 sparse types of sm_75 \(none\), found fp16 x fp16 to fp32"):
+        isa_mma.gemm_instruction("sm_75", "fp32", "fp16", "fp16", sparse=True)
+    with pytest.raises(UnsupportedError, match=r"dense types of sm_70 \(fp16 x fp16 to fp32, fp16 x fp16 to fp16\), found bf16"):
+        isa_mma.gemm_instruction("sm_70", "fp32", "bf16", "bf16", sparse=False)
