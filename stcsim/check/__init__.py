@@ -1,0 +1,31 @@
+"""A network's layers through the simulated datapath, dense and 2:4, held against PyTorch, which is imported only here.
+
+``layers`` says what is computed and makes the operands, ``weights`` reads the user's, ``torch_side`` is the other opinion,
+``compare`` counts the differences, ``run`` goes through the layers.
+"""
+
+from __future__ import annotations
+
+from importlib.util import find_spec
+from typing import TYPE_CHECKING, Any
+
+from stcsim.errors import StcsimError
+
+if TYPE_CHECKING:
+    from stcsim.check.result import CheckReport
+    from stcsim.trace import Trace
+
+__all__ = ["check"]
+
+
+def check(trace: Trace, arch: str, dtype: str, **options: Any) -> CheckReport:
+    """Return how every GEMM and convolution of ``trace`` compares with PyTorch; arguments as ``check.run.check``.
+
+    Raises:
+        StcsimError: when PyTorch is missing, or the input cannot be used.
+    """
+    if find_spec("torch") is None:
+        raise StcsimError("stcsim check", "PyTorch to compare with (install stcsim[torch])", "none")
+    from stcsim.check.run import check as run
+
+    return run(trace, arch, dtype, **options)
