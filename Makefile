@@ -6,8 +6,8 @@ PYTHON ?= python3
 # What `make run` simulates.
 TRACE ?= traces/resnet34.json
 ARCH ?= a100
-# Tests that capture networks need torch; `make test TORCH=` leaves it and them out.
-TORCH ?= torch==2.13.0 transformers
+# Tests that capture networks or compare numerics need torch; `make test TORCH=` leaves it and them out.
+TORCH ?= torch==2.13.0 transformers mmasim ninja
 PYTEST_ARGS ?= -q
 
 VENV := .venv

@@ -208,6 +208,7 @@ class KernelCosts(Section):
         next_prologue_cycles: the same for a CTA that follows another one; persistent kernels have none.
         epilogue_cycles: end of a CTA beyond the traffic of its output.
         k_iteration_cycles: barrier and issue in each main-loop iteration.
+        gemv_start_fraction: share of prologue and epilogue that a matrix-vector kernel (n = 1) has.
         load_latency_cycles: what an asynchronous copy takes beyond the latency of a plain load.
         max_cluster_ctas: CTAs of the largest cluster that kernels use.
     """
@@ -217,6 +218,7 @@ class KernelCosts(Section):
     next_prologue_cycles: Cost
     epilogue_cycles: Cost
     k_iteration_cycles: Cost
+    gemv_start_fraction: Share
     load_latency_cycles: Cost
     max_cluster_ctas: Count
 

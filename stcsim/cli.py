@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from stcsim import cli_options as opt
-from stcsim.cli_steps import check_outputs, check_sizes, deliver, load_gpu, prepare, refuse_negatives, sizes_of
+from stcsim.cli_steps import check_outputs, check_sizes, compare, deliver, load_gpu, prepare, refuse_negatives, sizes_of, teach
 from stcsim.errors import StcsimError
 from stcsim.version import __version__
 
@@ -161,6 +161,48 @@ def validate(
     if rows:
         write_lines(validation.row_lines(report), rows)
     show(validation.validation_table(report))
+
+
+@app.command()
+def check(
+    trace: opt.CheckedTrace = None,
+    gemm: opt.CheckedGemm = None,
+    dtype: opt.DTypeOption = None,
+    arch: opt.CapabilityOption = None,
+    layers: opt.LayersOption = None,
+    weights: opt.WeightsOption = None,
+    seed: Annotated[int, typer.Option("--seed", metavar="N", min=0, help="Of weights and activations.")] = 0,
+    max_columns: Annotated[int, typer.Option("--max-columns", metavar="N", min=1, help="Compute so many of a layer's n.")] = 4096,
+    max_macs: Annotated[int, typer.Option("--max-macs", metavar="N", min=1, help="Or fewer, to these MACs.")] = 10**9,
+    json: opt.JsonOption = None,
+) -> None:
+    """Hold the bit-accurate datapath, dense and 2:4, against PyTorch; exit code 1 when what must be equal is not.
+
+    For example: stcsim check resnet34 --dtype int8
+    """
+    check_outputs(json=json)
+    limits = {"max_columns": max_columns, "max_macs": max_macs}
+    if not compare(trace, gemm, arch, dtype, json, layers=layers, weights=weights, seed=seed, **limits):
+        raise typer.Exit(1)
+
+
+@app.command()
+def mma(
+    instruction: opt.InstructionName,
+    arch: opt.InstructionArchOption = None,
+    seed: Annotated[int, typer.Option("--seed", metavar="N", min=0, help="Of A, B and C.")] = 0,
+    row: Annotated[int, typer.Option("--row", metavar="R", help="Of the element of D.")] = 0,
+    col: Annotated[int, typer.Option("--col", metavar="C", help="Of the element of D.")] = 0,
+    blocking: opt.BlockingOption = None,
+    figure: opt.FigureOption = None,
+    json: opt.JsonOption = None,
+) -> None:
+    """Show step by step how a tensor core computes one element of D = A times B + C, bit for bit.
+
+    For example: stcsim mma mma.sp.m16n8k32.f32.f16.f16.f32 --arch a100 --row 3 --col 5
+    """
+    check_outputs(figure=figure, json=json)
+    teach(instruction, arch, seed, (row, col), blocking, figure, json)
 
 
 @app.command()

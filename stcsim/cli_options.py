@@ -34,6 +34,13 @@ class Engine(StrEnum):
     REFERENCE = "reference"
 
 
+class Blocking(StrEnum):
+    """How the products of a sparse instruction are cut into blocks."""
+
+    KEPT = "kept"
+    EXPANDED = "expanded"
+
+
 class LaunchMode(StrEnum):
     """How kernels are launched."""
 
@@ -65,3 +72,32 @@ KSize = Annotated[int, typer.Argument(metavar="K", help="Reduction (input featur
 GemmBatchOption = Annotated[int, typer.Option("--batch", "-b", metavar="N", help="Independent GEMMs in one launch.")]
 OutDTypeOption = Annotated[str | None, typer.Option("--out-dtype", metavar="TYPE", help="Output type, e.g. int32.")]
 WeightsInL2Option = Annotated[bool, typer.Option("--weights-in-l2", help="Weights are in L2 already, if they fit.")]
+
+CheckedTrace = Annotated[str | None, typer.Argument(metavar="TRACE", help="A trace file, or the name of one that ships.")]
+CheckedGemm = Annotated[
+    tuple[int, int, int] | None, typer.Option("--gemm", metavar="M N K", help="One GEMM instead of a trace; the weight is M x K.")
+]
+CapabilityOption = Annotated[
+    str | None,
+    typer.Option("--arch", "-a", metavar="SM|NAME|FILE", help="sm_80 and so on, or a GPU.", show_default="sm_80; sm_90 for fp8"),
+]
+LayersOption = Annotated[
+    str | None, typer.Option("--layers", metavar="WHICH", help="Numbers, ranges and globs of names, e.g. '1,4-6,*.fc*'.")
+]
+WeightsOption = Annotated[
+    Path | None,
+    typer.Option("--weights", metavar="FILE", help="Your weights by layer name, .safetensors or .npz; others are seeded."),
+]
+
+InstructionName = Annotated[
+    str, typer.Argument(metavar="INSTRUCTION", help="In PTX words, e.g. mma.sp.m16n8k32.f32.f16.f16.f32; dense or sparse.")
+]
+InstructionArchOption = Annotated[
+    str | None,
+    typer.Option("--arch", "-a", metavar="SM|NAME|FILE", help="sm_80 and so on, or a GPU.", show_default="the first that has it"),
+]
+BlockingOption = Annotated[
+    Blocking | None,
+    typer.Option("--blocking", help="Which products of a sparse instruction fill a block (assumed).", show_default="kept"),
+]
+FigureOption = Annotated[Path | None, typer.Option("--figure", metavar="FILE", help="Draw it too, as .png or .svg.")]

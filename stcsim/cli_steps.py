@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from itertools import takewhile
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from stcsim.errors import StcsimError
 from stcsim.files import check_writable
@@ -13,6 +13,7 @@ from stcsim.files import check_writable
 if TYPE_CHECKING:
     from stcsim.arch import Arch
     from stcsim.result import RunResult
+    from stcsim.trace import Trace
 
 _COMPILE_SECONDS = 5
 """What the first use of the fast engine takes, as its message promises (3 s were measured on a 2-core machine)."""
@@ -77,3 +78,82 @@ def deliver(result: RunResult, json: Path | None, csv: Path | None, top: int | N
     if csv:
         write_csv(result, csv)
     show(run_table(result, top))
+
+
+def compare(
+    trace: str | None, gemm: tuple[int, int, int] | None, arch: str | None, dtype: str | None, json: Path | None, **options: Any
+) -> bool:
+    """Hold a trace or one GEMM against PyTorch, write and print; say whether all that must be equal is."""
+    from stcsim.check import check
+    from stcsim.report.check import check_table, to_json
+    from stcsim.report.export import write_json
+    from stcsim.report.terminal import progress, show
+
+    network = network_of(trace, gemm)
+    element = str(dtype or network.dtype)
+    capability = capability_of(arch, element)
+    with progress(network.name) as advance:
+        report = check(network, capability, element, progress=advance, **options)
+    if json:
+        write_json(to_json(report), json)
+    show(check_table(report))
+    return report.passed
+
+
+def network_of(trace: str | None, gemm: tuple[int, int, int] | None) -> Trace:
+    """Return the trace asked for, or one of a single GEMM."""
+    from stcsim.trace import Gemm, Source, Trace, load_trace
+
+    if (trace is None) == (gemm is None):
+        raise StcsimError("command line", "either a trace or --gemm M N K", "neither" if trace is None else "both")
+    if trace is not None:
+        return load_trace(trace)
+    assert gemm is not None
+    m, n, k = gemm
+    check_sizes(M=m, N=n, K=k)
+    name = f"gemm {m}x{n}x{k}"
+    source = Source(model="gemm", library="command line", version="none")
+    return Trace(name=name, title=name, source=source, batch=1, input_shape=(k,), ops=(Gemm(name=name, m=m, n=n, k=k),))
+
+
+def capability_of(arch: str | None, dtype: str) -> str:
+    """Return the compute capability of a GPU, ``"sm_80"``; it stands for itself, and is the first with the type by default."""
+    if arch is None:
+        return "sm_90" if dtype == "fp8" else "sm_80"
+    if arch.startswith("sm_"):
+        return arch
+    return f"sm_{load_gpu(arch, None).compute_capability.replace('.', '')}"
+
+
+def teach(
+    instruction: str,
+    arch: str | None,
+    seed: int,
+    at: tuple[int, int],
+    blocking: str | None,
+    figure: Path | None,
+    json: Path | None,
+) -> None:
+    """Compute one element of one instruction on seeded operands, draw, write and print its steps."""
+    from stcsim import isa_mma
+    from stcsim.numerics.examples import example
+    from stcsim.numerics.stepwise import element_steps
+    from stcsim.report.export import write_json
+    from stcsim.report.mma import mma_text, to_json
+    from stcsim.report.terminal import show
+
+    known = isa_mma.parse(instruction)
+    if blocking and not known.sparse:
+        raise StcsimError("--blocking", "a sparse instruction, whose products it is about", known.name)
+    capability = isa_mma.archs_of(known)[0] if arch is None else arch if arch.startswith("sm") else capability_of(arch, known.a)
+    isa_mma.require(known, isa_mma.check_arch(capability))
+    steps = element_steps(
+        known.name, *example(known.name, seed), arch=capability, row=at[0], col=at[1], blocking=blocking or "kept"
+    )
+    if figure:
+        from stcsim.report.mma_figure import write_figure
+
+        write_figure(steps, figure, f"seed {seed}")
+    if json:
+        write_json({"seed": seed, **to_json(steps)}, json)
+    show(mma_text(steps, f"seed {seed}"))

@@ -35,6 +35,7 @@ ROOMS: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("arch*", ("arch", "arch.*", "arch_*", *GROUND)),
     ("trace*", ("trace", "trace_*", *GROUND)),
     ("numerics*", ("numerics", "numerics.*", *GROUND)),
+    ("check*", ("check", "check.*", "numerics", "numerics.*", *INPUTS, *GROUND)),
     ("timing", ()),
     ("timing.plan", ("errors",)),
     ("timing.reference", ("timing.plan", "errors")),
@@ -54,7 +55,7 @@ ROOMS: tuple[tuple[str, tuple[str, ...]], ...] = (
 )
 
 #: What may be named in annotations only: a report shows results that are defined beside their makers.
-TYPES_ONLY = (("report*", ("replay*", "explain*", "study*")),)
+TYPES_ONLY = (("report*", ("replay*", "explain*", "study*", "check*", "numerics*")),)
 
 #: (library, modules that may import it); every other third-party library is refused everywhere.
 LIBRARIES: tuple[tuple[str, tuple[str, ...]], ...] = (
@@ -66,14 +67,15 @@ LIBRARIES: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("matplotlib", ("report.*",)),
     ("rich", ("report.*", "cli")),
     ("typer", ("cli", "cli_options")),
-    ("torch", ("capture.*",)),
+    ("torch", ("capture.*", "check.*")),
+    ("safetensors", ("check.weights",)),
     ("transformers", ("capture.*",)),
     ("onnx", ("capture.*",)),
     ("dask", ("study.*",)),
 )
 
 #: Libraries that `stcsim --help` must not wait for.
-HEAVY = ("numba", "matplotlib", "torch", "transformers", "onnx", "simpy", "pydantic", "yaml", "numpy")
+HEAVY = ("numba", "matplotlib", "torch", "safetensors", "transformers", "onnx", "simpy", "pydantic", "yaml", "numpy")
 
 
 @dataclass(frozen=True)

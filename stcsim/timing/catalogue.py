@@ -41,6 +41,7 @@ class Kernel:
         pingpong: two CTA tiles alternate on an SM, one computing while the other writes (Hopper).
         swizzle: n-tiles per raster group; 1 walks straight along m.
         max_splits: most k-slices the library offers for it.
+        gemv: a matrix-vector kernel: n = 1 only, no staging through shared memory to set up and to drain.
     """
 
     family: str
@@ -57,6 +58,7 @@ class Kernel:
     pingpong: bool = False
     swizzle: int = 8
     max_splits: int = 32
+    gemv: bool = False
 
     def cta_k(self, dtype: DType) -> int:
         """Logical reduction elements per main-loop iteration."""
@@ -64,7 +66,7 @@ class Kernel:
 
     def name(self, dtype: DType, splits: int = 1) -> str:
         """Return the name used in tables and by ``--kernel``, e.g. ``sm80_128x256x32_s3_2x4`` (``_k4``: four k-slices)."""
-        mode = "sp_" if self.sparse else ""
+        mode = "sp_" if self.sparse else "gemv_" if self.gemv else ""
         shape = f"{self.cta_m}x{self.cta_n}x{self.cta_k(dtype)}"
         warps = f"s{self.stages}_{self.warps_m}x{self.warps_n}" if self.stages else ("pingpong" if self.pingpong else "coop")
         cluster = f"_c{self.cluster_m}x{self.cluster_n}" if self.cluster_m * self.cluster_n > 1 else ""
@@ -154,11 +156,14 @@ def kernels(family: str, sparse: bool) -> tuple[Kernel, ...]:
     Raises:
         UnsupportedError: for a family that is not in the catalogue.
     """
+    gemv = (
+        () if sparse else (Kernel("sm80" if family != "sm75" else "sm75", False, 32, 8, 512, 4, 4, 1, max_splits=1, gemv=True),)
+    )
     if family in ("sm80", "sm89"):  # Ada runs the Ampere tiles; its fp8 list is the int8 one
         rows = _SM80_SPARSE if sparse else _SM80_DENSE
-        return tuple(Kernel("sm80", sparse, *row, swizzle=1 if sparse else 8) for row in rows)
+        return tuple(Kernel("sm80", sparse, *row, swizzle=1 if sparse else 8) for row in rows) + gemv
     if family == "sm75":
-        return () if sparse else tuple(Kernel("sm75", False, *row) for row in _SM75_DENSE)
+        return () if sparse else tuple(Kernel("sm75", False, *row) for row in _SM75_DENSE) + gemv
     if family == "sm90":
         most = 1 if sparse else SPLITS[-1]
         return tuple(

@@ -17,16 +17,17 @@ _OVERLAP = 0.3  # share of a tile's start and end that a second resident CTA doe
 def estimate_cycles(arch: Arch, problem: Problem, kernel: Kernel, tiling: Tiling) -> float:
     """Return rough cycles of a kernel: waves of equal CTAs, or DRAM traffic if that takes longer, plus a split reduction."""
     tiles = tiling.tiles * problem.batch
+    start = arch.kernel.gemv_start_fraction if kernel.gemv else 1.0
     resident = min(tiling.ctas_per_sm, math.ceil(tiles / tiling.units))
     active = min(tiles, tiling.units * tiling.ctas_per_sm)
     k_iters = math.ceil(tiling.k_iters / tiling.splits)
     out_bytes = tiling.tile_m * tiling.tile_n * (4 if tiling.splits > 1 else problem.out_bytes)
     hidden = resident > 1 or kernel.wgmma
-    epilogue = arch.kernel.epilogue_cycles + out_bytes * active / arch.l2.bandwidth_bytes_per_clk / (2 if hidden else 1)
+    epilogue = start * arch.kernel.epilogue_cycles + out_bytes * active / arch.l2.bandwidth_bytes_per_clk / (2 if hidden else 1)
     latency = _l2_latency(arch)
     overlap = _OVERLAP if resident > 1 or kernel.pingpong else 1.0
     waves = _waves(tiles, tiling.units * tiling.ctas_per_sm)
-    fixed = arch.kernel.prologue_cycles + latency + (waves - 1) * overlap * (epilogue + latency) + epilogue
+    fixed = start * arch.kernel.prologue_cycles + latency + (waves - 1) * overlap * (epilogue + latency) + epilogue
     body = fixed + waves * k_iters * _iteration(arch, problem, kernel, tiling, resident, active)
     return (
         max(body, _dram_cycles(arch, problem, kernel, tiling))
@@ -70,4 +71,5 @@ def _dram_cycles(arch: Arch, problem: Problem, kernel: Kernel, tiling: Tiling) -
     if fits and problem.weights_in_l2:
         moved = 0
     rate = arch.dram.bandwidth_gb_per_s * arch.dram.achieved_fraction * 1e3 / arch.clock.sustained_mhz
-    return moved / rate + arch.kernel.prologue_cycles + arch.dram.latency_cycles + arch.kernel.epilogue_cycles
+    start = arch.kernel.gemv_start_fraction if kernel.gemv else 1.0
+    return moved / rate + start * (arch.kernel.prologue_cycles + arch.kernel.epilogue_cycles) + arch.dram.latency_cycles

@@ -116,6 +116,7 @@ def lower(arch: Arch, problem: Problem, kernel: Kernel, tiling: Tiling, clock_mh
     dram = arch.dram.bandwidth_gb_per_s * arch.dram.achieved_fraction * 1e3 / clock_mhz
     into_sm = arch.l2.port_bytes_per_clk_per_sm
     fits = problem.a_bytes(kernel.sparse) + problem.b_bytes + problem.d_bytes <= l2_capacity_bytes(arch)
+    start = arch.kernel.gemv_start_fraction if kernel.gemv else 1.0
     out = _out_bytes(problem, tiling)
     out_sm = -(-out // tiling.unit_ctas)
     latency = (arch.l2.near_latency_cycles + arch.l2.far_latency_cycles) / 2 + arch.kernel.load_latency_cycles
@@ -143,9 +144,9 @@ def lower(arch: Arch, problem: Problem, kernel: Kernel, tiling: Tiling, clock_mh
         smem_read_ticks=int(_ticks(smem_read_bytes(problem, kernel), port)),
         iteration_ticks=cycles_to_ticks(arch.kernel.k_iteration_cycles),
         prefetch=kernel.wgmma,
-        prologue_ticks=cycles_to_ticks(arch.kernel.prologue_cycles),
-        next_prologue_ticks=1 if kernel.wgmma else cycles_to_ticks(arch.kernel.next_prologue_cycles),
-        epilogue_ticks=cycles_to_ticks(arch.kernel.epilogue_cycles),
+        prologue_ticks=cycles_to_ticks(start * arch.kernel.prologue_cycles),
+        next_prologue_ticks=1 if kernel.wgmma else cycles_to_ticks(start * arch.kernel.next_prologue_cycles),
+        epilogue_ticks=cycles_to_ticks(start * arch.kernel.epilogue_cycles),
         tail_ticks=reduction_ticks(arch, problem, tiling, clock_mhz),
         l2_latency_ticks=cycles_to_ticks(latency),
         dram_latency_ticks=cycles_to_ticks(arch.dram.latency_cycles + arch.kernel.load_latency_cycles),

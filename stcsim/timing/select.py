@@ -56,6 +56,8 @@ def candidates(arch: Arch, problem: Problem, sparse: bool, forced: str | None = 
         ]
     found, too_large = [], False
     for kernel, splits in pairs:
+        if kernel.gemv and problem.n > 1:
+            continue
         if splits > 1 and forced is None and not _worth_splitting(arch, problem, kernel, splits):
             continue
         tiling = tile_up(arch, problem, kernel, splits)
