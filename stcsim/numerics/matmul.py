@@ -1,7 +1,8 @@
 """Whole products through the datapath: any m, n and k, the reduction in the order of a kernel.
 
 Each element of D is one chain of instructions from k = 0 up, as in a kernel without split-k; m and n do not affect the
-arithmetic. The reduction is padded with zeros to whole instructions, which changes no bit.
+arithmetic. The reduction is padded with zeros to whole instructions, which changes no bit. The order is that of CUTLASS's main
+loop; a library's kernel that splits or interleaves k sums in another order (assumed otherwise).
 """
 
 from __future__ import annotations

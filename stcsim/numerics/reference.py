@@ -8,7 +8,7 @@ A dot product is a running value to which blocks of L products are added. In a b
 4. The terms are added exactly, and the sum is converted once (``convert``). That is the next running value.
 
 NaN, inf * 0 and inf - inf give one NaN; infinities keep their sign; a zero result is always +0, and so is a negative sum
-that truncates to zero. ``rules`` holds L, F, e_zero and the conversion of each generation.
+that truncates to zero. ``rules`` holds L, F, e_zero and the conversion of each generation, and says how each is known.
 """
 
 from __future__ import annotations

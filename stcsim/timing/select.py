@@ -21,7 +21,7 @@ MARGIN = 1.2
 """A kernel is not simulated if its estimate is so many times the best simulation so far."""
 MOST_ITERATIONS = 500_000_000
 """Largest simulation of one kernel, about a minute; a larger GEMM is refused."""
-BUDGET_ITERATIONS = 1_000_000
+BUDGET_ITERATIONS = 300_000
 """After so many simulated tile-iterations no further kernel is tried: the larger the GEMM, the better the estimates."""
 
 

@@ -16,14 +16,15 @@ pytestmark = pytest.mark.skipif(not MEASURED.is_dir(), reason=f"no measured tabl
 
 # GPU, sparsity, type: largest mean absolute error, and largest absolute median
 GATES = {
-    ("a100", "dense", "bf16"): (0.075, 0.02),
-    ("a100-pcie", "dense", "fp16"): (0.11, 0.09),
-    ("a100-pcie", "dense", "bf16"): (0.11, 0.09),
-    ("a100-pcie", "2:4", "fp16"): (0.10, 0.03),
-    ("a100-pcie", "2:4", "bf16"): (0.10, 0.03),
-    ("h100", "dense", "bf16"): (0.075, 0.02),
-    ("h100-pcie", "dense", "bf16"): (0.17, 0.07),
-    ("h100-pcie", "2:4", "fp8e4m3"): (0.075, 0.04),
+    ("a100", "dense", "bf16"): (0.075, 0.025),
+    ("a100-pcie", "dense", "fp16"): (0.08, 0.02),
+    ("a100-pcie", "dense", "bf16"): (0.065, 0.025),
+    ("a100-pcie", "2:4", "fp16"): (0.085, 0.025),
+    ("a100-pcie", "2:4", "bf16"): (0.085, 0.035),
+    ("h100", "dense", "bf16"): (0.08, 0.02),
+    ("h100-pcie", "dense", "bf16"): (0.12, 0.03),
+    ("h100-pcie", "dense", "fp8e4m3"): (0.135, 0.05),
+    ("h100-pcie", "2:4", "fp8e4m3"): (0.06, 0.02),
 }
 
 
@@ -45,4 +46,4 @@ def test_no_accuracy_is_lost(cell: tuple[str, str, str], report: ValidationRepor
 def test_the_speedup_of_two_four(dtype: str, report: ValidationReport) -> None:
     found = next(each for each in report.speedups if each.label == ("a100-pcie", dtype, "A"))
     print(f"\na100-pcie {dtype}: speedup off by {found.mean_abs:.2f}, the roofline's by {found.roofline_mean_abs:.2f}")
-    assert found.mean_abs <= 0.18 < found.roofline_mean_abs
+    assert found.mean_abs <= 0.13 < found.roofline_mean_abs
