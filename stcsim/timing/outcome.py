@@ -15,6 +15,7 @@ from stcsim.timing.plan import PARTS, TICKS_PER_CYCLE, GemmTiming, TilePlan
 from stcsim.timing.power import Energy, energy, held_clock_mhz, watts
 from stcsim.timing.problem import Problem
 from stcsim.timing.select import Candidate, select
+from stcsim.timing.steady import simulate_long
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,11 +75,15 @@ def outcome(setup: Launch, problem: Problem, candidate: Candidate) -> KernelResu
     clock_mhz = held_clock_mhz(arch, spent, candidate.timing.total_ticks / TICKS_PER_CYCLE, start_us)
     if clock_mhz < arch.clock.sustained_mhz:
         plan = lower(arch, problem, candidate.kernel, candidate.tiling, clock_mhz)
-        candidate = replace(candidate, plan=plan, timing=engine(setup.engine)(plan))
+        candidate = replace(candidate, plan=plan, timing=_simulate(setup, candidate, plan))
         spent = energy(arch, problem, candidate)
     elif setup.engine != "fast":  # the engines agree, so the fast one may choose; the other one then times the choice
-        candidate = replace(candidate, timing=engine(setup.engine)(plan))
+        candidate = replace(candidate, timing=_simulate(setup, candidate, plan))
     return _result(setup, problem, candidate, spent, clock_mhz)
+
+
+def _simulate(setup: Launch, candidate: Candidate, plan: TilePlan) -> GemmTiming:
+    return simulate_long(plan, candidate.tiling, candidate.kernel, engine(setup.engine))
 
 
 def _result(setup: Launch, problem: Problem, chosen: Candidate, spent: Energy, clock_mhz: float) -> KernelResult:

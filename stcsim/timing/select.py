@@ -13,6 +13,7 @@ from stcsim.timing.estimate import estimate_cycles
 from stcsim.timing.lower import lower
 from stcsim.timing.plan import TICKS_PER_CYCLE, GemmTiming, TilePlan
 from stcsim.timing.problem import Problem
+from stcsim.timing.steady import simulate_long
 from stcsim.timing.tiling import Tiling, tile_up
 
 SIMULATED = 16
@@ -20,7 +21,7 @@ SIMULATED = 16
 MARGIN = 1.2
 """A kernel is not simulated if its estimate is so many times the best simulation so far."""
 MOST_ITERATIONS = 500_000_000
-"""Largest simulation of one kernel, about a minute; a larger GEMM is refused."""
+"""Largest kernel that is simulated; a larger GEMM is refused."""
 BUDGET_ITERATIONS = 300_000
 """After so many simulated tile-iterations no further kernel is tried: the larger the GEMM, the better the estimates."""
 
@@ -105,7 +106,7 @@ def select(
         if candidate.estimate_cycles > margin * best_cycles or iterations > BUDGET_ITERATIONS:
             break
         plan = lower(arch, problem, candidate.kernel, candidate.tiling)
-        timed.append(replace(candidate, plan=plan, timing=simulate(plan)))
+        timed.append(replace(candidate, plan=plan, timing=simulate_long(plan, candidate.tiling, candidate.kernel, simulate)))
         best_cycles = min(best_cycles, timed[-1].rank[1] / TICKS_PER_CYCLE)
         iterations += plan.tile_iterations
     return sorted(timed, key=lambda candidate: candidate.rank) + ranked[len(timed) :]

@@ -1,0 +1,75 @@
+"""Skipping ahead in very large GEMMs: once the waves repeat, the rest is worked out instead of simulated.
+
+The kernel is simulated three times with only its first tiles: some full waves, as many again and as many again, and always the
+last partial one, so that all end as the whole does. If both steps took the same time, that is the pace of the waves left out; if
+not, the kernel is simulated whole. A step spans whole periods of the walk over the matrix as nearly as waves allow, because a
+period has its own pattern of L2 hits. The engines know nothing of this; its error is measured in ``tests/bounds/test_steady.py``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import fields, replace
+
+from stcsim.timing.catalogue import Kernel
+from stcsim.timing.plan import TENSOR, GemmTiming, TilePlan
+from stcsim.timing.tiling import Tiling
+
+SKIP_ABOVE_ITERATIONS = 3_000_000
+"""Tile-iterations up to which a kernel is simulated whole (about a quarter of a second)."""
+_WARM_UP_WAVES = 16
+_LEAST_WAVES, _MOST_WAVES = 18, 64  # of one step
+_WORTH = 2  # the whole must be so many times the three runs together
+_SAME_PACE = 0.002  # largest relative difference of the two steps
+
+
+def simulate_long(
+    plan: TilePlan,
+    tiling: Tiling,
+    kernel: Kernel,
+    simulate: Callable[[TilePlan], GemmTiming],
+    above: int = SKIP_ABOVE_ITERATIONS,
+) -> GemmTiming:
+    """Return the timing of ``plan``: skipping ahead if it has over ``above`` tile-iterations and a steady pace, else whole."""
+    step = _step_waves(plan.slots, min(kernel.swizzle, tiling.n_tiles) * tiling.m_tiles)
+    waves, rest = divmod(plan.tiles, plan.slots)
+    if plan.tile_iterations <= above or tiling.splits > 1 or waves < _WORTH * 3 * (_WARM_UP_WAVES + step):
+        return simulate(plan)
+    ends = [(_WARM_UP_WAVES + each * step) * plan.slots + rest for each in range(3)]
+    first, second, third = (simulate(_first_tiles(plan, tiles)) for tiles in ends)
+    before, after = second.total_ticks - first.total_ticks, third.total_ticks - second.total_ticks
+    if abs(after - before) > _SAME_PACE * after:
+        return simulate(plan)
+    return _extended(first, third, waves - _WARM_UP_WAVES - 2 * step, 2 * step)
+
+
+def _step_waves(slots: int, period_tiles: int) -> int:
+    """Return the number of waves, within limits, that comes nearest to whole periods of the walk."""
+    if period_tiles > _MOST_WAVES * slots:  # the walk repeats too rarely; within a period its pace is even
+        return _LEAST_WAVES
+
+    def off(waves: int) -> float:
+        tiles = waves * slots
+        return min(tiles % period_tiles, -tiles % period_tiles) / tiles
+
+    return min(range(_LEAST_WAVES, _MOST_WAVES + 1), key=off)
+
+
+def _first_tiles(plan: TilePlan, tiles: int) -> TilePlan:
+    """Return the plan cut after its first tiles."""
+    cut = {name: getattr(plan, name)[:tiles] for name in ("m_index", "n_index", "k_start", "k_count")}
+    return replace(plan, **cut)
+
+
+def _extended(short: GemmTiming, long: GemmTiming, waves_left: int, waves_between: int) -> GemmTiming:
+    """Return ``long`` and the pace from ``short`` to ``long`` for the waves left; rounding is given to the part TENSOR."""
+
+    def more(small: int, large: int) -> int:
+        return large + round((large - small) * waves_left / waves_between)
+
+    pairs = {field.name: (getattr(short, field.name), getattr(long, field.name)) for field in fields(GemmTiming)}
+    parts = [max(0, more(a, b)) for a, b in zip(*pairs.pop("part_ticks"), strict=True)]
+    counts = {name: more(*pair) for name, pair in pairs.items()}
+    slots = sum(long.part_ticks) // long.total_ticks
+    parts[TENSOR] += slots * counts["total_ticks"] - sum(parts)
+    return GemmTiming(part_ticks=tuple(parts), **counts)
