@@ -8,7 +8,7 @@ before. Warps are dealt to the four sub-cores, each with its own tensor core (``
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from stcsim.arch import Arch
 from stcsim.errors import UnsupportedError
@@ -78,7 +78,7 @@ class Microbench:
     interval_cycles: float
     limit: str
     peak_fma_per_clk_per_sm: float
-    points: tuple[Point, ...] = field(default=())
+    points: tuple[Point, ...]
 
 
 def microbench(
