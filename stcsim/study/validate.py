@@ -82,6 +82,11 @@ class ValidationReport:
     speedups: tuple[SpeedupCell, ...]
     rows: tuple[Predicted, ...]
 
+    @property
+    def pairs(self) -> tuple[tuple[Predicted, Predicted], ...]:
+        """(dense, 2:4) of each GEMM where both were measured."""
+        return pairs_of(self.rows)
+
 
 def validate(
     paths: Sequence[Path],
@@ -107,7 +112,7 @@ def validate(
         raise TraceError(", ".join(map(str, paths)), f"rows of {arch.name if arch else 'a known GPU'}", "none")
     archs = {row.arch: arch or _arch_of(row) for row in rows}
     for row in rows:
-        _check(row, archs[row.arch])
+        check_row(row, archs[row.arch])
     return summarise(predict_all(rows, archs, progress, jobs or os.cpu_count() or 1))
 
 
@@ -117,7 +122,8 @@ def _arch_of(row: Measured) -> Arch:
     return load_arch(row.arch)
 
 
-def _check(row: Measured, arch: Arch) -> None:
+def check_row(row: Measured, arch: Arch) -> None:
+    """Refuse a row whose type or sparsity the GPU does not have, naming its line (TraceError)."""
     try:
         arch.require(row.dtype, row.sparse)
     except UnsupportedError as error:
@@ -176,10 +182,10 @@ def summarise(rows: Sequence[Predicted]) -> ValidationReport:
 
 def _cell(label: tuple[str, ...], rows: Sequence[Predicted]) -> Cell:
     errors, roofline = [row.error for row in rows], [row.roofline_error for row in rows]
-    return Cell(label, len(rows), *_spread(errors), *_spread(roofline))
+    return Cell(label, len(rows), *spread(errors), *spread(roofline))
 
 
-def _spread(errors: Sequence[float]) -> tuple[float, float, float]:
+def spread(errors: Sequence[float]) -> tuple[float, float, float]:
     """Return (mean absolute, median, 90th percentile of the absolute) error."""
     sizes = sorted(abs(error) for error in errors)
     position = 0.9 * (len(sizes) - 1)
@@ -189,19 +195,22 @@ def _spread(errors: Sequence[float]) -> tuple[float, float, float]:
     return statistics.fmean(sizes), statistics.median(errors), p90
 
 
-def _speedups(rows: Sequence[Predicted]) -> tuple[SpeedupCell, ...]:
+def pairs_of(rows: Sequence[Predicted]) -> tuple[tuple[Predicted, Predicted], ...]:
+    """Return (dense, 2:4) of each GEMM among ``rows`` where both were measured."""
     sides: dict[tuple[object, ...], dict[bool, Predicted]] = defaultdict(dict)
     for row in rows:
         sides[row.measured.pair][row.measured.sparse] = row
+    return tuple((both[False], both[True]) for both in sides.values() if len(both) == 2)
+
+
+def _speedups(rows: Sequence[Predicted]) -> tuple[SpeedupCell, ...]:
     errors: dict[tuple[str, ...], list[tuple[float, float]]] = defaultdict(list)
-    for both in sides.values():
-        if len(both) == 2:
-            dense, sparse = both[False], both[True]
-            measured = dense.measured.time_us / sparse.measured.time_us
-            label = (dense.measured.arch, dense.measured.record.get("dtype", dense.measured.dtype), dense.measured.grade)
-            errors[label].append(
-                (dense.predicted_us / sparse.predicted_us - measured, dense.roofline_us / sparse.roofline_us - measured)
-            )
+    for dense, sparse in pairs_of(rows):
+        measured = dense.measured.time_us / sparse.measured.time_us
+        label = (dense.measured.arch, dense.measured.record.get("dtype", dense.measured.dtype), dense.measured.grade)
+        errors[label].append(
+            (dense.predicted_us / sparse.predicted_us - measured, dense.roofline_us / sparse.roofline_us - measured)
+        )
     return tuple(
         SpeedupCell(
             label,

@@ -1,0 +1,58 @@
+"""The command ``stcsim calibrate``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from stcsim import cli_options as opt
+from stcsim.cli_steps import check_outputs, prepare
+
+DataOption = Annotated[
+    list[Path], typer.Option("--data", metavar="CSV…", help="Measured tables, or folders of them. May be repeated.")
+]
+ParamsOption = Annotated[
+    str | None,
+    typer.Option("--params", metavar="PATH,PATH…", help="Fit only these.", show_default="all that rows can show"),
+]
+
+
+def calibrate(
+    arch: Annotated[str, typer.Argument(metavar="ARCH", help="A GPU by name, or its arch file; its own rows are used.")],
+    data: DataOption,
+    output: Annotated[Path, typer.Option("--output", "-o", metavar="FILE", help="Where the new arch file goes.")],
+    more: Annotated[list[Path] | None, typer.Argument(hidden=True)] = None,
+    params: ParamsOption = None,
+    grade: Annotated[str, typer.Option("--grade", metavar="A|B|AB…", help="Use rows of these grades.")] = "A",
+    seed: Annotated[int, typer.Option("--seed", metavar="N", min=0, help="Of the sample.")] = 0,
+    evaluations: Annotated[int, typer.Option("--evaluations", metavar="N", min=1, help="Stop after so many trials.")] = 300,
+    rows: Annotated[
+        int, typer.Option("--rows", metavar="N", min=1, help="Fit to about so many rows; the rest is held out.")
+    ] = 120,
+    settings: opt.SetOption = None,
+    json: Annotated[Path | None, typer.Option("--json", metavar="FILE", help="Write parameters and errors as JSON.")] = None,
+) -> None:
+    """Fit physical parameters of a GPU to your measurements, within bounds, and write a new arch file (needs scipy).
+
+    For example: stcsim calibrate a100 --data mine.csv -o a100_mine.yaml
+    """
+    from stcsim.files import write_whole
+    from stcsim.report.calibration import calibration_table, fit_progress, to_json
+    from stcsim.report.export import write_json
+    from stcsim.report.terminal import say, show
+    from stcsim.study import fitted_file
+    from stcsim.study.calibrate import calibrate as fit
+
+    check_outputs(output=output, json=json)
+    fitted_file.check_target(arch, output)
+    names = None if params is None else [name.strip() for name in params.split(",") if name.strip()]
+    prepare()
+    with fit_progress(evaluations) as notify:
+        result = fit(arch, [*data, *(more or [])], settings or [], names, grade, seed, evaluations, rows, notify)
+    write_whole(output, fitted_file.arch_text(result, output))
+    if json:
+        write_json(to_json(result), json)
+    show(calibration_table(result))
+    say(f"{output} written; `stcsim arch {output}` shows it")
