@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from stcsim import cli_options as opt
+from stcsim.cli_calibrate import calibrate
+from stcsim.cli_microbench import microbench
 from stcsim.cli_steps import check_outputs, check_sizes, compare, deliver, load_gpu, prepare, refuse_negatives, sizes_of, teach
 from stcsim.errors import StcsimError
 from stcsim.version import __version__
@@ -139,28 +141,26 @@ def validate(
     arch: Annotated[str | None, typer.Option("--arch", "-a", metavar="NAME|FILE", help="Only the rows of this GPU.")] = None,
     settings: opt.SetOption = None,
     json: Annotated[Path | None, typer.Option("--json", metavar="FILE", help="Write the errors as JSON.")] = None,
-    rows: Annotated[
-        Path | None, typer.Option("--rows", metavar="FILE", help="Write every row with its prediction as CSV.")
-    ] = None,
+    rows: opt.RowsOption = None,
+    report: opt.ReportOption = None,
 ) -> None:
     """Predict measured GEMMs and print how far off the predictions are, with a plain roofline beside them."""
-    check_outputs(json=json, rows=rows)
+    check_outputs(json=json, rows=rows, report=report)
     if settings and arch is None:
         raise StcsimError("--set", "a GPU to change, named with --arch", "none")
-    from stcsim.report import validation
-    from stcsim.report.export import write_json, write_lines
     from stcsim.report.terminal import progress, show
+    from stcsim.report.validation import validation_table, write_validation
     from stcsim.study.validate import validate as compare
 
     gpu = load_gpu(arch, settings) if arch else None
     prepare()
     with progress("predicting") as advance:
-        report = compare(paths, gpu, advance)
-    if json:
-        write_json(validation.to_json(report), json)
-    if rows:
-        write_lines(validation.row_lines(report), rows)
-    show(validation.validation_table(report))
+        found = compare(paths, gpu, advance)
+    write_validation(found, json, rows, report)
+    show(validation_table(found))
+
+
+app.command()(calibrate)
 
 
 @app.command()
@@ -203,6 +203,9 @@ def mma(
     """
     check_outputs(figure=figure, json=json)
     teach(instruction, arch, seed, (row, col), blocking, figure, json)
+
+
+app.command()(microbench)
 
 
 @app.command()

@@ -101,3 +101,7 @@ BlockingOption = Annotated[
     typer.Option("--blocking", help="Which products of a sparse instruction fill a block (assumed).", show_default="kept"),
 ]
 FigureOption = Annotated[Path | None, typer.Option("--figure", metavar="FILE", help="Draw it too, as .png or .svg.")]
+RowsOption = Annotated[Path | None, typer.Option("--rows", metavar="FILE", help="Write every row with its prediction as CSV.")]
+ReportOption = Annotated[
+    Path | None, typer.Option("--report", metavar="FILE", help="Draw predicted against measured and errors, as .png or .svg.")
+]

@@ -18,6 +18,9 @@ if TYPE_CHECKING:
 _COMPILE_SECONDS = 5
 """What the first use of the fast engine takes, as its message promises (3 s were measured on a 2-core machine)."""
 
+_FIGURES = ("figure", "report")
+"""Options that name a picture."""
+
 
 def refuse_negatives(arguments: Sequence[str]) -> None:
     """Refuse ``-1``, which would be read as an unknown option (after ``--`` the command itself will)."""
@@ -34,9 +37,13 @@ def load_gpu(name_or_path: str, settings: list[str] | None) -> Arch:
 
 
 def check_outputs(**outputs: Path | None) -> None:
-    """Refuse, before any work, what could not be written after it."""
+    """Refuse, before any work, what could not be drawn or written after it."""
+    from stcsim.report.figure_file import check_figure
+
     for option, path in outputs.items():
         if path is not None:
+            if option in _FIGURES:
+                check_figure(path, f"--{option}")
             check_writable(path, f"--{option}")
 
 

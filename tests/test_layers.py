@@ -41,6 +41,7 @@ ROOMS: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("timing.reference", ("timing.plan", "errors")),
     ("timing.fast", ("timing.plan", "timing.*_fast", "errors")),
     ("timing.*_fast", ("timing.plan", "errors")),
+    ("timing.instruction", ("arch", "isa", "isa_mma", "errors")),
     ("timing.*", (*TIMING, *INPUTS, "result", *GROUND)),
     ("capture*", ("capture", "capture.*", "trace", "trace_*", *GROUND)),
     ("replay*", ("replay*", *TIMING, *INPUTS, "result", *GROUND)),
@@ -49,13 +50,15 @@ ROOMS: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("report*", ("report", "report.*", *INPUTS, "result", *GROUND)),
     ("cli_options", ()),
     ("cli_steps", ALL),
+    ("cli_calibrate", ALL),
+    ("cli_microbench", ALL),
     ("cli", ALL),
     ("__main__", ("cli",)),
     ("", ("version", "arch", "trace", "replay", "result")),  # the package itself: the lazy public API
 )
 
 #: What may be named in annotations only: a report shows results that are defined beside their makers.
-TYPES_ONLY = (("report*", ("replay*", "explain*", "study*", "check*", "numerics*")),)
+TYPES_ONLY = (("report*", ("replay*", "explain*", "study*", "check*", "numerics*", "timing.instruction")),)
 
 #: (library, modules that may import it); every other third-party library is refused everywhere.
 LIBRARIES: tuple[tuple[str, tuple[str, ...]], ...] = (
@@ -66,16 +69,17 @@ LIBRARIES: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("numba", ("fast", "*.fast", "*_fast")),
     ("matplotlib", ("report.*",)),
     ("rich", ("report.*", "cli")),
-    ("typer", ("cli", "cli_options")),
+    ("typer", ("cli", "cli_options", "cli_microbench", "cli_calibrate")),
     ("torch", ("capture.*", "check.*")),
     ("safetensors", ("check.weights",)),
     ("transformers", ("capture.*",)),
     ("onnx", ("capture.*",)),
     ("dask", ("study.*",)),
+    ("scipy", ("study.*",)),
 )
 
 #: Libraries that `stcsim --help` must not wait for.
-HEAVY = ("numba", "matplotlib", "torch", "safetensors", "transformers", "onnx", "simpy", "pydantic", "yaml", "numpy")
+HEAVY = ("numba", "matplotlib", "torch", "safetensors", "transformers", "onnx", "simpy", "pydantic", "yaml", "numpy", "scipy")
 
 
 @dataclass(frozen=True)

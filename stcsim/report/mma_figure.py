@@ -6,16 +6,14 @@ Colours are those of Okabe and Ito, which everybody can tell apart.
 
 from __future__ import annotations
 
-import io
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import matplotlib
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Circle, Polygon, Rectangle
 
-from stcsim.errors import StcsimError
+from stcsim.report.figure_file import write_drawing
 from stcsim.report.mma import TENSOR_CORE, number, result_lines, summary
 from stcsim.report.mma_figure_bits import BLUE, GREY, INK, ORANGE, PALE, block_panel, integer_panel, tex
 
@@ -26,17 +24,6 @@ _WIDTH, _LEFT, _CELL = 120.0, 4.0, 7.0
 _CELLS = 16
 """Columns of A that are drawn with their values; a strip above shows them all."""
 _BOX = {"boxstyle": "round,pad=0.3", "facecolor": PALE, "edgecolor": INK, "linewidth": 0.8}
-_SUFFIXES = (".png", ".svg")
-
-
-def check_figure(path: Path) -> None:
-    """Refuse a file that is neither PNG nor SVG.
-
-    Raises:
-        StcsimError: when it is another.
-    """
-    if path.suffix.lower() not in _SUFFIXES:
-        raise StcsimError(f"--figure {path}", "a name that ends in .png or .svg", f"'{path.suffix}'")
 
 
 def write_figure(steps: MmaSteps, path: Path, operands: str = "") -> None:
@@ -45,16 +32,7 @@ def write_figure(steps: MmaSteps, path: Path, operands: str = "") -> None:
     Raises:
         StcsimError: when the file is neither PNG nor SVG, or cannot be written.
     """
-    check_figure(path)
-    drawn = io.BytesIO()
-    with matplotlib.rc_context({"font.family": "DejaVu Sans", "svg.hashsalt": "stcsim", "svg.fonttype": "none"}):
-        figure = _draw(steps, operands)
-        plain = {"Date": None} if path.suffix.lower() == ".svg" else {}
-        figure.savefig(drawn, format=path.suffix.lower()[1:], dpi=150, metadata=plain)
-    try:
-        path.write_bytes(drawn.getvalue())
-    except OSError as error:
-        raise StcsimError(f"--figure {path}", "a file that can be written", error.strerror or str(error)) from None
+    write_drawing(lambda: _draw(steps, operands), path, "--figure")
 
 
 def _draw(steps: MmaSteps, operands: str) -> Figure:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import asdict
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rich.console import Group, RenderableType
 from rich.text import Text
 
 from stcsim.report.columns import Column, FittedTable
+from stcsim.report.export import write_json, write_lines
 
 if TYPE_CHECKING:
     from stcsim.study.validate import Cell, SpeedupCell, ValidationReport
@@ -43,6 +45,18 @@ def row_lines(report: ValidationReport) -> list[dict[str, object]]:
         {**row.measured.record, "predicted_us": row.predicted_us, "error": row.error, "kernel": row.kernel, "bound": row.bound}
         for row in report.rows
     ]
+
+
+def write_validation(report: ValidationReport, json: Path | None, rows: Path | None, figure: Path | None) -> None:
+    """Write the files asked for: errors as JSON, every row as CSV, a figure as PNG or SVG."""
+    if json:
+        write_json(to_json(report), json)
+    if rows:
+        write_lines(row_lines(report), rows)
+    if figure:
+        from stcsim.report.validation_figure import write_validation_figure  # waits for matplotlib
+
+        write_validation_figure(report, figure)
 
 
 def _heading(text: str) -> Text:

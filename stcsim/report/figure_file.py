@@ -1,0 +1,51 @@
+"""Writing a figure as PNG or SVG, the same bytes each time; matplotlib is imported only when one is drawn."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from stcsim.errors import StcsimError
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+_SUFFIXES = (".png", ".svg")
+_STYLE: dict[str, object] = {"font.family": "DejaVu Sans", "svg.hashsalt": "stcsim", "svg.fonttype": "none"}
+
+
+def check_figure(path: Path, option: str) -> None:
+    """Refuse a file that is neither PNG nor SVG.
+
+    Args:
+        path: where the figure is to go.
+        option: what the user called it, e.g. ``"--figure"``, for the error.
+
+    Raises:
+        StcsimError: when it is another.
+    """
+    if path.suffix.lower() not in _SUFFIXES:
+        raise StcsimError(f"{option} {path}", "a name that ends in .png or .svg", f"'{path.suffix}'")
+
+
+def write_drawing(
+    draw: Callable[[], Figure], path: Path, option: str, style: Mapping[str, object] | None = None, dpi: int = 150
+) -> None:
+    """Write what ``draw`` returns into ``path``, drawn in the house style and ``style``.
+
+    Raises:
+        StcsimError: when the file is neither PNG nor SVG, or cannot be written.
+    """
+    import matplotlib
+
+    check_figure(path, option)
+    kind, drawn = path.suffix.lower()[1:], io.BytesIO()
+    settings: Any = {**_STYLE, **(style or {})}
+    with matplotlib.rc_context(settings):
+        draw().savefig(drawn, format=kind, dpi=dpi, metadata={"Date": None} if kind == "svg" else {})
+    try:
+        path.write_bytes(drawn.getvalue())
+    except OSError as error:
+        raise StcsimError(f"{option} {path}", "a file that can be written", error.strerror or str(error)) from None
