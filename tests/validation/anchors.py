@@ -22,13 +22,13 @@ LOW_POWER = ("power.board_limit_w=2000",)  # zeros or small integers switch litt
 SM80 = ("kernel.family=sm80",)
 PCIE_40GB = ("power.board_limit_w=250", "dram.bandwidth_gb_per_s=1555")
 
-ISSUE = "issue 4 (square series, cuSPARSELt)"
+ISSUE = "square series of the project brief (cuSPARSELt)"
 GRID = "aiconfigurator grid (cuBLAS through torch, CUDA graph, cold weights)"
 CUTLASS_408 = "CUTLASS issue 408"
 LIBRARY_57 = "CUDALibrarySamples issue 57"
 THONKING = "thonking.ai, Strangely, matrix multiplications"
 PYTORCH = "PyTorch 90119 (cuSPARSELt, BERT-base, batch 4 to 256; sequences of 128 assumed)"
-INT8 = "issue 4: 2:4 approaches 2x as K grows (A100, M = N = 10,240)"
+INT8 = "project brief: 2:4 approaches 2x as K grows (A100, M = N = 10,240)"
 CEILING = "GOATnote-Inc periodicdent42, K from 65k to 196k"
 SPARSEMMA = "sparsemma on PyPI"
 
