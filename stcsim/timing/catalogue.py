@@ -156,14 +156,11 @@ def kernels(family: str, sparse: bool) -> tuple[Kernel, ...]:
     Raises:
         UnsupportedError: for a family that is not in the catalogue.
     """
-    gemv = (
-        () if sparse else (Kernel("sm80" if family != "sm75" else "sm75", False, 32, 8, 512, 4, 4, 1, max_splits=1, gemv=True),)
-    )
     if family in ("sm80", "sm89"):  # Ada runs the Ampere tiles; its fp8 list is the int8 one
         rows = _SM80_SPARSE if sparse else _SM80_DENSE
-        return tuple(Kernel("sm80", sparse, *row, swizzle=1 if sparse else 8) for row in rows) + gemv
+        return tuple(Kernel("sm80", sparse, *row, swizzle=1 if sparse else 8) for row in rows) + (() if sparse else _gemv("sm80"))
     if family == "sm75":
-        return () if sparse else tuple(Kernel("sm75", False, *row) for row in _SM75_DENSE) + gemv
+        return () if sparse else tuple(Kernel("sm75", False, *row) for row in _SM75_DENSE) + _gemv("sm75")
     if family == "sm90":
         most = 1 if sparse else SPLITS[-1]
         return tuple(
@@ -173,6 +170,11 @@ def kernels(family: str, sparse: bool) -> tuple[Kernel, ...]:
             if not sparse or (n >= 64 and not pp)
         )
     raise UnsupportedError("kernel.family", "one of sm75, sm80, sm90", f"'{family}'")
+
+
+def _gemv(family: str) -> tuple[Kernel, ...]:
+    """Return the matrix-vector kernels that cuBLAS has before Hopper; each streams 512 bytes of 32 rows at a time (assumed)."""
+    return (Kernel(family, False, 32, 8, 512, 4, 4, 1, max_splits=1, gemv=True),)
 
 
 def find(family: str, sparse: bool, dtype: DType, name: str) -> tuple[Kernel, int]:

@@ -6,7 +6,15 @@ import math
 
 from stcsim.arch import Arch
 from stcsim.timing.catalogue import Kernel
-from stcsim.timing.lower import conv_reuse, l2_capacity_bytes, reduction_ticks, smem_read_bytes, tensor_rate
+from stcsim.timing.lower import (
+    conv_reuse,
+    l2_capacity_bytes,
+    l2_latency_cycles,
+    reduction_ticks,
+    smem_read_bytes,
+    start_share,
+    tensor_rate,
+)
 from stcsim.timing.plan import TICKS_PER_CYCLE
 from stcsim.timing.problem import Problem, a_row_bytes
 from stcsim.timing.tiling import Tiling
@@ -17,14 +25,14 @@ _OVERLAP = 0.3  # share of a tile's start and end that a second resident CTA doe
 def estimate_cycles(arch: Arch, problem: Problem, kernel: Kernel, tiling: Tiling) -> float:
     """Return rough cycles of a kernel: waves of equal CTAs, or DRAM traffic if that takes longer, plus a split reduction."""
     tiles = tiling.tiles * problem.batch
-    start = arch.kernel.gemv_start_fraction if kernel.gemv else 1.0
+    start = start_share(arch, kernel)
     resident = min(tiling.ctas_per_sm, math.ceil(tiles / tiling.units))
     active = min(tiles, tiling.units * tiling.ctas_per_sm)
     k_iters = math.ceil(tiling.k_iters / tiling.splits)
     out_bytes = tiling.tile_m * tiling.tile_n * (4 if tiling.splits > 1 else problem.out_bytes)
     hidden = resident > 1 or kernel.wgmma
     epilogue = start * arch.kernel.epilogue_cycles + out_bytes * active / arch.l2.bandwidth_bytes_per_clk / (2 if hidden else 1)
-    latency = _l2_latency(arch)
+    latency = l2_latency_cycles(arch)
     overlap = _OVERLAP if resident > 1 or kernel.pingpong else 1.0
     waves = _waves(tiles, tiling.units * tiling.ctas_per_sm)
     fixed = start * arch.kernel.prologue_cycles + latency + (waves - 1) * overlap * (epilogue + latency) + epilogue
@@ -33,10 +41,6 @@ def estimate_cycles(arch: Arch, problem: Problem, kernel: Kernel, tiling: Tiling
         max(body, _dram_cycles(arch, problem, kernel, tiling))
         + reduction_ticks(arch, problem, tiling, arch.clock.sustained_mhz) / TICKS_PER_CYCLE
     )
-
-
-def _l2_latency(arch: Arch) -> float:
-    return (arch.l2.near_latency_cycles + arch.l2.far_latency_cycles) / 2
 
 
 def _waves(tiles: int, slots: int) -> float:
@@ -57,7 +61,7 @@ def _iteration(arch: Arch, problem: Problem, kernel: Kernel, tiling: Tiling, res
     ingress = (a_bytes + fetched_b_bytes) / arch.l2.port_bytes_per_clk_per_sm
     from_l2 = (a_bytes * kernel.cluster_m + fetched_b_bytes * kernel.cluster_n) * active
     alone = max(tensor, port) + arch.kernel.k_iteration_cycles
-    in_flight = (alone + _l2_latency(arch)) / max(1, tiling.stages - 1)
+    in_flight = (alone + l2_latency_cycles(arch)) / max(1, tiling.stages - 1)
     return max(alone, resident * max(tensor, port, ingress), from_l2 / arch.l2.bandwidth_bytes_per_clk, in_flight)
 
 
@@ -71,5 +75,5 @@ def _dram_cycles(arch: Arch, problem: Problem, kernel: Kernel, tiling: Tiling) -
     if fits and problem.weights_in_l2:
         moved = 0
     rate = arch.dram.bandwidth_gb_per_s * arch.dram.achieved_fraction * 1e3 / arch.clock.sustained_mhz
-    start = arch.kernel.gemv_start_fraction if kernel.gemv else 1.0
+    start = start_share(arch, kernel)
     return moved / rate + start * (arch.kernel.prologue_cycles + arch.kernel.epilogue_cycles) + arch.dram.latency_cycles

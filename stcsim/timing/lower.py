@@ -116,10 +116,10 @@ def lower(arch: Arch, problem: Problem, kernel: Kernel, tiling: Tiling, clock_mh
     dram = arch.dram.bandwidth_gb_per_s * arch.dram.achieved_fraction * 1e3 / clock_mhz
     into_sm = arch.l2.port_bytes_per_clk_per_sm
     fits = problem.a_bytes(kernel.sparse) + problem.b_bytes + problem.d_bytes <= l2_capacity_bytes(arch)
-    start = arch.kernel.gemv_start_fraction if kernel.gemv else 1.0
+    start = start_share(arch, kernel)
     out = _out_bytes(problem, tiling)
     out_sm = -(-out // tiling.unit_ctas)
-    latency = (arch.l2.near_latency_cycles + arch.l2.far_latency_cycles) / 2 + arch.kernel.load_latency_cycles
+    latency = l2_latency_cycles(arch) + arch.kernel.load_latency_cycles
     # a slot that could never have a tile is no idle time
     resident = min(tiling.ctas_per_sm, ceil_div(tiling.tiles * problem.batch, tiling.units))
     return TilePlan(
@@ -166,6 +166,16 @@ def lower(arch: Arch, problem: Problem, kernel: Kernel, tiling: Tiling, clock_mh
         out_dram_ticks=_ticks(out, dram) * (0 if fits or tiling.splits > 1 else 1),
         out_bytes=out,
     )
+
+
+def l2_latency_cycles(arch: Arch) -> float:
+    """Cycles of an L2 hit: near and far partitions are hit equally often."""
+    return (arch.l2.near_latency_cycles + arch.l2.far_latency_cycles) / 2
+
+
+def start_share(arch: Arch, kernel: Kernel) -> float:
+    """Share of the prologue's and epilogue's fixed cycles that a kernel has."""
+    return arch.kernel.gemv_start_fraction if kernel.gemv else 1.0
 
 
 def l2_capacity_bytes(arch: Arch) -> int:
