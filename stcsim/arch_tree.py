@@ -12,6 +12,7 @@ from typing import Self
 from pydantic import model_validator
 from pydantic.fields import FieldInfo
 
+from stcsim.arch_costs import KernelCosts, Launch, Power
 from stcsim.arch_types import (
     Capability,
     Cost,
@@ -20,8 +21,6 @@ from stcsim.arch_types import (
     CountOrNull,
     Counts,
     Efficiency,
-    Exponent,
-    Family,
     Generation,
     Rate,
     RuleError,
@@ -185,63 +184,6 @@ class Dram(Section):
     achieved_fraction: Efficiency
     latency_cycles: Cost
     capacity_gib: Rate
-
-
-class Launch(Section):
-    """What one dependent kernel costs beyond its own work.
-
-    Attributes:
-        stream_us: launched one by one into a stream, microseconds.
-        graph_us: replayed from a CUDA graph, microseconds.
-    """
-
-    stream_us: Cost
-    graph_us: Cost
-
-
-class KernelCosts(Section):
-    """Kernels of the libraries on this GPU: which catalogue, and the costs that no tile shape explains.
-
-    Attributes:
-        family: catalogue of tile shapes.
-        prologue_cycles: start of the first CTA of an SM up to its first load.
-        next_prologue_cycles: the same for a CTA that follows another one; persistent kernels have none.
-        epilogue_cycles: end of a CTA beyond the traffic of its output.
-        k_iteration_cycles: barrier and issue in each main-loop iteration.
-        gemv_start_fraction: share of prologue and epilogue that a matrix-vector kernel (n = 1) has.
-        load_latency_cycles: what an asynchronous copy takes beyond the latency of a plain load.
-        max_cluster_ctas: CTAs of the largest cluster that kernels use.
-    """
-
-    family: Family
-    prologue_cycles: Cost
-    next_prologue_cycles: Cost
-    epilogue_cycles: Cost
-    k_iteration_cycles: Cost
-    gemv_start_fraction: Share
-    load_latency_cycles: Cost
-    max_cluster_ctas: Count
-
-
-class Power(Section):
-    """The board's power limit and what work costs; dynamic power of the cores goes with the clock to ``clock_exponent``.
-
-    Attributes:
-        board_limit_w: default limit of the board. idle_w: memory refresh, leakage and clocks of a GPU that does nothing.
-        tensor_pj_per_mac: one 16-bit MAC at boost clock, operands from registers; other types by operand bits.
-        sparse_mac_ratio: one executed MAC of a 2:4 instruction (it multiplies the kept half only) over a dense one.
-        smem_pj_per_byte, l2_pj_per_byte: reads and fills at boost clock. dram_pj_per_byte: at any clock.
-        clock_exponent: 3 where voltage follows the clock, 1 where it is at its floor.
-    """
-
-    board_limit_w: Rate
-    idle_w: Cost
-    tensor_pj_per_mac: Cost
-    sparse_mac_ratio: Cost
-    smem_pj_per_byte: Cost
-    l2_pj_per_byte: Cost
-    dram_pj_per_byte: Cost
-    clock_exponent: Exponent
 
 
 class Tree(Section):

@@ -10,7 +10,9 @@ import numpy as np
 from stcsim.timing.plan import PARTS, GemmTiming, TilePlan
 
 OPERAND_TABLES = tuple(
-    f"{operand}_{cost}" for operand in "ab" for cost in ("fill_ticks", "ingress_ticks", "l2_ticks", "dram_ticks", "l2_bytes")
+    f"{operand}_{cost}"
+    for operand in "ab"
+    for cost in ("fill_ticks", "ingress_ticks", "l2_ticks", "dram_ticks", "l2_bytes", "dram_bytes")
 )
 OUT_TABLES = ("out_smem_ticks", "out_ingress_ticks", "out_l2_ticks", "out_dram_ticks", "out_bytes")
 
@@ -38,6 +40,8 @@ def make_plan(tiles: Sequence[Tile] = ((0, 0, 0, 1),), **overrides: Any) -> Tile
         tensor_ticks=10, smem_read_ticks=0, iteration_ticks=0, prefetch=False, prologue_ticks=100, next_prologue_ticks=0,
         epilogue_ticks=1, tail_ticks=0, l2_latency_ticks=1, dram_latency_ticks=0,
     )  # fmt: skip
+    for operand in "ab":
+        overrides.setdefault(f"{operand}_dram_bytes", overrides.get(f"{operand}_l2_bytes", 0))
     tables = {name: table(overrides.pop(name, 0)) for name in OPERAND_TABLES + OUT_TABLES}
     return TilePlan(
         m_index=m_index, n_index=n_index, k_start=k_start, k_count=k_count,

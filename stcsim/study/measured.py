@@ -21,7 +21,7 @@ _DEFAULTS = {
     "weights_in_l2": "False",
     "grade": "A",
     "source": "",
-    "data": "",
+    "data": "randn",
     "suite": "",
 }
 
@@ -34,6 +34,7 @@ class Measured:
         arch: name of the GPU's file. m, n, k, batch: stcsim's convention (m is the weight side).
         time_us: measured time, launch as ``timing`` says (``graph``, ``stream`` or ``kernel``).
         weights_in_l2: whether the same weights were used by the launch before.
+        data: ``randn``, or ``low-power`` (zeros, constants).
         grade: A (trusted), B (caveat) or C (not scored). where: file and line.
         record: the row as read, all columns.
     """
@@ -49,6 +50,7 @@ class Measured:
     time_us: float
     timing: str
     weights_in_l2: bool
+    data: str
     grade: str
     where: str
     record: dict[str, str]
@@ -127,6 +129,7 @@ def _parse(record: dict[str, str], where: str) -> Measured:
         out_dtype=out_dtype, m=m, n=n, k=k, batch=batch, time_us=_positive(full["time_us"], f"{where}: time_us"),
         timing=_choice(full["timing"], ("graph", "stream", "kernel"), f"{where}: timing"),
         weights_in_l2=_choice(full["weights_in_l2"].lower(), ("true", "false"), f"{where}: weights_in_l2") == "true",
+        data=_choice(full["data"], ("randn", "low-power"), f"{where}: data"),
         grade=full["grade"], where=where, record={str(key): value or "" for key, value in record.items()},
     )  # fmt: skip
 

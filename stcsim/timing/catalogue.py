@@ -3,11 +3,17 @@
 Sources. ``sm80`` and ``sm75``: the tile lists of CUTLASS 2.x's generator (NVIDIA/cutlass @7107b05,
 ``python/cutlass_library/generator.py``), of which cuBLAS's and cuSPARSELt's Ampere kernels carry the same names
 (``..._tilesize128x128x64_stage3_warpsize2x2x1_...``). ``sm90``: ``sm90_shapes`` of the same source (clusters of up to two,
-K tile of 128 bytes, stages as shared memory allows), and tiles of n = 192, 32 and 16, which cuBLAS's newer kernels have.
-Hopper's 2:4 kernels have tiles of n >= 64, no ping-pong and no split-K (assumed: without them cuSPARSELt's times at small n
-are met, with them they are not).
+K tile of 128 bytes, stages as shared memory allows), and cuBLAS's own: n = 192, 32 and 16, 256x152, 192x192 and 192x208 (kernel
+names such as ``nvjet_sm90_..._192x208_64x4_2x1_v_bz_coopB_TNT`` in public profiles of H100).
+cuSPARSELt's Ampere kernels cut the reduction into two slices at most (inferred: with more, its times at small n and k of 8,192
+are missed by up to 30 %, with none by up to 50 %). Hopper's 2:4 kernels have tiles of n >= 64, no ping-pong and no split-K, and
+for elements wider than 8 bits no tile below 128 x 128 (inferred: in bf16 its times are the same from n = 64 to 256, and one more
+wave shows as soon as tiles of 128 x 128 outnumber the SMs; in fp8 smaller tiles are needed to meet them).
 Ampere's small-n rows follow the int8 list (n = 32) and the ``_32x32_`` and ``_16x16_`` kernel names cuBLAS shows for decode
 shapes (assumed: the full menu of cuBLAS is not public). Tiles do not depend on the type when K is counted in bytes.
+
+The last three rows of the sparse list are tiles of the list with two stages, which SMs with 100 KB of shared memory can hold
+(assumed).
 
 Raster order (how CTAs walk the grid) belongs to the library: CUTLASS and cuBLAS walk groups of up to 8 n-tiles (Identity<8>
 swizzle, ``threadblock_swizzle.h``); cuSPARSELt's Ampere kernels walk along m without swizzle (inferred: this order explains the
@@ -16,6 +22,7 @@ fall of its large-m GEMMs by DRAM re-reads of A; ``timing.md``).
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
 
@@ -42,6 +49,8 @@ class Kernel:
         swizzle: n-tiles per raster group; 1 walks straight along m.
         max_splits: most k-slices the library offers for it.
         gemv: a matrix-vector kernel: n = 1 only, no staging through shared memory to set up and to drain.
+        early_launch: starts before the kernel ahead has ended, where the GPU can (programmatic dependent launch).
+        widest_bits: the widest element it is shipped for.
     """
 
     family: str
@@ -59,6 +68,8 @@ class Kernel:
     swizzle: int = 8
     max_splits: int = 32
     gemv: bool = False
+    early_launch: bool = False
+    widest_bits: int = 32
 
     def cta_k(self, dtype: DType) -> int:
         """Logical reduction elements per main-loop iteration."""
@@ -116,6 +127,9 @@ _SM80_SPARSE = (
     (64, 128, 256, 3, 2, 2),
     (64, 64, 256, 3, 2, 2),
     (128, 32, 128, 5, 4, 1),
+    (256, 128, 128, 2, 4, 2),
+    (128, 256, 128, 2, 2, 4),
+    (64, 256, 128, 2, 1, 4),
 )
 _SM75_DENSE = (
     (256, 128, 64, 2, 4, 2),
@@ -128,23 +142,28 @@ _SM75_DENSE = (
     (64, 64, 64, 2, 2, 2),
     (64, 32, 64, 2, 2, 1),
 )
-# cta_m, cta_n, consumer warpgroups along m, pingpong
+# cta_m, cta_n, consumer warpgroups along m and n, pingpong
 _SM90_TILES = (
-    (64, 16, 1, False),
-    (64, 32, 1, False),
-    (64, 64, 1, False),
-    (64, 128, 1, False),
-    (64, 256, 1, False),
-    (128, 32, 2, False),
-    (128, 64, 2, False),
-    (128, 128, 2, False),
-    (128, 256, 2, False),
-    (256, 128, 2, False),
-    (256, 64, 2, False),
-    (128, 192, 2, False),
-    (64, 128, 1, True),
-    (64, 192, 1, True),
-    (64, 256, 1, True),
+    (64, 16, 1, 1, False),
+    (64, 32, 1, 1, False),
+    (64, 64, 1, 1, False),
+    (64, 128, 1, 1, False),
+    (64, 256, 1, 1, False),
+    (128, 32, 2, 1, False),
+    (128, 64, 2, 1, False),
+    (128, 128, 2, 1, False),
+    (128, 256, 2, 1, False),
+    (256, 128, 2, 1, False),
+    (256, 64, 2, 1, False),
+    (128, 192, 2, 1, False),
+    (64, 128, 1, 1, True),
+    (64, 192, 1, 1, True),
+    (64, 256, 1, 1, True),
+)
+_SM90_DENSE_ONLY = (
+    (256, 152, 2, 1, False),
+    (192, 192, 1, 2, False),
+    (192, 208, 1, 2, False),
 )
 _SM90_CLUSTERS = ((1, 1), (2, 1), (1, 2))
 
@@ -158,18 +177,28 @@ def kernels(family: str, sparse: bool) -> tuple[Kernel, ...]:
     """
     if family in ("sm80", "sm89"):  # Ada runs the Ampere tiles; its fp8 list is the int8 one
         rows = _SM80_SPARSE if sparse else _SM80_DENSE
-        return tuple(Kernel("sm80", sparse, *row, swizzle=1 if sparse else 8) for row in rows) + (() if sparse else _gemv("sm80"))
+        if sparse:
+            return tuple(Kernel("sm80", True, *row, swizzle=1, max_splits=2) for row in rows)
+        return tuple(Kernel("sm80", False, *row) for row in rows) + _gemv("sm80")
     if family == "sm75":
         return () if sparse else tuple(Kernel("sm75", False, *row) for row in _SM75_DENSE) + _gemv("sm75")
     if family == "sm90":
-        most = 1 if sparse else SPLITS[-1]
-        return tuple(
-            Kernel("sm90", sparse, m, n, 128, 0, wg, 1, True, cluster_m=cm, cluster_n=cn, pingpong=pp, max_splits=most)
-            for m, n, wg, pp in _SM90_TILES
-            for cm, cn in _SM90_CLUSTERS
-            if not sparse or (n >= 64 and not pp)
-        )
+        return tuple(_sm90(sparse))
     raise UnsupportedError("kernel.family", "one of sm75, sm80, sm90", f"'{family}'")
+
+
+def _sm90(sparse: bool) -> Iterator[Kernel]:
+    """Yield Hopper's kernels: every tile alone and in clusters of two."""
+    most = 1 if sparse else SPLITS[-1]
+    for m, n, warps_m, warps_n, pingpong in _SM90_TILES + (() if sparse else _SM90_DENSE_ONLY):
+        if sparse and (n < 64 or pingpong):
+            continue
+        widest = 8 if sparse and min(m, n) < 128 else 32
+        for cm, cn in _SM90_CLUSTERS:
+            yield Kernel(
+                "sm90", sparse, m, n, 128, 0, warps_m, warps_n, True, cm, cn, pingpong,
+                max_splits=most, early_launch=not sparse, widest_bits=widest,
+            )  # fmt: skip
 
 
 def _gemv(family: str) -> tuple[Kernel, ...]:

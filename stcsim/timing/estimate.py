@@ -8,6 +8,7 @@ from stcsim.arch import Arch
 from stcsim.timing.catalogue import Kernel
 from stcsim.timing.lower import (
     conv_reuse,
+    iteration_cycles,
     l2_capacity_bytes,
     l2_latency_cycles,
     reduction_ticks,
@@ -54,13 +55,13 @@ def _iteration(arch: Arch, problem: Problem, kernel: Kernel, tiling: Tiling, res
     cta_k = kernel.cta_k(problem.dtype)
     a_bytes = kernel.cta_m * a_row_bytes(problem.dtype, cta_k, kernel.sparse)
     b_bytes = kernel.cta_n * kernel.k_bytes
-    fetched_b_bytes = b_bytes * conv_reuse(arch, problem, kernel, tiling)[0]
+    fetched_b_bytes = b_bytes * conv_reuse(arch, problem, kernel, tiling).from_l2
     tensor = kernel.cta_m * kernel.cta_n * cta_k / tensor_rate(arch, problem, kernel)
     fills = (a_bytes + b_bytes) * arch.shared_memory.fill_contention
     port = (smem_read_bytes(problem, kernel) + fills) / arch.shared_memory.bandwidth_bytes_per_clk
     ingress = (a_bytes + fetched_b_bytes) / arch.l2.port_bytes_per_clk_per_sm
     from_l2 = (a_bytes * kernel.cluster_m + fetched_b_bytes * kernel.cluster_n) * active
-    alone = max(tensor, port) + arch.kernel.k_iteration_cycles
+    alone = max(tensor, port) + iteration_cycles(arch, kernel)
     in_flight = (alone + l2_latency_cycles(arch)) / max(1, tiling.stages - 1)
     return max(alone, resident * max(tensor, port, ingress), from_l2 / arch.l2.bandwidth_bytes_per_clk, in_flight)
 

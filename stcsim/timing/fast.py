@@ -52,7 +52,7 @@ def is_compiled() -> bool:
 def warm_up() -> None:
     """Compile the kernels, or load them from disk, by running a plan without tiles."""
     counters, parts = np.zeros(kernels_fast.COUNTERS, np.int64), np.zeros(len(PARTS), np.int64)
-    tables, tiles, chunks = (np.zeros(shape, np.int64) for shape in ((12, 8), (4, 0), (2, 0)))
+    tables, tiles, chunks = (np.zeros(shape, np.int64) for shape in ((14, 8), (4, 0), (2, 0)))
     run_events(Constants(*(1 for _ in Constants._fields)), tables, tiles, chunks, counters, parts)
 
 
@@ -87,13 +87,13 @@ def _constants(plan: TilePlan) -> Constants:
 
 def _tables(plan: TilePlan) -> IntArray:
     """Return the plan's tables flat, one a row, with A's and B's shares of a booking added up for every pair of classes."""
-    tables = np.zeros((12, 8), np.int64)
+    tables = np.zeros((14, 8), np.int64)
     for server, row in (("fill", FILL_TICKS), ("ingress", INGRESS_TICKS), ("l2", L2_TICKS)):
         a, b = getattr(plan, f"a_{server}_ticks"), getattr(plan, f"b_{server}_ticks")
         tables[row] = (a[:, None, :] + b[None, :, :]).reshape(8)
-    singles = (plan.a_dram_ticks, plan.b_dram_ticks, plan.a_l2_bytes, plan.b_l2_bytes)
-    out = (plan.out_smem_ticks, plan.out_ingress_ticks, plan.out_l2_ticks, plan.out_dram_ticks, plan.out_bytes)
-    for row, table in enumerate(singles + out, start=A_DRAM_TICKS):
+    loads = [getattr(plan, f"{operand}_{cost}") for cost in ("dram_ticks", "l2_bytes", "dram_bytes") for operand in "ab"]
+    out = [plan.out_smem_ticks, plan.out_ingress_ticks, plan.out_l2_ticks, plan.out_dram_ticks, plan.out_bytes]
+    for row, table in enumerate(loads + out, start=A_DRAM_TICKS):
         tables[row, :4] = table.reshape(4)
     return tables
 

@@ -54,11 +54,11 @@ class Constants(NamedTuple):
     dram_latency_ticks: int
 
 
-# Rows of the array ``tables``, (12, 8): the (2, 2)
+# Rows of the array ``tables``, (14, 8): the (2, 2)
 # tables of a ``TilePlan``, flat: class ``2 * edge + last`` (D: ``2 * m edge + n edge``).
 # FILL, INGRESS and L2 hold A plus B, class ``4 * a_edge + 2 * b_edge + last``.
-FILL_TICKS, INGRESS_TICKS, L2_TICKS, A_DRAM_TICKS, B_DRAM_TICKS, A_BYTES, B_BYTES = range(7)
-OUT_SMEM_TICKS, OUT_INGRESS_TICKS, OUT_L2_TICKS, OUT_DRAM_TICKS, OUT_BYTES = range(7, 12)
+FILL_TICKS, INGRESS_TICKS, L2_TICKS, A_DRAM_TICKS, B_DRAM_TICKS, A_L2_BYTES, B_L2_BYTES, A_DRAM_BYTES, B_DRAM_BYTES = range(9)
+OUT_SMEM_TICKS, OUT_INGRESS_TICKS, OUT_L2_TICKS, OUT_DRAM_TICKS, OUT_BYTES = range(9, 14)
 
 # Rows of the array ``tiles``, (4, tiles), in the order in which they are handed out.
 M_INDEX, N_INDEX, K_START, K_COUNT = range(4)
@@ -126,9 +126,9 @@ def _load(t, k, unit, tile, plan, tables, tiles, chunks, free, counters):  # typ
     # the plain case, k inside the period, needs no slow division
     a_chunk = m * plan.a_period + (k if k < plan.a_period else k % plan.a_period)
     b_chunk = plan.a_chunks + n * plan.b_period + (k if k < plan.b_period else k % plan.b_period)
-    counters[L2_READ] += tables[A_BYTES, a_class] + tables[B_BYTES, b_class]
-    a_missed = _touch(chunks, a_chunk, tables[A_BYTES, a_class], plan.l2_capacity_bytes, counters)
-    b_missed = _touch(chunks, b_chunk, tables[B_BYTES, b_class], plan.l2_capacity_bytes, counters)
+    counters[L2_READ] += tables[A_L2_BYTES, a_class] + tables[B_L2_BYTES, b_class]
+    a_missed = _touch(chunks, a_chunk, tables[A_DRAM_BYTES, a_class], plan.l2_capacity_bytes, counters)
+    b_missed = _touch(chunks, b_chunk, tables[B_DRAM_BYTES, b_class], plan.l2_capacity_bytes, counters)
 
     arrival, cause = t + latency, LATENCY
     end = _book(free[_PORT_FREE], unit, t, tables[FILL_TICKS, ab_class])

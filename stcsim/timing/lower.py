@@ -14,6 +14,9 @@ from stcsim.timing.problem import Problem, a_row_bytes
 from stcsim.timing.tiling import Tiling, ceil_div, stage_bytes, tile_order
 
 _WARPGROUP_M = 64  # rows of D one warpgroup's wgmma computes (PTX ISA, wgmma)
+_SINGLE_BUFFERED_TILE = 64  # least warp tile side with 32-bit accumulators (CUTLASS, kBBufferSize)
+_MMA_SP_K_BYTES = 64  # of a dense row that one mma.sp step covers (m16n8k32 in 16 bits)
+_SUB_CORES = 4  # of an SM, each with its own scheduler
 
 
 def _ticks(amount: IntArray | float, per_cycle: float) -> IntArray:
@@ -33,10 +36,11 @@ def _edge_sizes(size: int, tile: int) -> IntArray:
 
 @dataclass(frozen=True, slots=True)
 class _Loads:
-    """Bytes of one iteration's loads, (2, 2) tables [edge][last]: off the L2 (per unit), and per SM into shared memory."""
+    """Bytes of one iteration's loads, (2, 2) tables [edge][last]: off L2 and, if missed, DRAM (per unit), into each SM."""
 
     a_l2: IntArray
     b_l2: IntArray
+    b_dram: IntArray
     a_sm: IntArray
     b_sm: IntArray
     b_period: int
@@ -50,32 +54,46 @@ def _loads(arch: Arch, problem: Problem, kernel: Kernel, tiling: Tiling) -> _Loa
     b_row = np.array([max(1, k * problem.dtype.bits // 8) for k in (cta_k, last_k)], np.int64)
     a_l2 = np.outer(_edge_sizes(problem.m, tiling.tile_m), a_row)
     b_full = np.outer(_edge_sizes(problem.n, tiling.tile_n), b_row)
-    fraction, period = conv_reuse(arch, problem, kernel, tiling)
-    b_l2 = np.maximum(1, np.ceil(b_full * fraction)).astype(np.int64)
-    return _Loads(a_l2, b_l2, -(-a_l2 // kernel.cluster_m), -(-b_full // kernel.cluster_n), period)
+    reuse = conv_reuse(arch, problem, kernel, tiling)
+    b_l2, b_dram = (np.maximum(1, np.ceil(b_full * share)).astype(np.int64) for share in (reuse.from_l2, reuse.from_dram))
+    return _Loads(a_l2, b_l2, b_dram, -(-a_l2 // kernel.cluster_m), -(-b_full // kernel.cluster_n), reuse.period)
 
 
-def conv_reuse(arch: Arch, problem: Problem, kernel: Kernel, tiling: Tiling) -> tuple[float, int]:
-    """Return (share of B's tile bytes that leave L2, distinct B chunks per panel) for a convolution's implicit GEMM.
+@dataclass(frozen=True, slots=True)
+class Reuse:
+    """How often bytes of B move. Shares of a tile's bytes: ``from_l2`` of every load, ``from_dram`` of a load that misses.
+
+    ``period`` loads are distinct, later ones touch the same bytes again.
+    """
+
+    from_l2: float
+    from_dram: float
+    period: int
+
+
+def conv_reuse(arch: Arch, problem: Problem, kernel: Kernel, tiling: Tiling) -> Reuse:
+    """Return what a convolution's implicit GEMM reads of its input; a plain GEMM reads each of its bytes once.
 
     The taps of a filter read overlapping pixels. When the pixels a CTA tile touches for one slice of channels fit the L1 left
     beside shared memory, each is fetched from L2 once (CTA tile plus halo, taps innermost); else every tap goes to L2, where
-    the same chunks are touched again. TMA (wgmma kernels) goes around L1. A plain GEMM is (1.0, k_iters).
+    the same chunks are touched again. TMA (wgmma kernels) goes around L1. From DRAM comes the tile without its halo, which
+    the neighbouring tile brings.
     """
     conv = problem.conv
     if conv is None or conv.r * conv.s == 1:
-        return 1.0, tiling.k_iters
-    taps = conv.r * conv.s
+        return Reuse(1.0, 1.0, tiling.k_iters)
+    taps, step = conv.r * conv.s, conv.stride[0] * conv.stride[1]
     columns = min(tiling.tile_n, conv.q)
     rows = ceil_div(tiling.tile_n, conv.q)
     unique = ((rows - 1) * conv.stride[0] + conv.r) * ((columns - 1) * conv.stride[1] + conv.s)
-    fraction = min(1.0, unique / (tiling.tile_n * taps))
+    own = min(1.0, step / taps)
     smem_bytes = tiling.ctas_per_sm * tiling.stages * stage_bytes(kernel, problem)
     l1_bytes = arch.shared_memory.unified_kib * 1024 - smem_bytes
     if not kernel.wgmma and tiling.ctas_per_sm * unique * kernel.k_bytes <= l1_bytes:
-        return fraction, tiling.k_iters
-    distinct = min(1.0, conv.stride[0] * conv.stride[1] / taps)
-    return 1.0, max(1, math.ceil(tiling.k_iters * distinct))
+        fetched = min(1.0, unique / (tiling.tile_n * taps))
+        return Reuse(fetched, min(own, fetched), tiling.k_iters)
+    period = max(1, math.ceil(tiling.k_iters * own))
+    return Reuse(1.0, min(1.0, tiling.k_iters * own / period), period)
 
 
 def tensor_rate(arch: Arch, problem: Problem, kernel: Kernel) -> float:
@@ -93,12 +111,13 @@ def smem_read_bytes(problem: Problem, kernel: Kernel) -> int:
     """Shared-memory bytes one CTA's MMAs read per iteration.
 
     ``mma.sync``: every warp column re-reads A, every warp row re-reads B (ldmatrix). ``wgmma``: B once per 64 rows of D, A
-    once (SS form; the cycles measured in arXiv 2402.13499, tables 8-10, follow). 2:4 halves A (plus metadata), not B.
+    once per column of warpgroups (SS form; the cycles measured in arXiv 2402.13499, tables 8-10, follow). 2:4 halves A (plus
+    metadata), not B.
     """
     a_tile = kernel.cta_m * a_row_bytes(problem.dtype, kernel.cta_k(problem.dtype), kernel.sparse)
     b_tile = kernel.cta_n * kernel.k_bytes
     if kernel.wgmma:
-        return a_tile + b_tile * ceil_div(kernel.cta_m, _WARPGROUP_M)
+        return a_tile * kernel.warps_n + b_tile * ceil_div(kernel.cta_m, _WARPGROUP_M)
     return a_tile * kernel.warps_n + b_tile * kernel.warps_m
 
 
@@ -138,11 +157,11 @@ def lower(arch: Arch, problem: Problem, kernel: Kernel, tiling: Tiling, clock_mh
         a_period=tiling.k_iters,
         b_period=loads.b_period,
         a_warm=fits and problem.weights_in_l2,
-        b_warm=fits,
+        b_warm=fits and problem.activations_in_l2,
         l2_capacity_bytes=l2_capacity_bytes(arch),
         tensor_ticks=int(_ticks(kernel.cta_m * kernel.cta_n * kernel.cta_k(problem.dtype), tensor_rate(arch, problem, kernel))),
         smem_read_ticks=int(_ticks(smem_read_bytes(problem, kernel), port)),
-        iteration_ticks=cycles_to_ticks(arch.kernel.k_iteration_cycles),
+        iteration_ticks=cycles_to_ticks(iteration_cycles(arch, kernel)),
         prefetch=kernel.wgmma,
         prologue_ticks=cycles_to_ticks(start * arch.kernel.prologue_cycles),
         next_prologue_ticks=1 if kernel.wgmma else cycles_to_ticks(start * arch.kernel.next_prologue_cycles),
@@ -157,15 +176,32 @@ def lower(arch: Arch, problem: Problem, kernel: Kernel, tiling: Tiling, clock_mh
         a_l2_ticks=_ticks(loads.a_l2, l2),
         b_l2_ticks=_ticks(loads.b_l2, l2),
         a_dram_ticks=_ticks(loads.a_l2, dram),
-        b_dram_ticks=_ticks(loads.b_l2, dram),
+        b_dram_ticks=_ticks(loads.b_dram, dram),
         a_l2_bytes=loads.a_l2,
         b_l2_bytes=loads.b_l2,
+        a_dram_bytes=loads.a_l2,
+        b_dram_bytes=loads.b_dram,
         out_smem_ticks=_ticks(2 * out_sm, port),
         out_ingress_ticks=_ticks(out_sm, into_sm),
         out_l2_ticks=_ticks(out, l2),
         out_dram_ticks=_ticks(out, dram) * (0 if fits or tiling.splits > 1 else 1),
         out_bytes=out,
     )
+
+
+def iteration_cycles(arch: Arch, kernel: Kernel) -> float:
+    """Cycles of an iteration that no server explains: barrier and issue, and B fragments that are not loaded ahead.
+
+    Ampere's 2:4 kernels with warp tiles of 64 x 64 or more have registers for one set of B fragments (CUTLASS,
+    ``mma_sparse_multistage.h``): before each ``mma.sp`` step a warp waits for its loads unless its sub-core has another.
+    """
+    cycles = arch.kernel.k_iteration_cycles
+    warp_tile = min(kernel.cta_m // kernel.warps_m, kernel.cta_n // kernel.warps_n)
+    if not kernel.sparse or kernel.wgmma or warp_tile < _SINGLE_BUFFERED_TILE:
+        return cycles
+    steps = kernel.k_bytes // _MMA_SP_K_BYTES
+    warps_per_sub_core = max(1, kernel.warps_m * kernel.warps_n // _SUB_CORES)
+    return cycles + steps * arch.shared_memory.latency_cycles / warps_per_sub_core
 
 
 def l2_latency_cycles(arch: Arch) -> float:

@@ -12,7 +12,7 @@ from stcsim.result import KernelResult
 from stcsim.timing.bounds import lower_bound_ticks, roofline_us
 from stcsim.timing.lower import lower
 from stcsim.timing.plan import PARTS, TICKS_PER_CYCLE, GemmTiming, TilePlan
-from stcsim.timing.power import Energy, energy, held_clock_mhz, watts
+from stcsim.timing.power import Energy, energy, held_clock_mhz, mean_clock_mhz, watts
 from stcsim.timing.problem import Problem
 from stcsim.timing.select import Candidate, select
 from stcsim.timing.steady import simulate_long
@@ -22,13 +22,19 @@ from stcsim.timing.steady import simulate_long
 class Launch:
     """How GEMMs are timed: on which GPU, by which engine, launched how, with which kernel (``None``: as a library picks).
 
-    ``launch`` is ``"graph"``, ``"stream"`` or ``"kernel"`` (no launch overhead: a profiler's kernel time).
+    ``launch`` is ``"graph"``, ``"stream"`` or ``"kernel"`` (no launch overhead: a profiler's kernel time). ``launches`` is how
+    often in a row: a board needs time to enforce its power limit (``None``: so often that it has). ``clock_mhz`` is the SM clock
+    where something else than this GEMM decides it. ``data`` is what is multiplied: ``"randn"``, or ``"low-power"`` (zeros,
+    constants), which toggles little and so draws less.
     """
 
     arch: Arch
     engine: str = "fast"
     launch: str = "graph"
     kernel: str | None = None
+    launches: int | None = None
+    clock_mhz: float | None = None
+    data: str = "randn"
 
 
 def engine(name: str) -> Callable[[TilePlan], GemmTiming]:
@@ -48,8 +54,8 @@ def engine(name: str) -> Callable[[TilePlan], GemmTiming]:
     raise UnsupportedError("--engine", "fast or reference", f"'{name}'")
 
 
-def launch_us(arch: Arch, launch: str) -> float:
-    """Microseconds a launch adds to the kernel.
+def launch_us(arch: Arch, launch: str, early: bool = False) -> float:
+    """Microseconds a launch adds to the kernel; ``early`` if the kernel may start before the one ahead has ended.
 
     Raises:
         UnsupportedError: for any launch but graph, stream and kernel.
@@ -57,6 +63,8 @@ def launch_us(arch: Arch, launch: str) -> float:
     known = {"graph": arch.launch.graph_us, "stream": arch.launch.stream_us, "kernel": 0.0}
     if launch not in known:
         raise UnsupportedError("timing", "one of graph, stream, kernel", f"'{launch}'")
+    if early and arch.launch.early_us is not None:
+        return min(known[launch], arch.launch.early_us)
     return known[launch]
 
 
@@ -70,13 +78,15 @@ def outcome(setup: Launch, problem: Problem, candidate: Candidate) -> KernelResu
     """Turn a simulated candidate into a result, simulated again where the board limit holds its clock down."""
     plan = candidate.plan
     assert candidate.timing is not None and plan is not None
-    arch, start_us = setup.arch, launch_us(setup.arch, setup.launch)
-    spent = energy(arch, problem, candidate)
-    clock_mhz = held_clock_mhz(arch, spent, candidate.timing.total_ticks / TICKS_PER_CYCLE, start_us)
+    arch, start_us = setup.arch, launch_us(setup.arch, setup.launch, candidate.kernel.early_launch)
+    spent = energy(arch, problem, candidate, setup.data)
+    cycles = candidate.timing.total_ticks / TICKS_PER_CYCLE
+    steady_mhz = held_clock_mhz(arch, spent, cycles, start_us)
+    clock_mhz = setup.clock_mhz or mean_clock_mhz(arch, steady_mhz, start_us + cycles / arch.clock.sustained_mhz, setup.launches)
     if clock_mhz < arch.clock.sustained_mhz:
         plan = lower(arch, problem, candidate.kernel, candidate.tiling, clock_mhz)
         candidate = replace(candidate, plan=plan, timing=_simulate(setup, candidate, plan))
-        spent = energy(arch, problem, candidate)
+        spent = energy(arch, problem, candidate, setup.data)
     elif setup.engine != "fast":  # the engines agree, so the fast one may choose; the other one then times the choice
         candidate = replace(candidate, timing=_simulate(setup, candidate, plan))
     return _result(setup, problem, candidate, spent, clock_mhz)
@@ -90,7 +100,7 @@ def _result(setup: Launch, problem: Problem, chosen: Candidate, spent: Energy, c
     """Convert ticks to microseconds; the parts of the breakdown sum to the time."""
     arch, timing, plan, tiling = setup.arch, chosen.timing, chosen.plan, chosen.tiling
     assert timing is not None and plan is not None
-    tick_us, start_us = 1 / TICKS_PER_CYCLE / clock_mhz, launch_us(arch, setup.launch)
+    tick_us, start_us = 1 / TICKS_PER_CYCLE / clock_mhz, launch_us(arch, setup.launch, chosen.kernel.early_launch)
     slot_us = tick_us / plan.slots
     breakdown = {"launch": start_us} | {part: ticks * slot_us for part, ticks in zip(PARTS, timing.part_ticks, strict=True)}
     time_us = start_us + timing.total_ticks * tick_us

@@ -28,8 +28,8 @@ than the reduction). The L2 keeps a counter ``inserted`` of bytes brought in, 0 
 a ``ready`` tick. A chunk is resident if it has a stamp and ``inserted - stamp < l2_capacity_bytes``. At the start chunks of
 an operand with its ``warm`` flag have stamp 0 and ready 0; the others have no stamp. A touch of a resident chunk sets its
 stamp to ``inserted`` (A before B). A touch of a chunk that is not resident is a *miss*: ``inserted`` grows by the
-``l2_bytes`` of the load's class ``[edge][last]``, then the stamp becomes ``inserted`` and ``ready`` is set as below.
-Writing D grows ``inserted`` by its bytes.
+``dram_bytes`` of the load's class ``[edge][last]`` (fewer than its ``l2_bytes`` where a load reads bytes more than once), then
+the stamp becomes ``inserted`` and ``ready`` is set as below. Writing D grows ``inserted`` by its bytes.
 
 **Events.** Everything happens at events; an event belongs to one slot, and events are handled in the order ``(tick,
 slot)``. All bookings of one event are made at its tick, in the order given here.
@@ -136,6 +136,8 @@ class TilePlan:
     b_dram_ticks: IntArray
     a_l2_bytes: IntArray
     b_l2_bytes: IntArray
+    a_dram_bytes: IntArray
+    b_dram_bytes: IntArray
     out_smem_ticks: IntArray
     out_ingress_ticks: IntArray
     out_l2_ticks: IntArray
@@ -167,7 +169,7 @@ class GemmTiming:
         part_ticks: slot-ticks by part, in the order of ``PARTS``; they sum to ``slots * total_ticks``.
         tensor_busy_ticks, smem_busy_ticks, ingress_busy_ticks: booked ticks summed over the units.
         l2_busy_ticks, dram_busy_ticks: booked ticks of the shared servers.
-        l2_read_bytes: ``l2_bytes`` of all loads, hit or miss; dram_read_bytes: bytes that missed; write_bytes: D bytes written.
+        l2_read_bytes: ``l2_bytes`` of all loads, hit or miss. dram_read_bytes: ``dram_bytes`` of misses. write_bytes: of D.
     """
 
     total_ticks: int

@@ -3,11 +3,12 @@
 A kernel that is launched over and over draws, on average, ``idle + energy / time``. Energy of the cores (MACs, shared
 memory, L2) grows with the clock, because voltage does: its power goes with ``clock ** clock_exponent``. DRAM has its own supply.
 The clock is the highest, up to ``clock.sustained_mhz``, that keeps the average within ``power.board_limit_w``. This reproduces
-what throttling does to large GEMMs; it knows no temperature, no time constant and no data (random data is assumed).
+what throttling does to large GEMMs; it knows no temperature.
 """
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 from stcsim.arch import Arch
@@ -29,10 +30,11 @@ class Energy:
     dram_j: float
 
 
-def energy(arch: Arch, problem: Problem, candidate: Candidate) -> Energy:
+def energy(arch: Arch, problem: Problem, candidate: Candidate, data: str = "randn") -> Energy:
     """Return the energy of a simulated kernel from what it did: MACs, and bytes at each level.
 
-    A 2:4 kernel executes the kept MACs only, each at ``sparse_mac_ratio`` of a dense one.
+    A 2:4 kernel executes the kept MACs only, each at ``sparse_mac_ratio`` of a dense one. ``data`` is ``"randn"``, or
+    ``"low-power"`` (zeros, constants): then little toggles in the cores.
     """
     kernel, plan, timing, power = candidate.kernel, candidate.plan, candidate.timing, arch.power
     assert plan is not None and timing is not None
@@ -42,10 +44,12 @@ def energy(arch: Arch, problem: Problem, candidate: Candidate) -> Energy:
         macs *= power.sparse_mac_ratio * problem.dtype.sparse_kept / problem.dtype.sparse_group
     smem_bytes = ctas_iterations * (smem_read_bytes(problem, kernel) + stage_bytes(kernel, problem))
     core_pj = (
-        macs * power.tensor_pj_per_mac * problem.dtype.bits / 16
+        macs * power.tensor_pj_per_mac * power.half_width_ratio ** math.log2(16 / problem.dtype.bits)
         + smem_bytes * power.smem_pj_per_byte
         + (timing.l2_read_bytes + timing.write_bytes) * power.l2_pj_per_byte
     )
+    if data == "low-power":
+        core_pj *= power.low_switching_ratio
     return Energy(1e-12 * core_pj, 1e-12 * power.dram_pj_per_byte * (timing.dram_read_bytes + _dram_write_bytes(plan, timing)))
 
 
@@ -73,3 +77,15 @@ def held_clock_mhz(arch: Arch, spent: Energy, cycles: float, launch_us: float) -
         middle = (low + high) / 2
         low, high = (middle, high) if within(middle) else (low, middle)
     return low
+
+
+def mean_clock_mhz(arch: Arch, steady_mhz: float, launch_us: float, launches: int | None) -> float:
+    """Return the mean clock of ``launches`` launches in a row from the highest clock on; forever (``None``) is the steady clock.
+
+    The clock falls exponentially towards the steady one: short benchmarks end before the limit has taken hold.
+    """
+    highest, response_us = arch.clock.sustained_mhz, 1e3 * arch.power.response_ms
+    if launches is None or steady_mhz >= highest or response_us == 0:
+        return steady_mhz
+    spans = launches * launch_us / response_us
+    return steady_mhz + (highest - steady_mhz) * -math.expm1(-spans) / spans

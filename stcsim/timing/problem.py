@@ -15,7 +15,7 @@ class Problem:
     Attributes:
         dtype: input element type.
         out_bytes: bytes of one element of D.
-        weights_in_l2: whether A may still be in L2 from an earlier launch (if it fits); B always may.
+        weights_in_l2: whether A may still be in L2 from an earlier launch (if it fits). activations_in_l2: the same for B.
         conv: the convolution this is the implicit GEMM of, else ``None``.
     """
 
@@ -27,6 +27,7 @@ class Problem:
     out_bytes: int
     weights_in_l2: bool = False
     conv: Conv2d | None = None
+    activations_in_l2: bool = True
 
     @property
     def macs(self) -> int:

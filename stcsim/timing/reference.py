@@ -162,8 +162,8 @@ class Gpu:
         a_chunk = self.a_chunks[m * plan.a_period + k % plan.a_period]
         b_chunk = self.b_chunks[n * plan.b_period + k % plan.b_period]
 
-        a_hit = self.residency.touch(a_chunk, plan.a_l2_bytes.item(a))
-        b_hit = self.residency.touch(b_chunk, plan.b_l2_bytes.item(b))
+        a_hit = self.residency.touch(a_chunk, plan.a_dram_bytes.item(a))
+        b_hit = self.residency.touch(b_chunk, plan.b_dram_bytes.item(b))
         self.l2_read_bytes += plan.a_l2_bytes.item(a) + plan.b_l2_bytes.item(b)
         candidates = [
             Load(tick + latency_ticks, LATENCY),

@@ -71,7 +71,11 @@ def _residency(arch: Arch, kernel: Kernel, problem: Problem) -> tuple[int, int]:
     stage = stage_bytes(kernel, problem)
     largest = int(smem.max_per_cta_kib * 1024)
     if kernel.wgmma:
-        staging = min(kernel.cta_m * kernel.cta_n * problem.out_bytes, 32 * 1024) if kernel.warps_m > 1 or kernel.pingpong else 0
+        staging = (
+            min(kernel.cta_m * kernel.cta_n * problem.out_bytes, 32 * 1024)
+            if kernel.warps_m * kernel.warps_n > 1 or kernel.pingpong
+            else 0
+        )
         ctas = 2 if kernel.pingpong else 1
         stages = (largest - staging) // stage // ctas
         return (ctas, stages) if stages >= 2 else (0, 0)

@@ -7,7 +7,8 @@ import pytest
 from stcsim.arch import load_arch
 from stcsim.isa import dtype
 from stcsim.timing.catalogue import Kernel, find, kernels
-from stcsim.timing.lower import conv_reuse, lower, reduction_ticks, smem_read_bytes
+from stcsim.timing.fast import simulate
+from stcsim.timing.lower import Reuse, conv_reuse, iteration_cycles, lower, reduction_ticks, smem_read_bytes
 from stcsim.timing.plan import TICKS_PER_CYCLE, TilePlan
 from stcsim.timing.problem import Problem, a_row_bytes, metadata_bytes
 from stcsim.timing.tiling import Tiling, registers_per_cta, stage_bytes, tile_up
@@ -102,8 +103,8 @@ def test_residency_is_limited_by_shared_memory_registers_and_tiles() -> None:
 
 
 def test_warm_operands_need_to_fit_the_shared_part_of_l2() -> None:
-    # A100: half of 40 MiB. 2048^2 fp16 is 8 MiB: A, B and D are 24 MiB and do not fit; 1024^3 does
-    assert not plan_of(problem(2048, 2048, 2048, weights_in_l2=True))[1].b_warm
+    # A100: 0.81 of 40 MiB. A, B and D of 2560^3 in fp16 are 37.5 MiB and do not fit; those of 1024^3 do
+    assert not plan_of(problem(2560, 2560, 2560, weights_in_l2=True))[1].b_warm
     small = plan_of(problem(1024, 1024, 1024, weights_in_l2=True))[1]
     assert small.a_warm and small.b_warm
     cold = plan_of(problem(1024, 1024, 1024))[1]
@@ -139,6 +140,21 @@ def test_sparse_wgmma_reads_shared_memory_as_measured(kernel_n: int, cycles: int
     assert (smem_read_bytes(problem(64, kernel_n, 32), kernel) - metadata) / 128 == cycles
 
 
+def test_wgmma_reads_a_for_every_column_of_warpgroups() -> None:
+    # 192 x 208: both warpgroups read all of A (192 x 128 bytes), three blocks of 64 rows read B (208 x 128 bytes)
+    kernel = Kernel("sm90", False, 192, 208, 128, 0, 1, 2, wgmma=True)
+    assert smem_read_bytes(problem(192, 208, 64), kernel) == 2 * 192 * 128 + 3 * 208 * 128
+
+
+def test_ampere_2_4_waits_for_b_fragments() -> None:
+    # 64 x 64 warp tiles: two mma.sp steps an iteration, each exposes 29 cycles; two warps a sub-core hide half of it
+    barrier, latency = A100.kernel.k_iteration_cycles, A100.shared_memory.latency_cycles
+    assert iteration_cycles(A100, SPARSE) == barrier + 2 * latency
+    assert iteration_cycles(A100, Kernel("sm80", True, 256, 128, 128, 3, 4, 2)) == barrier + latency
+    assert iteration_cycles(A100, Kernel("sm80", True, 64, 128, 128, 3, 2, 2)) == barrier  # 32 x 64: two sets fit
+    assert iteration_cycles(A100, TILE) == barrier
+
+
 def conv(**sizes: object) -> Conv2d:
     fields = {"name": "c", "batch": 1, "c": 64, "h": 56, "w": 56, "k": 64, "r": 3, "s": 3, "stride": (1, 1), "padding": (1, 1),
               "dilation": (1, 1), "groups": 1, "origin": "test"}  # fmt: skip
@@ -154,19 +170,34 @@ def test_convolution_fetches_a_pixel_once_where_l1_holds_its_tile() -> None:
     # 128 output pixels of 56 columns: 3 rows of output, (2 + 3) x (55 + 3) = 290 input pixels for 128 x 9 reads
     small = Kernel("sm80", False, 64, 128, 64, 3, 2, 2)
     each = conv_problem(conv())
-    tiling = tile_up(A100, each, small, 1)
-    assert tiling is not None and tiling.ctas_per_sm * tiling.stages * stage_bytes(small, each) < 160 * 1024
-    fraction, period = conv_reuse(A100, each, small, tiling)
-
     one = Tiling(1, 108, 1, 3, 1, 25, 64, 128, 18, 1)
-    assert conv_reuse(A100, each, small, one) == (290 / (128 * 9), 18)
-    assert fraction in (290 / (128 * 9), 1.0) and period in (18, 2)
+    # from L2 with the halo; from DRAM without it, a ninth of the reads; every load is of other bytes
+    assert conv_reuse(A100, each, small, one) == Reuse(290 / (128 * 9), 1 / 9, 18)
+
+
+def test_convolution_reads_every_tap_from_l2_where_l1_is_too_small() -> None:
+    each, crowded = conv_problem(conv()), Tiling(1, 108, 1, 16, 1, 25, 64, 128, 18, 1)  # 16 stages fill the shared memory
+    assert conv_reuse(A100, each, Kernel("sm80", False, 64, 128, 64, 16, 2, 2), crowded) == Reuse(1.0, 1.0, 2)
+    # 7 x 7 taps, stride 2, two iterations: 4/49 of the reads are distinct, less than one load; the one chunk is 8/49 of a tile
+    stem = conv_problem(conv(c=3, r=7, s=7, stride=(2, 2), padding=(3, 3), h=224, w=224))
+    two = Tiling(1, 108, 1, 16, 1, 98, 64, 128, 2, 1)
+    assert conv_reuse(A100, stem, Kernel("sm80", False, 64, 128, 64, 16, 2, 2), two) == Reuse(1.0, pytest.approx(8 / 49), 1)
+
+
+def test_bytes_of_a_miss_are_those_of_the_input() -> None:
+    # 12,544 pixels of 64 channels in fp16: what comes from DRAM is the input once, and the filters; taps come from L2
+    each = conv_problem(conv(batch=4, h=224, w=224))
+    kernel = Kernel("sm80", False, 64, 128, 64, 3, 2, 2)
+    tiling = tile_up(A100, each, kernel, 1)
+    assert tiling is not None
+    timing = simulate(lower(A100, each, kernel, tiling))
+    assert timing.dram_read_bytes - each.a_bytes(False) == pytest.approx(each.b_bytes, rel=0.01)
 
 
 def test_pointwise_convolution_is_a_plain_gemm() -> None:
     each = conv_problem(conv(r=1, s=1, padding=(0, 0)))
     tiling = tile_up(A100, each, TILE, 1)
-    assert tiling is not None and conv_reuse(A100, each, TILE, tiling) == (1.0, tiling.k_iters)
+    assert tiling is not None and conv_reuse(A100, each, TILE, tiling) == Reuse(1.0, 1.0, tiling.k_iters)
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import pytest
 
 import stcsim
@@ -9,7 +11,7 @@ from stcsim.arch import load_arch
 from stcsim.timing.catalogue import Kernel
 from stcsim.timing.fast import simulate
 from stcsim.timing.lower import lower
-from stcsim.timing.power import Energy, energy, held_clock_mhz, watts
+from stcsim.timing.power import Energy, energy, held_clock_mhz, mean_clock_mhz, watts
 from stcsim.timing.select import Candidate
 from stcsim.timing.tiling import tile_up
 from tests.shapes import problem
@@ -18,7 +20,8 @@ from tests.shapes import problem
 PLAIN = [
     "clock.boost_mhz=1000", "clock.sustained_mhz=1000",
     "power.idle_w=100", "power.board_limit_w=300", "power.clock_exponent=3", "power.tensor_pj_per_mac=1",
-    "power.sparse_mac_ratio=1", "power.smem_pj_per_byte=0", "power.l2_pj_per_byte=0", "power.dram_pj_per_byte=0",
+    "power.sparse_mac_ratio=1", "power.half_width_ratio=0.75", "power.low_switching_ratio=0.25", "power.response_ms=2",
+    "power.smem_pj_per_byte=0", "power.l2_pj_per_byte=0", "power.dram_pj_per_byte=0",
 ]  # fmt: skip
 ARCH = load_arch("a100", PLAIN)
 
@@ -51,6 +54,24 @@ def test_energy_counts_executed_macs() -> None:
     assert spent[False] == pytest.approx(1e-12 * 256 * 256 * 512) and spent[True] == pytest.approx(spent[False] / 2)
 
 
+def test_the_clock_falls_with_the_time_constant() -> None:
+    # 2 ms: 100 launches of 20 us last one time constant, whose mean is 1 - 1/e above the steady clock
+    assert mean_clock_mhz(ARCH, 500, 20, 100) == pytest.approx(500 + 500 * (1 - math.exp(-1)))
+    assert mean_clock_mhz(ARCH, 500, 1e-3, 100) == pytest.approx(1000, rel=1e-4)
+    assert mean_clock_mhz(ARCH, 500, 1e6, 100) == pytest.approx(500, rel=1e-3)
+    assert mean_clock_mhz(ARCH, 500, 20, None) == 500 and mean_clock_mhz(ARCH, 1000, 20, 100) == 1000
+
+
+@pytest.mark.parametrize(("name", "data", "pj"), [("fp16", "randn", 1), ("int8", "randn", 0.75), ("fp16", "low-power", 0.25)])
+def test_energy_of_a_mac_depends_on_width_and_data(name: str, data: str, pj: float) -> None:
+    each, kernel = problem(256, 256, 512, name), Kernel("sm80", False, 128, 128, 64, 4, 2, 2)
+    tiling = tile_up(ARCH, each, kernel, 1)
+    assert tiling is not None
+    plan = lower(ARCH, each, kernel, tiling)
+    spent = energy(ARCH, each, Candidate(kernel, tiling, 0.0, plan, simulate(plan)), data)
+    assert spent.core_j == pytest.approx(1e-12 * pj * 256 * 256 * 512)
+
+
 def test_a_lower_limit_never_makes_a_gemm_faster() -> None:
     times = []
     for limit_w in (500, 400, 300, 200):
@@ -68,4 +89,6 @@ def test_small_kernels_keep_their_clock() -> None:
 
 def test_energy_of_a_run_is_summed() -> None:
     result = stcsim.run(stcsim.load_trace("resnet34"), load_arch("a100"))
-    assert result.totals.dense_uj == pytest.approx(sum(row.count * row.dense.energy_uj for row in result.rows if row.dense))
+    assert result.totals.dense_uj == pytest.approx(
+        sum(row.count * row.dense.energy_uj for row in (*result.rows, *result.memory) if row.dense)
+    )

@@ -17,7 +17,9 @@ from stcsim.study.validate import Predicted, ValidationReport, summarise
 def predicted(arch: str, sparse: bool, size: int, grade: str = "A", off: float = 1.1) -> Predicted:
     """Return a square GEMM measured at 1 PFLOPS, predicted ``off`` times as long, by the roofline in half the time."""
     time_us = 2e-9 * size**3 / (1.6 if sparse else 1)
-    row = Measured(arch, sparse, "fp16", "fp16", size, size, size, 1, time_us, "graph", False, grade, "here", {"dtype": "fp16"})
+    row = Measured(
+        arch, sparse, "fp16", "fp16", size, size, size, 1, time_us, "graph", False, "randn", grade, "here", {"dtype": "fp16"}
+    )
     return Predicted(row, off * time_us, 0.5 * time_us, "k", "tensor")
 
 
@@ -81,8 +83,8 @@ def test_the_command_draws_it(tmp_path: Path, capsys: pytest.CaptureFixture[str]
 @pytest.mark.parametrize(
     ("name", "sentence"),
     [
-        ("figure.jpg", "expected a name that ends in .png or .svg, found '.jpg'"),
-        ("figure", "expected a name that ends in .png or .svg, found ''"),
+        ("figure.jpg", "expected a name that ends in .png, .svg or .pdf, found '.jpg'"),
+        ("figure", "expected a name that ends in .png, .svg or .pdf, found ''"),
         ("none/figure.png", "expected a file in a folder that exists, found no folder"),
     ],
 )
