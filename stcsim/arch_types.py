@@ -21,7 +21,7 @@ Exponent = Annotated[float, Field(ge=1, le=5, description="a number from 1 to 5"
 Efficiency = Annotated[float, Field(ge=0.001, le=1, description="a number from 0.001 to 1")]
 Generation = Annotated[Literal["turing", "ampere", "ada", "hopper"], Field(description="one of turing, ampere, ada, hopper")]
 Capability = Annotated[str, Field(pattern=r"^\d+\.\d$", description='a text such as "8.0", in quotes')]
-Family = Annotated[Literal["sm75", "sm80", "sm89", "sm90"], Field(description="one of sm75, sm80, sm89, sm90")]
+Family = Annotated[Literal["sm75", "sm80", "sm86", "sm89", "sm90"], Field(description="one of sm75, sm80, sm86, sm89, sm90")]
 
 
 class Section(BaseModel):

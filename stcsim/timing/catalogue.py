@@ -12,8 +12,8 @@ wave shows as soon as tiles of 128 x 128 outnumber the SMs; in fp8 smaller tiles
 Ampere's small-n rows follow the int8 list (n = 32) and the ``_32x32_`` and ``_16x16_`` kernel names cuBLAS shows for decode
 shapes (assumed: the full menu of cuBLAS is not public). Tiles do not depend on the type when K is counted in bytes.
 
-The last three rows of the sparse list are tiles of the list with two stages, which SMs with 100 KB of shared memory can hold
-(assumed).
+Where an SM has 100 KB of shared memory (8.6, 8.9), the largest 2:4 tiles exist with two stages (assumed: with three they would
+not fit).
 
 Raster order (how CTAs walk the grid) belongs to the library: CUTLASS and cuBLAS walk groups of up to 8 n-tiles (Identity<8>
 swizzle, ``threadblock_swizzle.h``); cuSPARSELt's Ampere kernels walk along m without swizzle (inferred: this order explains the
@@ -127,6 +127,8 @@ _SM80_SPARSE = (
     (64, 128, 256, 3, 2, 2),
     (64, 64, 256, 3, 2, 2),
     (128, 32, 128, 5, 4, 1),
+)
+_TWO_STAGES_SPARSE = (
     (256, 128, 128, 2, 4, 2),
     (128, 256, 128, 2, 2, 4),
     (64, 256, 128, 2, 1, 4),
@@ -175,8 +177,8 @@ def kernels(family: str, sparse: bool) -> tuple[Kernel, ...]:
     Raises:
         UnsupportedError: for a family that is not in the catalogue.
     """
-    if family in ("sm80", "sm89"):  # Ada runs the Ampere tiles; its fp8 list is the int8 one
-        rows = _SM80_SPARSE if sparse else _SM80_DENSE
+    if family in ("sm80", "sm86", "sm89"):  # GA102 and Ada run the Ampere tiles; Ada's fp8 list is the int8 one
+        rows = (_SM80_SPARSE + (_TWO_STAGES_SPARSE if family != "sm80" else ())) if sparse else _SM80_DENSE
         if sparse:
             return tuple(Kernel("sm80", True, *row, swizzle=1, max_splits=2) for row in rows)
         return tuple(Kernel("sm80", False, *row) for row in rows) + _gemv("sm80")
@@ -184,7 +186,7 @@ def kernels(family: str, sparse: bool) -> tuple[Kernel, ...]:
         return () if sparse else tuple(Kernel("sm75", False, *row) for row in _SM75_DENSE) + _gemv("sm75")
     if family == "sm90":
         return tuple(_sm90(sparse))
-    raise UnsupportedError("kernel.family", "one of sm75, sm80, sm90", f"'{family}'")
+    raise UnsupportedError("kernel.family", "one of sm75, sm80, sm86, sm89, sm90", f"'{family}'")
 
 
 def _sm90(sparse: bool) -> Iterator[Kernel]:

@@ -29,7 +29,7 @@ VENDOR_PEAKS = {
     "t4": {"tf32": None, "fp16": 65, "bf16": None, "int8": 130, "int4": 260, "fp8": None},
 }
 
-CAPABILITIES = {"7.5": ("turing", "sm75"), "8.0": ("ampere", "sm80"), "8.6": ("ampere", "sm80")} | {
+CAPABILITIES = {"7.5": ("turing", "sm75"), "8.0": ("ampere", "sm80"), "8.6": ("ampere", "sm86")} | {
     "8.9": ("ada", "sm89"),
     "9.0": ("hopper", "sm90"),
 }
@@ -400,7 +400,7 @@ def test_unknown_names(name: str, message: str) -> None:
         ),
         ("l2.far_latency_cycles=1", "--set l2.far_latency_cycles: expected at least l2.near_latency_cycles (206), found 1"),
         ("generation=blackwell", "--set generation: expected one of turing, ampere, ada, hopper, found 'blackwell'"),
-        ("kernel.family=sm100", "--set kernel.family: expected one of sm75, sm80, sm89, sm90, found 'sm100'"),
+        ("kernel.family=sm100", "--set kernel.family: expected one of sm75, sm80, sm86, sm89, sm90, found 'sm100'"),
         ("compute_capability=8.0", '--set compute_capability: expected a text such as "8.0", in quotes, found 8.0'),
         ("name=''", "--set name: expected a text that is not empty, found ''"),
         ("sm.count=[1", "--set sm.count: expected valid YAML, found a mistake in line "),

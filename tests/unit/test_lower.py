@@ -209,7 +209,7 @@ def test_row_bytes(name: str, k: int, dense: int, sparse: int) -> None:
 
 
 def test_every_kernel_of_a_catalogue_has_a_name_that_finds_it() -> None:
-    for family in ("sm75", "sm80", "sm89", "sm90"):
+    for family in ("sm75", "sm80", "sm86", "sm89", "sm90"):
         for sparse in (False, True):
             for kernel in kernels(family, sparse):
                 assert find(family, sparse, dtype("fp16"), kernel.name(dtype("fp16"))) == (kernel, 1)

@@ -15,10 +15,10 @@ from stcsim.arch import load_arch
 from stcsim.isa import dtype, type_bytes
 from stcsim.timing.outcome import Launch, time_gemm
 from stcsim.timing.problem import Problem
+from tests.validation.markdown import aligned
 
 Shape = tuple[int, int, int]
 
-LOW_POWER = ("power.board_limit_w=2000",)  # zeros or small integers switch little; the model knows random data only
 SM80 = ("kernel.family=sm80",)
 PCIE_40GB = ("power.board_limit_w=250", "dram.bandwidth_gb_per_s=1555")
 
@@ -42,7 +42,7 @@ class Anchor:
             smallest or the largest where ``pick`` (``min``, ``max``) says so.
         low, high: the figure, or the range given. 0: no figure, the prediction shows a trend.
         source: where the figure stands. gate: see the module. settings: overrides of the GPU. note: what they stand for.
-        launch, warm: how it was timed, and whether every launch had the same weights.
+        launch, warm: how it was timed, and whether every launch had the same weights. data: ``low-power`` for zeros and the like.
     """
 
     gpu: str
@@ -59,6 +59,7 @@ class Anchor:
     kernel: str | None = None
     launch: str = "stream"
     warm: bool = True
+    data: str = "randn"
 
 
 def square(size: int) -> tuple[Shape, ...]:
@@ -74,38 +75,37 @@ PROFILED = ((3456, 4096, 8192),)
 TILE = "sm80_256x128x32_s3_4x2"
 
 ANCHORS = (
-    Anchor("a100-pcie", "2:4", "bf16", square(4096), 401, 401, ISSUE, 0.09),
-    Anchor("a100-pcie", "2:4", "bf16", square(16_384), 281, 281, ISSUE, 0.14),
-    grid("a100", 4096, 267.3, 0.02),
-    grid("a100", 8192, 262.5, 0.08),
-    grid("h100", 4096, 788.6, 0.02),
-    grid("h100", 8192, 782.7, 0.02),
-    grid("h100", 16_384, 702.4, 0.16),
-    Anchor("a100", "dense", "fp16", square(8192), 257, 257, f"{THONKING} (randn)", 0.1),
-    Anchor("a100", "dense", "fp16", square(8192), 295, 295, f"{THONKING} (zeros)", 0.05, LOW_POWER, "no limit"),
-    Anchor("a100", "dense", "fp16", square(16_384), 302.3, 302.3, f"{CUTLASS_408} (small integers)", 0.06, LOW_POWER, "no limit"),
-    Anchor("a100", "2:4", "fp16", square(16_384), 484, 484, f"{CUTLASS_408} (1410 MHz locked, 400 W)", 0.26, LOW_POWER,
-           "no limit"),
-    Anchor("a100", "dense", "fp16", square(4096), 226.1, 226.1, f"{LIBRARY_57} (CUTLASS, 0.608 ms)", 0.17),
+    Anchor("a100-pcie", "2:4", "bf16", square(4096), 401, 401, ISSUE, 0.08),
+    Anchor("a100-pcie", "2:4", "bf16", square(16_384), 281, 281, ISSUE, 0.11),
+    grid("a100", 4096, 267.3, 0.03),
+    grid("a100", 8192, 262.5, 0.05),
+    grid("h100", 4096, 788.6, 0.04),
+    grid("h100", 8192, 782.7, 0.03),
+    grid("h100", 16_384, 702.4, 0.22),
+    Anchor("a100", "dense", "fp16", square(8192), 257, 257, f"{THONKING} (randn)", 0.08),
+    Anchor("a100", "dense", "fp16", square(8192), 295, 295, f"{THONKING} (zeros)", 0.05, data="low-power"),
+    Anchor("a100", "dense", "fp16", square(16_384), 302.3, 302.3, f"{CUTLASS_408} (small integers)", 0.07, data="low-power"),
+    Anchor("a100", "2:4", "fp16", square(16_384), 484, 484, f"{CUTLASS_408} (1410 MHz locked, 400 W)", 0.25, data="low-power"),
+    Anchor("a100", "dense", "fp16", square(4096), 226.1, 226.1, f"{LIBRARY_57} (CUTLASS, 0.608 ms)", 0.16),
     Anchor("a100", "2:4", "fp16", square(4096), 251.8, 251.8, f"{LIBRARY_57} (cuSPARSELt, 0.546 ms)", 0.65),
-    Anchor("a100", "dense", "fp16", PROFILED, 235.1, 235.1, "CUTLASS profiler.md (small integers)", 0.1, LOW_POWER, "no limit",
+    Anchor("a100", "dense", "fp16", PROFILED, 235.1, 235.1, "CUTLASS profiler.md (small integers)", 0.11, kernel=TILE,
+           data="low-power"),
+    Anchor("a100-pcie", "dense", "fp16", PROFILED, 158, 158, "CUTLASS issue 956 (40 GB, 250 W card)", 0.1, PCIE_40GB, "250 W",
            kernel=TILE),
-    Anchor("a100-pcie", "dense", "fp16", PROFILED, 158, 158, "CUTLASS issue 956 (40 GB, 250 W card)", 0.14, PCIE_40GB, "250 W",
-           kernel=TILE),
-    Anchor("a100", "speedup", "fp16", BERT, 1.23, 1.23, f"{PYTORCH}: smallest", 0.09, pick="min"),
+    Anchor("a100", "speedup", "fp16", BERT, 1.23, 1.23, f"{PYTORCH}: smallest", 0.13, pick="min"),
     Anchor("a100", "speedup", "fp16", BERT, 1.66, 1.66, f"{PYTORCH}: largest", 0.04),
     Anchor("a100", "speedup", "int8", ((10_240, 10_240, 1280),), 0, 0, INT8, 0),
     Anchor("a100", "speedup", "int8", ((10_240, 10_240, 5120),), 0, 0, INT8, 0),
-    Anchor("a100", "speedup", "int8", ((10_240, 10_240, 20_480),), 2, 2, INT8, 0.28),
-    Anchor("h100", "dense", "fp16", square(8192), 753.6, 753.6, "GOATnote-Inc, public note of November 2025 (1.459 ms)", 0.06),
-    Anchor("h100", "speedup", "fp16", square(8192), 1.20, 1.22, "CUDALibrarySamples issue 203 (700 W; type not stated)", 0.05),
+    Anchor("a100", "speedup", "int8", ((10_240, 10_240, 20_480),), 2, 2, INT8, 0.23),
+    Anchor("h100", "dense", "fp16", square(8192), 753.6, 753.6, "GOATnote-Inc, public note of November 2025 (1.459 ms)", 0.07),
+    Anchor("h100", "speedup", "fp16", square(8192), 1.20, 1.22, "CUDALibrarySamples issue 203 (700 W; type not stated)", 0.01),
     Anchor("h100", "dense", "bf16", ((768, 4096, 4096),), 563.4, 563.4, "CUTLASS issue 1335 (45.7 µs)", 0.11),
-    Anchor("h100", "2:4", "bf16", ((768, 4096, 4096),), 347.1, 347.1, "CUTLASS issue 1335 (74.2 µs, Ampere kernel)", 0.74, SM80,
+    Anchor("h100", "2:4", "bf16", ((768, 4096, 4096),), 347.1, 347.1, "CUTLASS issue 1335 (74.2 µs, Ampere kernel)", 0.78, SM80,
            "sm80 kernel"),
-    Anchor("h100-pcie", "dense", "fp16", ((8192, 8192, 65_536),), 627, 634, CEILING, 0.17),
-    Anchor("h100-pcie", "dense", "fp16", ((8192, 8192, 196_608),), 627, 634, CEILING, 0.17),
+    Anchor("h100-pcie", "dense", "fp16", ((8192, 8192, 65_536),), 627, 634, CEILING, 0.28),
+    Anchor("h100-pcie", "dense", "fp16", ((8192, 8192, 196_608),), 627, 634, CEILING, 0.28),
     Anchor("rtx4090", "dense", "fp16", ((4096, 1536, 6144),), 174, 174, f"{SPARSEMMA} (dense beside its 2:4)", 0.1),
-    Anchor("rtx4090", "2:4", "int8", ((4096, 1536, 6144),), 263, 263, f"{SPARSEMMA} (a kernel of its own)", 1.49),
+    Anchor("rtx4090", "2:4", "int8", ((4096, 1536, 6144),), 263, 263, f"{SPARSEMMA} (a kernel of its own)", 1.97),
 )  # fmt: skip
 
 
@@ -137,26 +137,33 @@ def predicted(anchor: Anchor) -> float:
 
 
 def predicted_us(anchor: Anchor, shape: Shape, sparse: bool) -> float:
-    return _time_us(anchor.gpu, anchor.settings, anchor.launch, anchor.kernel, anchor.dtype, anchor.warm, shape, sparse)
+    return _time_us(
+        anchor.gpu, anchor.settings, anchor.launch, anchor.kernel, anchor.dtype, anchor.warm, anchor.data, shape, sparse
+    )
 
 
 @cache
 def _time_us(
-    gpu: str, settings: tuple[str, ...], launch: str, kernel: str | None, name: str, warm: bool, shape: Shape, sparse: bool
+    gpu: str,
+    settings: tuple[str, ...],
+    launch: str,
+    kernel: str | None,
+    name: str,
+    warm: bool,
+    data: str,
+    shape: Shape,
+    sparse: bool,
 ) -> float:
     element = dtype(name)
     out_bytes = type_bytes("int8" if name == "int8" else element.out)  # 8-bit results assumed: not stated
     problem = Problem(*shape, 1, element, out_bytes, warm)
-    return time_gemm(Launch(load_arch(gpu, settings), launch=launch, kernel=kernel), problem, sparse).time_us
+    return time_gemm(Launch(load_arch(gpu, settings), launch=launch, kernel=kernel, data=data), problem, sparse).time_us
 
 
 def table(rows: Sequence[Compared]) -> str:
     """Return the rows as a Markdown table with aligned columns."""
     header = ("GPU", "GEMM (M x N x K)", "type", "what", "published", "predicted", "difference", "source")
-    cells = [header, *(tuple(_cells(row)) for row in rows)]
-    widths = [max(len(line[at]) for line in cells) for at in range(len(header))]
-    lines = ["| " + " | ".join(f"{cell:{width}}" for cell, width in zip(line, widths, strict=True)) + " |" for line in cells]
-    return "\n".join([lines[0], "|" + "|".join("-" * (width + 2) for width in widths) + "|", *lines[1:]])
+    return aligned(header, [tuple(_cells(row)) for row in rows])
 
 
 def _cells(row: Compared) -> Iterator[str]:
@@ -174,7 +181,7 @@ def _cells(row: Compared) -> Iterator[str]:
 
 
 def main() -> None:
-    print("TFLOPS (TOPS for int8), or 2:4 speedup. no limit: board limit lifted for data that switches little.\n")
+    print("TFLOPS (TOPS for int8), or 2:4 speedup. Zeros and small integers are taken as data that switches little.\n")
     print(table(compare()))
 
 
