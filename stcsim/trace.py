@@ -8,12 +8,15 @@ import os
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Final, Literal
 
-from pydantic import Field, field_validator
+from pydantic import Field, field_validator, model_validator
 
 from stcsim.data import data_folder
-from stcsim.errors import TraceError, UnsupportedError, closest
+from stcsim.errors import StcsimError, TraceError, UnsupportedError, closest
+from stcsim.files import write_whole
 from stcsim.isa import dtype as known_dtype
-from stcsim.trace_ops import Conv2d, Gemm, Memory, Model, Offset, Op, Size, build_op, inside, shorten
+from stcsim.trace_edges import check_edges
+from stcsim.trace_model import Model, Offset, Size, inside, shorten
+from stcsim.trace_ops import Conv2d, Gemm, Memory, Op, build_op
 
 __all__ = ["Conv2d", "Gemm", "Memory", "Op", "Source", "Trace", "load_trace", "trace_names"]
 
@@ -76,10 +79,20 @@ class Trace(Model):
             raise TraceError("ops", "at least one operation", "an empty list")
         return tuple(build_op(index, op) for index, op in enumerate(ops))
 
+    @model_validator(mode="after")
+    def _edges_hold(self) -> Trace:
+        check_edges(self.ops)
+        return self
+
     @property
     def macs(self) -> int:
         """Multiply-accumulates of one pass."""
         return sum(op.macs * op.count for op in self.ops)
+
+    @property
+    def weight_elements(self) -> int:
+        """Elements of all weights of GEMMs and convolutions; one that several operations share counts once."""
+        return sum(op.weight_elements for op in self.ops if not isinstance(op, Memory) and not op.weight_of)
 
     @property
     def sha256(self) -> str:
@@ -120,19 +133,10 @@ class Trace(Model):
         Raises:
             TraceError: when nothing can be written there.
         """
-        target = Path(path).resolve()
         try:
-            if target.exists() and not target.is_file():  # a pipe or device is written to, not replaced
-                target.write_text(self.to_json(), encoding="utf-8")
-                return
-            draft = target.with_name(f".{target.name}.{os.getpid()}.tmp")
-            try:
-                draft.write_text(self.to_json(), encoding="utf-8")
-                draft.replace(target)
-            finally:
-                draft.unlink(missing_ok=True)
-        except OSError as error:
-            raise TraceError(str(path), "a file that can be written", error.strerror or str(error)) from None
+            write_whole(path, self.to_json())
+        except StcsimError as error:
+            raise TraceError(error.where, error.expected, error.found) from None
 
 
 def load_trace(name_or_path: str | os.PathLike[str]) -> Trace:
@@ -191,10 +195,5 @@ def _check_version(fields: dict[str, Any]) -> None:
 
 
 def _op_json(op: Op) -> str:
-    """Return one operation on one line, without a count of 1 and an empty origin."""
-    fields = op.model_dump(mode="json")
-    if op.count == 1:
-        del fields["count"]
-    if fields.get("origin") == "":
-        del fields["origin"]
-    return json.dumps(fields, ensure_ascii=False)
+    """Return one operation on one line, without the fields that stand at their default."""
+    return json.dumps({"kind": op.kind, **op.model_dump(mode="json", exclude_defaults=True)}, ensure_ascii=False)

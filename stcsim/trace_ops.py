@@ -2,38 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, Self
+from collections.abc import Mapping
+from typing import ClassVar, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import Field, model_validator
 
 from stcsim.errors import TraceError, closest
-
-Size = Annotated[int, Field(strict=True, gt=0, lt=2**31)]
-Offset = Annotated[int, Field(strict=True, ge=0, lt=2**31)]
-ByteCount = Annotated[int, Field(strict=True, ge=0, lt=2**63)]
-
-
-class Model(BaseModel):
-    """A frozen value that refuses bad fields with a ``TraceError``, built in Python or read from a file."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    #: What a sentence about a bad field calls this value.
-    place: ClassVar[str] = ""
-
-    if not TYPE_CHECKING:  # type checkers see the signature pydantic generates
-
-        def __init__(self, /, **fields: Any) -> None:
-            try:
-                super().__init__(**fields)
-            except ValidationError as error:
-                raise _refusal(type(self), fields, error) from None
-
-    def changed(self, **fields: object) -> Self:
-        """Return the same value with some fields replaced, checked anew."""
-        return type(self)(**{**dict(self), **fields})
+from stcsim.trace_model import ElementCount, Model, Offset, Size, inside, quoted, shorten
 
 
 class Gemm(Model):
@@ -43,6 +18,8 @@ class Gemm(Model):
         m: output features. n: tokens, or batch times pixels. k: inputs, the reduction.
         weight_operand: ``"a"``, or ``None`` for a product of two activations (as written in the model: rows are m), never sparse.
         scales_with_batch: which of ``n`` and ``batch`` grows with the network's batch; ``None`` when neither does.
+        weight_of: name of the earlier operation whose weight it shares; empty when the weight is its own.
+        inputs: names of the operations whose output it reads; without a weight A's producer comes first.
         count: identical launches.
         origin: class of the module and operator it was captured from.
     """
@@ -56,6 +33,8 @@ class Gemm(Model):
     batch: Size = 1
     weight_operand: Literal["a", None] = "a"
     scales_with_batch: Literal["n", "batch", None] = None
+    weight_of: str = ""
+    inputs: tuple[str, ...] = ()
     count: Size = 1
     origin: str = ""
 
@@ -69,6 +48,11 @@ class Gemm(Model):
         """Elements of A in all ``batch`` products; 0 without a weight."""
         return self.m * self.k * self.batch if self.weight_operand else 0
 
+    @property
+    def output_elements(self) -> int:
+        """Elements of D in all ``batch`` products."""
+        return self.m * self.n * self.batch
+
     def rescaled(self, new: int, old: int) -> Gemm:
         """Return the same operation with the network's batch changed from ``old`` to ``new``."""
         field = self.scales_with_batch
@@ -80,6 +64,10 @@ class Conv2d(Model):
 
     Attributes:
         stride, padding, dilation: (rows, columns); padding is on both sides.
+        transposed: each input pixel adds to ``r x s`` output pixels that lie ``stride`` apart (``torch.nn.ConvTranspose2d``).
+        output_padding: rows and columns added at the end of a transposed convolution's output.
+        weight_of: name of the earlier operation whose filters it shares; empty when they are its own.
+        inputs: names of the operations whose output it reads.
         count: identical launches.
         origin: class of the module and operator it was captured from.
     """
@@ -98,53 +86,93 @@ class Conv2d(Model):
     padding: tuple[Offset, Offset] = (0, 0)
     dilation: tuple[Size, Size] = (1, 1)
     groups: Size = 1
+    transposed: bool = Field(default=False, strict=True)
+    output_padding: tuple[Offset, Offset] = (0, 0)
+    weight_of: str = ""
+    inputs: tuple[str, ...] = ()
     count: Size = 1
     origin: str = ""
 
     @model_validator(mode="after")
     def _can_run(self) -> Conv2d:
+        where = f"conv2d '{self.name}'"
         for field in ("c", "k"):
             if getattr(self, field) % self.groups:
-                where = f"conv2d '{self.name}': groups"
-                raise TraceError(where, f"a divisor of {field} = {getattr(self, field)}", str(self.groups))
+                raise TraceError(f"{where}: groups", f"a divisor of {field} = {getattr(self, field)}", str(self.groups))
+        if any(self.output_padding) and not self.transposed:
+            found = ",".join(map(str, self.output_padding))
+            raise TraceError(f"{where}: output_padding", "0,0 unless the convolution is transposed", found)
         if self.p < 1 or self.q < 1:
             image = f"{self.h}x{self.w} with padding {self.padding[0]},{self.padding[1]}"
             found = f"an empty output ({self.r}x{self.s} filter, dilation {self.dilation[0]},{self.dilation[1]}, on {image})"
-            raise TraceError(f"conv2d '{self.name}'", "an image at least as large as the filter", found)
+            expected = "less padding" if self.transposed else "an image at least as large as the filter"
+            raise TraceError(where, expected, found)
         return self
 
     @property
     def p(self) -> int:
         """Output rows."""
-        return (self.h + 2 * self.padding[0] - self.dilation[0] * (self.r - 1) - 1) // self.stride[0] + 1
+        return self._outputs(0, self.h, self.r)
 
     @property
     def q(self) -> int:
         """Output columns."""
-        return (self.w + 2 * self.padding[1] - self.dilation[1] * (self.s - 1) - 1) // self.stride[1] + 1
+        return self._outputs(1, self.w, self.s)
+
+    def _outputs(self, axis: int, inputs: int, taps: int) -> int:
+        reach = self.dilation[axis] * (taps - 1) + 1
+        if self.transposed:
+            return (inputs - 1) * self.stride[axis] + reach + self.output_padding[axis] - 2 * self.padding[axis]
+        return (inputs + 2 * self.padding[axis] - reach) // self.stride[axis] + 1
 
     @property
     def macs(self) -> int:
-        """Multiply-accumulates of one launch."""
-        return self.batch * self.p * self.q * self.weight_elements
+        """Multiply-accumulates of one launch: every filter tap once for each output pixel, or input pixel if transposed."""
+        pixels = self.h * self.w if self.transposed else self.p * self.q
+        return self.batch * pixels * self.weight_elements
 
     @property
     def weight_elements(self) -> int:
         """Elements of all filters."""
         return self.k * (self.c // self.groups) * self.r * self.s
 
+    @property
+    def output_elements(self) -> int:
+        """Elements of all output images."""
+        return self.batch * self.k * self.p * self.q
+
     def gemm(self) -> Gemm:
-        """Return the implicit GEMM: filters x (images times output pixels) x filter size, one for each group."""
+        """Return the implicit GEMM: filters x (images times output pixels) x filter size, one for each group.
+
+        An output pixel of a transposed convolution is reached by one in ``stride`` taps of each axis, rounded up, so that its
+        GEMM may have more multiply-accumulates than the convolution.
+        """
+        taps = self.r * self.s
+        if self.transposed:
+            taps = -(-taps // (self.stride[0] * self.stride[1]))
         return Gemm(
             name=self.name,
             m=self.k // self.groups,
             n=self.batch * self.p * self.q,
-            k=self.c // self.groups * self.r * self.s,
+            k=self.c // self.groups * taps,
             batch=self.groups,
             scales_with_batch="n",
+            weight_of=self.weight_of,
+            inputs=self.inputs,
             count=self.count,
             origin=self.origin,
         )
+
+    def direct(self) -> Conv2d:
+        """Return how the input is read: a transposed convolution as one of its ``stride`` direct ones, each over all of it.
+
+        Output pixels of one remainder modulo the stride are a direct convolution of stride 1 with every ``stride``-th tap.
+        """
+        if not self.transposed:
+            return self
+        r, s = -(-self.r // self.stride[0]), -(-self.s // self.stride[1])
+        padding = (self.dilation[0] * (r - 1), self.dilation[1] * (s - 1))
+        return self.changed(r=r, s=s, stride=(1, 1), padding=padding, transposed=False, output_padding=(0, 0))
 
     def rescaled(self, new: int, old: int) -> Conv2d:
         """Return the same operation with the network's batch changed from ``old`` to ``new``."""
@@ -152,12 +180,17 @@ class Conv2d(Model):
 
 
 class Memory(Model):
-    """An element-wise, norm, softmax or pooling step, which only moves bytes; all of them grow with the batch.
+    """A step that moves data and hardly computes: element-wise, norm, softmax, pooling, look-up or copy.
 
     Attributes:
-        bytes_read, bytes_written: of one launch.
-        fused: true when a neighbouring kernel does it in its epilogue or prologue.
+        operator: what it is, a short standard word such as ``"add"`` or ``"layer_norm"``; the aten name where there is none.
+        elements_read, elements_written: activation elements of one launch; bytes follow from the run's element type.
+        constant_elements: parameters read by one launch, such as a norm's weights; they do not grow with the batch.
+        scales_with_batch: whether the activation elements grow with the network's batch.
+        fuses_into: name of the earlier operation whose kernel can do it on the way; that one fuses into nothing itself.
+        inputs: names of the operations whose output it reads, in operand order.
         count: identical launches.
+        origin: class of the module and operator it was captured from.
     """
 
     place: ClassVar[str] = "memory"
@@ -166,14 +199,26 @@ class Memory(Model):
 
     kind: Literal["memory"] = "memory"
     name: str
-    bytes_read: ByteCount
-    bytes_written: ByteCount
-    fused: bool = Field(default=False, strict=True)
+    operator: str
+    elements_read: ElementCount
+    elements_written: ElementCount
+    constant_elements: ElementCount = 0
+    scales_with_batch: bool = Field(default=True, strict=True)
+    fuses_into: str = ""
+    inputs: tuple[str, ...] = ()
     count: Size = 1
+    origin: str = ""
+
+    @property
+    def output_elements(self) -> int:
+        """Elements written by one launch."""
+        return self.elements_written
 
     def rescaled(self, new: int, old: int) -> Memory:
         """Return the same operation with the network's batch changed from ``old`` to ``new``."""
-        return self.changed(**{field: _scale(self, field, new, old) for field in ("bytes_read", "bytes_written")})
+        if not self.scales_with_batch:
+            return self
+        return self.changed(**{field: _scale(self, field, new, old) for field in ("elements_read", "elements_written")})
 
 
 Op = Gemm | Conv2d | Memory
@@ -195,26 +240,11 @@ def build_op(index: int, fields: object) -> Op:
     kind = fields.get("kind")
     model = KINDS.get(kind) if isinstance(kind, str) else None
     if model is None:
-        place, known = f"{where}{_quoted(fields.get('name'))}: kind", ", ".join(KINDS)
+        place, known = f"{where}{quoted(fields.get('name'))}: kind", ", ".join(KINDS)
         found = f"{shorten(kind)}{closest(str(kind), KINDS)}" if "kind" in fields else "no such field"
         raise TraceError(place, f"one of {known}", found)
     with inside(where):
         return model(**fields)
-
-
-@contextmanager
-def inside(place: str, joint: str = " ") -> Iterator[None]:
-    """Put ``place`` in front of the place a ``TraceError`` names."""
-    try:
-        yield
-    except TraceError as error:
-        raise TraceError(f"{place}{joint}{error.where}", error.expected, error.found) from None
-
-
-def shorten(value: object, limit: int = 60) -> str:
-    """Return ``value`` as a short quotation."""
-    text = repr(value)
-    return text if len(text) <= limit else text[: limit - 3] + "..."
 
 
 def _scale(op: Conv2d | Gemm | Memory, field: str, new: int, old: int) -> int:
@@ -224,39 +254,3 @@ def _scale(op: Conv2d | Gemm | Memory, field: str, new: int, old: int) -> int:
         where = f"{op.kind} '{op.name}': {field}"
         raise TraceError(where, f"a batch that scales {value} to a whole number", f"{value} x {new} / {old}")
     return scaled
-
-
-def _quoted(name: object) -> str:
-    return f" {shorten(name)}" if isinstance(name, str) else ""
-
-
-def _refusal(model: type[Model], fields: Mapping[str, object], error: ValidationError) -> TraceError:
-    """Say in one sentence the first thing that is wrong; a misspelt field comes before the one it leaves missing."""
-    problems = error.errors(include_url=False)
-    problem = next((p for p in problems if p["type"] == "extra_forbidden"), problems[0])
-    field = str(problem["loc"][0]) + "".join(f"[{step}]" for step in problem["loc"][1:] if isinstance(step, int))
-    where = ": ".join(part for part in (model.place + _quoted(fields.get("name")), field) if model.place or part is field)
-    if problem["type"] == "extra_forbidden":
-        known = list(model.model_fields)
-        return TraceError(where, f"one of {', '.join(known)}", f"'{field}'{closest(field, known)}")
-    if problem["type"] == "missing":
-        return TraceError(where, "a value", "no such field" if len(problem["loc"]) == 1 else "none")
-    described = model.model_fields[str(problem["loc"][0])].description
-    if described:
-        return TraceError(where.partition("[")[0], described, shorten(fields[str(problem["loc"][0])]))
-    limits = problem.get("ctx", {})
-    phrase = _PHRASES.get(problem["type"])
-    expected = phrase.format(**limits) if phrase else problem["msg"].removeprefix("Input should be ")
-    return TraceError(where, expected, shorten(problem["input"]))
-
-
-_PHRASES = {
-    "greater_than": "a number above {gt}",
-    "greater_than_equal": "a number of at least {ge}",
-    "less_than": "a number below {lt}",
-    "int_type": "a whole number",
-    "string_type": "text",
-    "bool_type": "true or false",
-    "tuple_type": "a list",
-    "too_long": "{max_length} values",
-}

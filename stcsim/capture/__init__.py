@@ -2,30 +2,95 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from stcsim.trace import Trace
 
-__all__ = ["capture", "network_names"]
+__all__ = ["capture", "network_names", "open_trace"]
+
+#: Endings of files that are networks but not traces.
+ONNX, CSV = ".onnx", ".csv"
 
 
-def capture(name: str, batch: int | None = None, input_shape: Sequence[int] | None = None, dtype: str = "fp16") -> Trace:
-    """Return the trace of a known network, or of ``module:factory``, a callable that returns a ``torch.nn.Module``.
+def capture(
+    name: str,
+    batch: int | None = None,
+    input_shape: Sequence[int] | None = None,
+    dtype: str = "fp16",
+    *,
+    arguments: Mapping[str, object] | None = None,
+    inputs: Sequence[str] | None = None,
+) -> Trace:
+    """Return the trace of a known network, of ``module:factory``, or of ``transformers:model``.
 
     Args:
-        name: one of ``network_names()`` or ``"module:factory"``.
+        name: one of ``network_names()``; ``"module:factory"``, a callable that returns a ``torch.nn.Module``; or
+            ``"transformers:"`` and a model type (``gpt2``), a class (``BertForMaskedLM``) or the path of a configuration.
         batch: samples in one pass; the network's own choice, else 1.
-        input_shape: of one sample, without the batch; needed for ``module:factory``.
+        input_shape: of one sample, without the batch; ``module:factory`` needs it or ``inputs``.
         dtype: element type the trace asks for; shapes do not depend on it.
+        arguments: of the factory, or of the configuration, e.g. ``{"num_hidden_layers": 2}``.
+        inputs: every tensor the network is fed with, ``[NAME=]SIZES[:TYPE]`` each, e.g. ``"ids=1x128:int64"``. The first size is
+            the batch, or the one written ``B``.
 
     Raises:
         TraceError: when the network is unknown, cannot be built, or cannot be run on shapes alone.
     """
     from stcsim.capture.run import capture as run
 
-    return run(name, batch, input_shape, dtype)
+    return run(name, batch, input_shape, dtype, arguments, inputs)
+
+
+def open_trace(
+    name_or_path: str | os.PathLike[str],
+    batch: int | None = None,
+    inputs: Sequence[str] | None = None,
+    dtype: str | None = None,
+) -> Trace:
+    """Return the network in a file: a trace (JSON, or the name of one that ships), an ONNX model, or a table of GEMMs (CSV).
+
+    Args:
+        name_or_path: ``.onnx`` and ``.csv`` say what a file is; everything else is a trace.
+        batch: samples in one pass; the file's own by default.
+        inputs: shapes of inputs of an ONNX model whose axes are open, batch included: ``"x=1x3x224x224"``.
+        dtype: element type the trace asks for; the file's own by default.
+
+    Raises:
+        TraceError: when the file cannot be used, an axis stays open, or the batch cannot be had.
+    """
+    from stcsim.errors import TraceError
+    from stcsim.trace import load_trace
+
+    path = Path(name_or_path)
+    kind = path.suffix.lower()
+    if inputs and kind != ONNX:
+        raise TraceError("--input", "an ONNX model, of which it fixes axes", f"'{name_or_path}'")
+    if kind == ONNX:
+        trace = _open_onnx(path, batch, inputs)
+    elif kind == CSV:
+        from stcsim.capture.csv_file import open_csv
+
+        trace = open_csv(path)
+    else:
+        trace = load_trace(name_or_path)
+    trace = trace if dtype is None else trace.changed(dtype=dtype)
+    return trace if batch is None else trace.with_batch(batch)
+
+
+def _open_onnx(path: Path, batch: int | None, inputs: Sequence[str] | None) -> Trace:
+    from importlib.util import find_spec
+
+    from stcsim.errors import TraceError
+
+    if find_spec("onnx") is None:
+        raise TraceError(str(path), "onnx to read it (install stcsim[onnx])", "none")
+    from stcsim.capture.onnx_import.file import open_onnx
+
+    return open_onnx(path, batch, inputs or ())
 
 
 def network_names() -> list[str]:

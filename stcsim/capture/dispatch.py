@@ -1,8 +1,10 @@
-"""Sees every matrix product a module runs: a dispatch mode over aten operators, meant for tensors without data (meta)."""
+"""Sees every operator a module runs: a dispatch mode over aten, meant for tensors without data (meta).
+
+In inference mode operators made of others arrive whole; those that one kernel does on a GPU are kept so.
+"""
 
 from __future__ import annotations
 
-import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from math import prod
@@ -13,108 +15,66 @@ from torch import nn
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
-from stcsim.trace import Conv2d, Gemm
+from stcsim.capture.attention import attention_output
+from stcsim.capture.drafts import Call, Draft
+from stcsim.capture.products import READERS, multiplies, read_product
+from stcsim.capture.steps import COPIES, LOOKUPS, OVERWRITES, read_step
+from stcsim.capture.storages import Role, Storages, is_float
+from stcsim.trace import Conv2d, Gemm, Memory, Op
 
-#: Position of the first factor among the arguments of each product of two tensors.
-PRODUCTS = {
-    "mm": 0,
-    "bmm": 0,
-    "mv": 0,
-    "dot": 0,
-    "vdot": 0,
-    "addmm": 1,
-    "baddbmm": 1,
-    "addmv": 1,
-    "_int_mm": 0,
-    "_scaled_mm": 0,
-}
+KINDS: dict[str, type[Op]] = {"gemm": Gemm, "conv2d": Conv2d, "memory": Memory}
 
-CONVOLUTIONS = ("convolution", "_convolution", "convolution_overrideable")
-
-ATTENTION = "_scaled_dot_product_"
-
-#: Parts of the names of operators that multiply and accumulate; one that matches and is not read here is reported.
-MULTIPLIES = re.compile(
-    r"\w*mm|(add)?mv|v?dot|conv(olution)?([123]d)?|attn|attention|transformer|lstm|gru|rnn|linear|trilinear|matmul|einsum|cdist"
+#: Operators made of others that stay whole, beside those of ``products``.
+WHOLE = (
+    "layer_norm",
+    "rms_norm",
+    "group_norm",
+    "instance_norm",
+    "adaptive_avg_pool1d",
+    "adaptive_avg_pool2d",
+    "adaptive_avg_pool3d",
 )
 
-#: Look-ups pick rows by data: what they take from a parameter is no longer a weight.
-LOOKUPS = ("embedding", "index", "index_select", "gather")
-
-#: Copies hold no more distinct elements than what they copy.
-COPIES = ("clone", "_to_copy")
+#: Operators that do nothing but in training.
+TRAINING = ("dropout", "feature_dropout", "alpha_dropout", "feature_alpha_dropout")
 
 #: Untyped in torch; said here so that it is the same to a type checker where torch is not installed.
 DispatchMode: Any = TorchDispatchMode
 
 
-class Constants:
-    """Which tensors depend on nothing but parameters and buffers, known by their storage.
-
-    A linear layer multiplies by a transposed view of its weight, a pruned one by ``weight * mask``, a batched one by an
-    expanded copy: all of them are weights, and shape alone does not say so.
-    """
-
-    def __init__(self) -> None:
-        self._storages: dict[int, tuple[torch.UntypedStorage, bool, int | None]] = {}
-
-    def add(self, tensor: torch.Tensor, weight: bool, distinct: int | None = None) -> None:
-        """Remember ``tensor`` (and keep its storage alive, so that no other takes its address)."""
-        self._storages[_address(tensor)] = (tensor.untyped_storage(), weight, distinct)
-
-    def add_module(self, module: nn.Module, recurse: bool) -> None:
-        """Remember the parameters and buffers of ``module``."""
-        for parameter in module.parameters(recurse):
-            if not nn.parameter.is_lazy(parameter):
-                self.add(parameter, weight=True)
-        for buffer in module.buffers(recurse):
-            if not nn.parameter.is_lazy(buffer) and _address(buffer) not in self._storages:
-                self.add(buffer, weight=False)
-
-    def is_weight(self, tensor: torch.Tensor) -> bool:
-        """Whether ``tensor`` is computed from at least one parameter and nothing that depends on the input."""
-        entry = self._storages.get(_address(tensor))
-        return entry is not None and entry[1]
-
-    def distinct(self, tensor: torch.Tensor) -> int:
-        """Elements of ``tensor`` that an expansion did not repeat."""
-        elements: int = prod(size for size, stride in zip(tensor.shape, tensor.stride(), strict=True) if stride)
-        entry = self._storages.get(_address(tensor))
-        return min(elements, entry[2]) if entry and entry[2] else elements
-
-    def follow(self, operator: str, inputs: Sequence[torch.Tensor], outputs: Sequence[torch.Tensor]) -> None:
-        """Learn what the outputs of one operator are from what its inputs are; products and look-ups end a weight."""
-        entries = [self._storages.get(_address(tensor)) for tensor in inputs]
-        constant = all(entries) and operator not in LOOKUPS and not multiplies(operator)
-        weight = any(entry[1] for entry in entries if entry)
-        for output in outputs:
-            key = _address(output)
-            if not constant:
-                self._storages.pop(key, None)
-            elif key not in self._storages or weight and not self._storages[key][1]:
-                self.add(output, weight, self.distinct(inputs[0]) if operator in COPIES else None)
-
-
 class Recorder(DispatchMode):  # type: ignore[misc, unused-ignore]
-    """Makes an operation of every product in one forward pass of ``module``.
+    """Makes a line of every product and of every step on activations in one forward pass of ``module``.
+
+    Left out are views, and what makes no floating-point numbers that depend on the network's input: constants, which are
+    folded when an engine is built, and masks, positions and ids, which are made of integers.
 
     Attributes:
-        ops: in the order they ran; ``scales_with_batch`` is still unknown.
+        ops: in the order they ran, each with the operations it reads; what scales with the batch is still unknown.
         unhandled: operators that multiply but have no operation here, with their module.
     """
 
     def __init__(self, module: nn.Module) -> None:
         super().__init__()
-        self.ops: list[Gemm | Conv2d] = []
+        self.ops: list[Op] = []
         self.unhandled: list[str] = []
         self._module = module
-        self._constants = Constants()
+        self._storages = Storages()
         self._stack: list[tuple[str, nn.Module]] = [("", module)]
         self._names: Counter[str] = Counter()
+        self._weights: dict[tuple[int, ...], str] = {}
+        self._operator = ""
+        self._running = False
+
+    @property
+    def place(self) -> str:
+        """Where the network stopped: at an operator or after the last one, and the module that is in."""
+        last = f"{'at' if self._running else 'after'} {self._operator}" if self._operator else "before any operator"
+        return f"{last} in {self._stack[-1][0] or 'the network itself'}"
 
     def run(self, args: Sequence[Any] = (), kwargs: Mapping[str, Any] | None = None) -> Self:
         """Run the module once and watch; each module says when it begins and ends."""
-        self._constants.add_module(self._module, recurse=True)
+        self._storages.add_module(self._module, recurse=True)
+        self._storages.add_inputs(leaf for leaf in tree_leaves((args, kwargs)) if isinstance(leaf, torch.Tensor))
         hooks = []
         for path, module in self._module.named_modules():
             hooks.append(module.register_forward_pre_hook(self._enter_module(path)))
@@ -130,7 +90,7 @@ class Recorder(DispatchMode):  # type: ignore[misc, unused-ignore]
     def _enter_module(self, path: str) -> Any:
         def enter(module: nn.Module, _: object) -> None:
             self._stack.append((path, module))
-            self._constants.add_module(module, recurse=False)  # lazy and re-parametrised modules have new ones
+            self._storages.add_module(module, recurse=False)
 
         return enter
 
@@ -138,117 +98,130 @@ class Recorder(DispatchMode):  # type: ignore[misc, unused-ignore]
         self._stack.pop()
 
     def __torch_dispatch__(self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Any = None) -> Any:
-        """Run one operator and record it when it multiplies."""
+        """Run one operator, and record what it is."""
         kwargs = kwargs or {}
-        with self:
-            parts = func.decompose(*args, **kwargs)
-        if parts is not NotImplemented:  # in inference mode a linear layer or an einsum arrives whole
-            return parts
-        out = func(*args, **kwargs)
-        operator = func._schema.name.split("::")[-1].removesuffix("_")
-        if multiplies(operator):
-            self._read(func.namespace, operator, args)
-        inputs = [leaf for leaf in tree_leaves((args, kwargs)) if isinstance(leaf, torch.Tensor)]
+        operator = func._schema.name.split("::")[-1]
+        operator = operator if operator.startswith("__") else operator.removesuffix("_")
+        self._operator, self._running = f"{func.namespace}.{operator}", True
+        if operator in TRAINING and not (args[2] if len(args) > 2 else kwargs.get("train")):
+            return args[0]
+        if not stays_whole(func.namespace, operator):
+            with self:
+                parts = func.decompose(*args, **kwargs)
+            if parts is not NotImplemented:
+                return parts
+        out = outputs_of(func, operator, args, kwargs)
         outputs = [leaf for leaf in tree_leaves(out) if isinstance(leaf, torch.Tensor)]
-        self._constants.follow(operator, inputs, outputs)
+        inputs = [leaf for leaf in tree_leaves((args, kwargs)) if isinstance(leaf, torch.Tensor)]
+        changes = func._schema.is_mutable
+        if changes or not self._storages.shares(outputs, inputs):  # else a view
+            written = outputs or inputs  # some that write in place return nothing
+            self._observe(func.namespace, Call(operator, args, kwargs, written, self._storages), inputs, changes)
+        self._running = False
         return out
 
-    def _read(self, namespace: str, operator: str, args: tuple[Any, ...]) -> None:
-        """Record an operator that multiplies, or report it."""
-        if namespace == "aten" and operator in PRODUCTS:
-            first = PRODUCTS[operator]
-            self._product(operator, args[first], args[first + 1])
-        elif namespace == "aten" and operator in CONVOLUTIONS:
-            self._convolution(operator, args)
-        elif namespace == "aten" and operator.startswith(ATTENTION) and not operator.endswith("backward"):
-            self._attention(operator, *args[:3])
-        else:
-            self._miss(f"{namespace}.{operator}")
+    def _observe(self, namespace: str, call: Call, inputs: Sequence[torch.Tensor], in_place: bool) -> None:
+        """Record an operator that multiplies or makes activations, and remember what its results are."""
+        active = any(self._storages.role(tensor) == "activation" for tensor in inputs)
+        if multiplies(call.operator):
+            known = namespace == "aten" or call.operator == "grouped_mm_fallback"
+            drafts = read_product(call) if known else None
+            if drafts is None:
+                self._miss(f"{namespace}.{call.operator}")
+            if drafts is None or active or any(draft.weight is not None for draft in drafts):
+                names = self._products(drafts or [], call) or self._storages.sources(inputs)
+                for tensor in call.outputs:
+                    self._storages.write(tensor, "activation" if is_float(tensor) else "index", names)
+                return
+        role, weight = result_role(call, inputs)
+        names = ()
+        if role == "activation" and any(map(is_float, call.outputs)):
+            names = (self._step(call, inputs, in_place),)
+        copied = self._storages.distinct(inputs[0]) if call.operator in COPIES else 0
+        for tensor in call.outputs:
+            content = "index" if role == "activation" and not is_float(tensor) else role
+            self._storages.write(tensor, content, names, weight, copied)
 
-    def _product(self, operator: str, left: torch.Tensor, right: torch.Tensor) -> None:
-        """Record D = left . right, transposed when the weight stands on the right, as in every linear layer."""
-        batch = left.shape[0] if left.dim() == 3 else 1
-        rows, inner = (left.shape[-2] if left.dim() > 1 else 1), left.shape[-1]
-        columns = right.shape[-1] if right.dim() > 1 else 1
-        if self._constants.is_weight(right):
-            weight, m, n = right, columns, rows
-        else:
-            weight, m, n = left, rows, columns
-        if not self._constants.is_weight(weight):
-            self._gemm(operator, m, n, inner, batch)
-            return
-        shared = weight.numel() // max(1, self._constants.distinct(weight))
-        if batch % shared == 0:  # one weight expanded over the batch is one GEMM with more columns
-            batch, n = batch // shared, n * shared
-        self._gemm(operator, m, n, inner, batch, weight="a")
+    def _products(self, drafts: Sequence[Draft], call: Call) -> tuple[str, ...]:
+        """Record what one operator multiplies; return the operations whose output no other of them reads."""
+        names: list[str] = []
+        for draft in drafts:
+            says_it = draft.weight is not None and draft.part in ("matmul", "conv") and self._is_leaf()
+            tensors = [each for each in draft.reads if isinstance(each, torch.Tensor)]
+            within = [names[each] for each in draft.reads if isinstance(each, int)]
+            fields: dict[str, Any] = dict(draft.fields)
+            name = self._name("" if says_it else draft.part)
+            if draft.weight is not None:
+                owner = self._weights.setdefault(self._storages.part(draft.weight), name)
+                fields["weight_of"] = owner if owner != name else ""
+            fields["inputs"] = tuple(dict.fromkeys((*within, *self._storages.sources(tensors))))
+            self._add(draft.kind, name, call.operator, fields)
+            names.append(name)
+        read = {each for draft in drafts for each in draft.reads if isinstance(each, int)}
+        return tuple(name for place, name in enumerate(names) if place not in read)
 
-    def _attention(self, operator: str, query: torch.Tensor, key: torch.Tensor, value: torch.Tensor) -> None:
-        """Record a fused attention as its two products, as the unfused one shows them."""
-        rows, inner, columns = query.shape[-2], query.shape[-1], key.shape[-2]
-        batch = prod(query.shape[:-2])
-        self._gemm(operator, rows, columns, inner, batch)
-        self._gemm(operator, rows, value.shape[-1], columns, batch)
-
-    def _gemm(self, operator: str, m: int, n: int, k: int, batch: int, weight: Any = None) -> None:
-        if min(m, n, k, batch) > 0:  # an empty product launches nothing
-            name, origin = self._name(operator, weight is not None)
-            self.ops.append(Gemm(name=name, m=m, n=n, k=k, batch=batch, weight_operand=weight, origin=origin))
-
-    def _convolution(self, operator: str, args: tuple[Any, ...]) -> None:
-        """Record a 1-D or 2-D convolution (1-D is one row high); with filters computed from the input, its GEMM."""
-        image, filters, _, stride, padding, dilation, transposed, _, groups = args[:9]
-        axes = image.dim() - 2
-        if transposed or axes not in (1, 2):
-            self._miss(f"aten.{operator} ({'transposed, ' if transposed else ''}{axes}-D)")
-            return
-        if image.numel() == 0:
-            return
-        weight = self._constants.is_weight(filters)
-        name, origin = self._name(operator, weight)
-        h, w = _rows_columns(image.shape[2:], axes, 1)
-        r, s = _rows_columns(filters.shape[2:], axes, 1)
-        sizes: dict[str, Any] = {
-            "batch": image.shape[0],
-            "c": image.shape[1],
-            "h": h,
-            "w": w,
-            "k": filters.shape[0],
-            "r": r,
-            "s": s,
+    def _step(self, call: Call, inputs: Sequence[torch.Tensor], in_place: bool) -> str:
+        """Record a step that hardly computes, and return its name."""
+        step = read_step(call, inputs, in_place)
+        says_it = self._is_leaf() and type(self._stack[-1][1]).__module__.startswith("torch.nn.")
+        name = self._name("" if says_it else step.operator)
+        read = inputs[1:] if call.operator in OVERWRITES else inputs
+        fields = {
+            "operator": step.operator,
+            "elements_read": step.read,
+            "elements_written": step.written,
+            "constant_elements": step.constant,
+            "inputs": self._storages.sources(read),
         }
-        steps = {"stride": (stride, 1), "padding": (padding, 0), "dilation": (dilation, 1)}
-        pairs: dict[str, Any] = {field: _rows_columns(values, axes, row) for field, (values, row) in steps.items()}
-        conv = Conv2d(name=name, **sizes, **pairs, groups=groups, origin=origin)
-        self.ops.append(conv if weight else conv.gemm().changed(weight_operand=None))
+        self._add("memory", name, call.operator, fields)
+        return name
 
-    def _name(self, operator: str, weight: bool) -> tuple[str, str]:
-        """Return a name no other operation has (module path first), and the origin: the class of the module, and its operator."""
-        path, module = self._stack[-1]
-        part = "matmul" if operator in PRODUCTS else "conv" if operator in CONVOLUTIONS else "attention"
-        leaf = weight and path and next(module.children(), None) is None
-        name = path if leaf else f"{path}.{part}".removeprefix(".")
+    def _add(self, kind: str, name: str, operator: str, fields: dict[str, Any]) -> None:
+        """Append one operation; a module that says it stands for several launches multiplies the count."""
+        launches = prod(int(getattr(module, "launches", 1)) for module in dict(self._stack).values())
+        fields["count"] = fields.get("count", 1) * launches
+        origin = f"{type(self._stack[-1][1]).__name__}: {self._operator}"
+        self.ops.append(KINDS[kind](name=name, origin=origin, **fields))
+
+    def _name(self, part: str) -> str:
+        """Return a name no other operation has: the path of the module, and what is done there unless that says it."""
+        name = ".".join(filter(None, (self._stack[-1][0], part)))
         self._names[name] += 1
         times = self._names[name]
-        return name if times == 1 else f"{name}#{times}", f"{type(module).__name__}: aten.{operator}"
+        return name if times == 1 else f"{name}#{times}"
+
+    def _is_leaf(self) -> bool:
+        """Whether the network is in a module that has a path and stands for one operation."""
+        path, module = self._stack[-1]
+        return bool(path) and next(module.children(), None) is None and not isinstance(module, nn.RNNCellBase)
 
     def _miss(self, operator: str) -> None:
         path = self._stack[-1][0]
         self.unhandled.append(f"{path}: {operator}".removeprefix(": "))
 
 
-def multiplies(operator: str) -> bool:
-    """Whether an operator of this name multiplies and accumulates."""
-    return operator in PRODUCTS or any(MULTIPLIES.fullmatch(part) for part in operator.split("_"))
+def stays_whole(namespace: str, operator: str) -> bool:
+    """Whether an operator made of others is recorded as it is."""
+    return namespace == "aten" and (operator in READERS or operator in WHOLE or operator.startswith("upsample_"))
 
 
-def _address(tensor: torch.Tensor) -> int:
-    """Return what tells one storage from another; views share it, and meta tensors have one too."""
-    address: int = tensor.untyped_storage()._cdata
-    return address
+def outputs_of(func: Any, operator: str, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Any:
+    """Run one operator on tensors without data, unseen by the mode."""
+    if operator == "scaled_dot_product_attention":
+        return attention_output(args[0], args[2])
+    if operator == "_grouped_mm":  # its own shape function refuses types in which GPUs do not run it
+        left, right = args[:2]
+        return left.new_empty(left.shape[0] if left.dim() == 2 else left.shape[1], right.shape[-1])
+    return func(*args, **kwargs)
 
 
-def _rows_columns(values: Sequence[int], axes: int, row: int) -> tuple[int, int]:
-    """Return a value for each of two axes: ``row`` stands for the missing one, and one value is for both."""
-    if axes == 1:
-        return row, int(values[0])
-    return int(values[0]), int(values[-1])
+def result_role(call: Call, inputs: Sequence[torch.Tensor]) -> tuple[Role, bool]:
+    """Return what the results of an operator that does not multiply depend on, and whether they are a weight."""
+    if call.operator.endswith("_like") or call.operator.startswith("new_"):  # of these only the shape is read
+        return "constant", False
+    roles = {call.storages.role(tensor) for tensor in inputs}
+    lookup = call.operator in LOOKUPS
+    if "activation" in roles or (lookup and "index" in roles and is_float(inputs[0])):
+        return "activation", False
+    weight = not lookup and roles == {"constant"} and any(map(call.storages.is_weight, inputs))
+    return ("index" if "index" in roles else "constant"), weight

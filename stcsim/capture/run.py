@@ -1,61 +1,92 @@
-"""Runs a network twice, at a batch and at twice that, and makes one trace of what the dispatch mode saw."""
+"""Runs a network at a batch and at twice that, and makes one trace of what the dispatch mode saw."""
 
 from __future__ import annotations
 
 import warnings
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
+from stcsim.capture.composites import put_together
+from stcsim.capture.follow import alike, follow_batch
+from stcsim.capture.fusing import decide_fusion
 from stcsim.capture.networks import NETWORKS, Network, Shape
+from stcsim.capture.networks.network import IMAGE
+from stcsim.capture.tensors import TensorShape, common_batch, read_shapes
 from stcsim.errors import TraceError, closest
 from stcsim.isa import dtype as known_dtype
-from stcsim.trace import Conv2d, Gemm, Source, Trace
+from stcsim.trace import Memory, Source, Trace
 
 if TYPE_CHECKING:
+    from torch import nn
+
     from stcsim.capture.dispatch import Recorder
 
-Product = Gemm | Conv2d
+TRANSFORMERS = "transformers"
 
 
-def capture(name: str, batch: int | None = None, input_shape: Sequence[int] | None = None, dtype: str = "fp16") -> Trace:
-    """Return the trace of a known network, or of ``module:factory`` (see ``stcsim.capture.capture``)."""
+def capture(
+    name: str,
+    batch: int | None = None,
+    input_shape: Sequence[int] | None = None,
+    dtype: str = "fp16",
+    arguments: Mapping[str, object] | None = None,
+    inputs: Sequence[str] | None = None,
+) -> Trace:
+    """Return the trace of a network (see ``stcsim.capture.capture``)."""
     known_dtype(dtype)
-    network = _network(name, input_shape)
-    shape = _shape(name, network, input_shape)
-    samples = _positive(f"capture {name}: batch", network.batch if batch is None else batch)
-    once, twice = _run(name, network, shape, samples)
-    ops, problems = _follow_batch(once.ops, twice.ops if twice else [])
-    if not ops:
-        missed = f"none (not handled: {', '.join(once.unhandled)})" if once.unhandled else "none"
-        raise TraceError(f"capture {name}", "at least one matrix product or convolution", missed)
+    place = f"capture {name}"
+    tensors = read_shapes(place, inputs or ())
+    network = _network(name, input_shape, dict(arguments or {}), tensors)
+    shape = _shape(place, network, input_shape)
+    asked = common_batch(place, tensors, batch) if tensors else batch
+    samples = _positive(f"{place}: batch", network.batch if asked is None else asked)
+    runs = _run(place, network, shape, samples)
+    once, twice, fourfold = [*(put_together(run.ops) for run in runs), (), ()][:3]
+    ops, problems = follow_batch(once, twice, fourfold)
+    if all(isinstance(op, Memory) for op in ops):
+        missed = f"none (not handled: {', '.join(runs[0].unhandled)})" if runs[0].unhandled else "none"
+        raise TraceError(place, "at least one matrix product or convolution", missed)
+    one_tensor = network.input_names == IMAGE or network.input_names[0].startswith("axis ")
     return Trace(
         name=name.partition(":")[2] or name,
         title=network.title.format(*shape),
-        source=_source(network, once.unhandled, problems),
+        source=_source(network, runs[0].unhandled, problems),
         batch=samples,
-        input_shape=dict(zip(network.input_names, shape, strict=True)) if "tokens" in network.input_names else shape,
+        input_shape=shape if one_tensor else dict(zip(network.input_names, shape, strict=True)),
         dtype=dtype,
         rescalable=not problems,
-        ops=tuple(ops),
+        ops=decide_fusion(ops),
     )
 
 
-def _network(name: str, input_shape: Sequence[int] | None) -> Network:
+def _network(
+    name: str, input_shape: Sequence[int] | None, arguments: dict[str, object], tensors: Sequence[TensorShape]
+) -> Network:
     """Return the row of a network; torch is needed from here on."""
     if name not in NETWORKS and ":" not in name:
-        expected = f"one of {', '.join(NETWORKS)}, or module:factory"
+        expected = f"one of {', '.join(NETWORKS)}, module:factory, or transformers:model"
         raise TraceError("capture", expected, f"'{name}'{closest(name, NETWORKS)}")
     _need("torch", "PyTorch")
     if name in NETWORKS:
-        _need(NETWORKS[name].library, NETWORKS[name].library)
+        if arguments or tensors:
+            option = "--arg" if arguments else "--input"
+            raise TraceError(f"capture {name}: {option}", "module:factory or transformers:model", "a network known by name")
+        if NETWORKS[name].library != "stcsim":
+            _need(NETWORKS[name].library, NETWORKS[name].library)
         return NETWORKS[name]
-    if input_shape is None:
+    if name.partition(":")[0] == TRANSFORMERS:
+        _need(TRANSFORMERS, TRANSFORMERS)
+        from stcsim.capture.pretrained import transformers_network
+
+        return transformers_network(name, arguments, tensors)
+    if input_shape is None and not tensors:
         expected = "the shape of one sample without the batch, such as 3x224x224"
         raise TraceError(f"capture {name}: input", expected, "none")
     from stcsim.capture.factory import custom_network
 
-    return custom_network(name, tuple(input_shape))
+    return custom_network(name, tuple(input_shape or ()), arguments, tensors)
 
 
 def _need(library: str, called: str) -> None:
@@ -63,13 +94,13 @@ def _need(library: str, called: str) -> None:
         raise TraceError("stcsim capture", f"{called} to run the model code (install stcsim[torch])", "none")
 
 
-def _shape(name: str, network: Network, input_shape: Sequence[int] | None) -> Shape:
+def _shape(place: str, network: Network, input_shape: Sequence[int] | None) -> Shape:
     """Return the input shape asked for, or the network's own."""
     shape = network.input_shape if input_shape is None else tuple(input_shape)
     if len(shape) != len(network.input_names) or not shape:
         expected = f"{len(network.input_names) or 'one or more'} numbers ({', '.join(network.input_names)})"
-        raise TraceError(f"capture {name}: input", expected, "x".join(map(str, shape)) or "none")
-    return tuple(_positive(f"capture {name}: input", size) for size in shape)
+        raise TraceError(f"{place}: input", expected, "x".join(map(str, shape)) or "none")
+    return tuple(_positive(f"{place}: input", size) for size in shape)
 
 
 def _positive(where: str, value: int) -> int:
@@ -78,58 +109,41 @@ def _positive(where: str, value: int) -> int:
     return value
 
 
-def _run(name: str, network: Network, shape: Shape, batch: int) -> tuple[Recorder, Recorder | None]:
-    """Return what ran at ``batch`` and at twice that (``None`` when the module refuses that batch)."""
+def _run(place: str, network: Network, shape: Shape, batch: int) -> list[Recorder]:
+    """Return what ran at ``batch``, at twice that if the module takes it, and at four times if twice was something else."""
     import torch
 
     from stcsim.capture.dispatch import Recorder
     from stcsim.capture.factory import first_line
 
-    def watch(samples: int) -> Recorder:
+    def watch(module: nn.Module, samples: int) -> Recorder:
         given = network.inputs(samples, shape)
-        return Recorder(module).run(kwargs=given) if isinstance(given, dict) else Recorder(module).run(given)
+        recorder = Recorder(module)
+        try:
+            return recorder.run(kwargs=given) if isinstance(given, dict) else recorder.run(given)
+        except Exception as error:
+            raise _stopped(place, f"{first_line(error)} {recorder.place}") from error
 
     with warnings.catch_warnings(), torch.device("meta"), torch.no_grad():
         warnings.simplefilter("ignore")  # of libraries, about themselves
         try:
             module = network.build().to("meta").eval()
-            once = watch(batch)
         except TraceError:
             raise
         except Exception as error:
-            expected = "a module that can be built and run on shapes alone (meta tensors)"
-            raise TraceError(f"capture {name}", expected, first_line(error)) from error
-        try:
-            return once, watch(2 * batch)
-        except Exception:
-            return once, None
+            raise _stopped(place, first_line(error)) from error
+        with torch.inference_mode():
+            runs = [watch(module, batch)]
+            with suppress(TraceError):
+                runs.append(watch(module, 2 * batch))
+                if not alike(runs[0].ops, runs[1].ops):
+                    runs.append(watch(module, 4 * batch))
+    return runs
 
 
-def _follow_batch(once: list[Product], twice: list[Product]) -> tuple[list[Product], list[str]]:
-    """Return the operations, each with what grows with the batch, and why some do not follow it."""
-    if [op.kind for op in once] != [op.kind for op in twice]:
-        return once, ["the operations depend on the batch"]
-    followed = [_grow(one, two) for one, two in zip(once, twice, strict=True)]
-    problems = [f"{one.name} does not follow the batch" for one, op in zip(once, followed, strict=True) if op is None]
-    return [op or one for one, op in zip(once, followed, strict=True)], problems
-
-
-def _grow(one: Product, two: Product) -> Product | None:
-    """Return ``one`` with the dimension that doubled with the batch, or ``None`` when that says nothing simple."""
-    if isinstance(one, Conv2d):
-        return one if two == one.changed(batch=2 * one.batch) else None
-    sizes = ("m", "n", "k", "batch")
-    grown = [size for size in sizes if getattr(one, size) != getattr(two, size)]
-    if not grown:
-        return one.changed(scales_with_batch=None)
-    size = grown[0]
-    if len(grown) > 1 or getattr(two, size) != 2 * getattr(one, size):
-        return None
-    if size in ("n", "batch"):
-        return one.changed(scales_with_batch=size)
-    if size == "m" and one.weight_operand is None:  # D^T = B^T . A^T: without a weight either operand may come first
-        return one.changed(m=one.n, n=one.m, scales_with_batch="n")
-    return None
+def _stopped(place: str, found: str) -> TraceError:
+    way_out = "replace or leave out what reads values, or export it to ONNX"
+    return TraceError(place, f"a module that can be built and run on shapes alone (meta tensors; {way_out})", found)
 
 
 def _source(network: Network, unhandled: list[str], problems: list[str]) -> Source:

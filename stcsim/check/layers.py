@@ -94,7 +94,7 @@ def layers_of(trace: Trace, element: DType, limits: Limits, chosen: str | None) 
     Raises:
         StcsimError: when a word of ``chosen`` fits no layer.
     """
-    ops = [op for op in trace.ops if isinstance(op, Gemm | Conv2d)]
+    ops = [_computed(op) for op in trace.ops if isinstance(op, Gemm | Conv2d)]
     if not ops:
         raise StcsimError(trace.name, "a GEMM or convolution to check", "none")
     kept = set(range(1, len(ops) + 1)) if chosen is None else _numbers(chosen, [op.name for op in ops])
@@ -166,6 +166,11 @@ def _activation_shape(layer: Layer, operand: str) -> tuple[int, ...]:
     if isinstance(part, Conv2d):
         return (part.batch, part.c, part.h, part.w)
     return (part.batch, part.m, part.k) if operand == "a" else (part.batch, part.k, part.n)
+
+
+def _computed(op: Gemm | Conv2d) -> Gemm | Conv2d:
+    """Return what is multiplied: a transposed convolution is checked as its GEMM, without image patches."""
+    return op.gemm() if isinstance(op, Conv2d) and op.transposed else op
 
 
 def _as_gemm(op: Gemm | Conv2d) -> Gemm:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import json
 import math
+import re
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -17,7 +18,7 @@ from stcsim.arch import Arch, load_arch
 from stcsim.errors import StcsimError, TraceError
 from stcsim.report.calibration import calibration_table, notes, to_json
 from stcsim.study.calibrate import Calibration, calibrate, cost_of, split_rows
-from stcsim.study.fit import PARAMETERS, Range, choose, search
+from stcsim.study.fit import PARAMETERS, Range, choose, parse_bounds, search
 from stcsim.study.fitted_file import arch_text, check_target
 from stcsim.study.measured import read_measured
 from stcsim.study.validate import Predicted, predict
@@ -187,7 +188,8 @@ def test_only_launches_that_rows_have_are_fitted(tmp_path: Path) -> None:
     ("path", "sentence"),
     [
         ("sm.count", "found sm.count, which is the vendor's figure (--set changes it)"),
-        ("l2.near_latency_cycles", "found l2.near_latency_cycles, which is no parameter of a fit (--set changes it)"),
+        ("l2.near_latency_cycles", "found l2.near_latency_cycles, which no fit changes unless --bounds says how far"),
+        ("launch.early_us", "found launch.early_us, which a100 does not have"),
         ("l2.speed", "found 'l2.speed', which no arch file has"),
     ],
 )
@@ -195,6 +197,47 @@ def test_what_may_not_be_fitted_is_refused(path: str, sentence: str) -> None:
     with pytest.raises(StcsimError, match="--params: expected one or more of l2.bandwidth_bytes_per_clk, ") as refusal:
         choose([path], load_arch("a100"))
     assert str(refusal.value).endswith(sentence)
+
+
+def test_bounds_of_the_user(tmp_path: Path) -> None:
+    """They replace the usual ones and make further leaves free; the fit stays inside."""
+    bounds = parse_bounds(["kernel.prologue_cycles = 2500:2600", "l2.near_latency_cycles=100:300"])
+    assert bounds == {"kernel.prologue_cycles": (2500, 2600), "l2.near_latency_cycles": (100, 300)}
+    every = {each.path: each for each in choose(None, load_arch("a100"), bounds)}
+    assert {each.path for each in PARAMETERS} - set(every) == {"launch.early_us"} and "l2.near_latency_cycles" in every
+    assert (every["kernel.prologue_cycles"].low, every["kernel.prologue_cycles"].high) == (2500, 2600)
+    assert [each.path for each in choose([], load_arch("a100"), bounds)] == list(bounds)
+
+    data = as_timed_on(load_arch("a100", TRUTH), tmp_path)
+    found = calibrate("a100", [data], params=["dram.achieved_fraction"], evaluations=20, jobs=1, bounds=bounds)
+    assert [each.path for each in found.ranges] == ["dram.achieved_fraction", *bounds]
+    for path, (low, high) in bounds.items():
+        assert low <= found.fit.values[path] <= high
+    assert found.errors[0].after < found.errors[0].before
+
+
+@pytest.mark.parametrize(
+    ("text", "sentence"),
+    [
+        ("l2.shared_fraction", "--bounds: expected PATH=LOW:HIGH .*, found 'l2.shared_fraction'"),
+        (
+            "l2.shared_fraction=0.6:0.4",
+            "--bounds: expected PATH=LOW:HIGH with LOW below HIGH, .*, found 'l2.shared_fraction=0.6:0.4'",
+        ),
+        ("l2.shared_fraction=0.4:nan", "--bounds: expected PATH=LOW:HIGH"),
+        ("l2.shared_fraction=0.4:1.5", "--bounds l2.shared_fraction: expected a number from 0.001 to 1, found 1.5"),
+        ("l2.speed=1:2", "--bounds: expected a quantity that may be fitted, found 'l2.speed', which no arch file has"),
+        ("dram.bandwidth_gb_per_s=1:2", "found dram.bandwidth_gb_per_s, which is the vendor's figure"),
+        ("kernel.family=1:2", "found kernel.family, which is the vendor's figure"),
+        ("sm.sms_per_gpc=1:2", "found sm.sms_per_gpc, which is "),
+        ("launch.early_us=1:2", "found launch.early_us, which a100 does not have"),
+        ("launch.stream_us=1:2", "--bounds launch.stream_us: expected training rows of stream timing, found none"),
+    ],
+)
+def test_bounds_that_cannot_be_are_refused(text: str, sentence: str, refused: Callable[..., str], tmp_path: Path) -> None:
+    data = table(tmp_path, [10.0] * len(SHAPES))
+    said = refused("calibrate", "a100", "--data", data, "--bounds", text, "-o", tmp_path / "new.yaml")
+    assert re.search(sentence, said) and not (tmp_path / "new.yaml").exists()
 
 
 def test_too_little_is_refused(tmp_path: Path) -> None:

@@ -333,9 +333,16 @@ def test_safetensors_is_missing(
     assert refused("check", toy_file, "--weights", path) == expected
 
 
+def test_a_transposed_convolution_is_checked_as_its_gemm() -> None:
+    up = Conv2d(name="up", batch=1, c=64, h=3, w=3, k=8, r=4, s=4, stride=(2, 2), padding=(1, 1), transposed=True)
+    report = check(up, dtype="int8")
+    (layer,) = report.layers
+    assert report.passed and (layer.m, layer.n, layer.k) == (8, 36, 64 * 4) and layer.not_sparse_because is None
+
+
 def test_a_trace_without_products(tmp_path: Path, refused: Callable[..., str]) -> None:
     fields = json.loads(trace_of(FC).to_json())
-    fields["ops"] = [{"kind": "memory", "name": "relu", "bytes_read": 8, "bytes_written": 8}]
+    fields["ops"] = [{"kind": "memory", "name": "relu", "operator": "relu", "elements_read": 8, "elements_written": 8}]
     path = tmp_path / "t.json"
     path.write_text(json.dumps(fields), encoding="utf-8")
     assert refused("check", path) == "toy: expected a GEMM or convolution to check, found none"

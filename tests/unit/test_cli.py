@@ -43,8 +43,18 @@ def test_run_hands_its_options_on(toy: Path, called: dict[str, object]) -> None:
     )  # fmt: skip
     assert (called["dtype"], called["sparsity"], called["engine"], called["kernel"]) == ("int8", "2:4", "reference", "some")
     assert called["launch"] == "stream"
+    assert (called["fusion"], called["keep_dense"], called["dtype_of"]) == ("epilogue", [], {})
     assert called["trace"].ops[0].n == 512 and called["arch"].sm.count == 54  # type: ignore[attr-defined]
     assert called["arch"].l2.capacity_mib == 20  # type: ignore[attr-defined]
+
+
+def test_run_hands_on_what_is_asked_of_single_layers(toy: Path, called: dict[str, object]) -> None:
+    succeed(
+        "run", toy, "--arch", "a100", "--fusion", "none", "--keep-dense", "first", "--keep-dense", "f*",
+        "--dtype-of", "fc=int8", "--dtype-of", "last=bf16", "--dtype-of", "fc=fp16",
+    )  # fmt: skip
+    assert (called["fusion"], called["keep_dense"]) == ("none", ["first", "f*"])
+    assert list(called["dtype_of"].items()) == [("last", "bf16"), ("fc", "fp16")]  # type: ignore[attr-defined]
 
 
 def test_gemm_hands_its_options_on(called: dict[str, object]) -> None:

@@ -150,3 +150,20 @@ def test_misuse_exits_with_2(arguments: tuple[str, ...], capsys: pytest.CaptureF
         cli.main(arguments)
     printed = capsys.readouterr()
     assert stop.value.code == 2 and printed.out == "" and "Error" in printed.err
+
+
+@pytest.mark.parametrize(
+    ("option", "value", "message"),
+    [
+        ("--keep-dense", "fd", "--keep-dense: expected the name of a layer, a pattern such as '*.fc*', first or last, found "
+         "'fd', which no layer has (did you mean 'fc'?)"),
+        ("--dtype-of", "fc", "--dtype-of: expected PATTERN=TYPE, e.g. last=fp16, found 'fc'"),
+        ("--dtype-of", "conv*=int8", "--dtype-of: expected the name of a layer, a pattern such as '*.fc*', first or last, found "
+         "'conv*', which no layer has"),
+        ("--dtype-of", "fc=int7", "dtype: expected one of fp16, bf16, tf32, int8, fp8, found 'int7' (did you mean 'int8'?)"),
+    ],
+)  # fmt: skip
+def test_a_pattern_that_names_nothing_is_refused(
+    toy: Path, refused: Callable[..., str], option: str, value: str, message: str
+) -> None:
+    assert refused("run", toy, "--arch", "a100", option, value) == message

@@ -215,7 +215,7 @@ def test_the_command_prints_draws_and_writes(tmp_path: Path, capsys: pytest.Capt
         ([FP16, "--row", "16"], f"row of D: expected 0 to 15 in {FP16}, found 16"),
         ([FP16, "--col", "8"], f"col of D: expected 0 to 7 in {FP16}, found 8"),
         (["mma.m16n8k16.f32.f16.f16.f32", "--blocking", "kept"], "--blocking: expected a sparse instruction"),
-        ([FP16, "--figure", "steps.jpg"], "--figure steps.jpg: expected a name that ends in .png or .svg, found '.jpg'"),
+        ([FP16, "--figure", "steps.jpg"], "--figure steps.jpg: expected a name that ends in .png, .svg or .pdf, found '.jpg'"),
         ([FP16, "--figure", "/no/such/folder/steps.png"], "expected a file in a folder that exists"),
     ],
 )

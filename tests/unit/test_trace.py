@@ -14,7 +14,7 @@ from stcsim.trace import Conv2d, Gemm, Memory, Source, Trace, load_trace, trace_
 
 GEMM = {"kind": "gemm", "name": "fc", "m": 10, "n": 4, "k": 8, "weight_operand": "a", "scales_with_batch": "n"}
 CONV = {"kind": "conv2d", "name": "conv1", "batch": 2, "c": 6, "h": 9, "w": 7, "k": 4, "r": 3, "s": 3}
-MEMORY = {"kind": "memory", "name": "relu", "bytes_read": 100, "bytes_written": 100, "fused": True}
+MEMORY = {"kind": "memory", "name": "relu", "operator": "relu", "elements_read": 100, "elements_written": 50}
 TRACE: dict[str, Any] = {
     "format_version": 1,
     "name": "tiny",
@@ -75,6 +75,36 @@ def test_conv_as_large_as_its_padded_image_still_runs() -> None:
         Conv2d(name="c", batch=1, c=1, h=1, w=1, k=1, r=4, s=3, padding=(1, 1))
 
 
+TRANSPOSED = {**CONV, "name": "up", "kind": "conv2d", "transposed": True, "groups": 2}
+
+
+@pytest.mark.parametrize(
+    ("fields", "outputs", "inner"),
+    [  # torch: (9 - 1) * 2 - 2 * 1 + 2 * (3 - 1) + 1 + 1 rows, and so on; taps of one output pixel: 9 / 4 or 9 / 6, rounded up
+        ({"stride": (2, 3), "padding": (1, 0), "dilation": (2, 1), "output_padding": (1, 2)}, (20, 23), 3 * 2),
+        ({"stride": (2, 2), "padding": (1, 1), "output_padding": (1, 1)}, (18, 14), 3 * 3),
+        ({"r": 2, "s": 2, "stride": (2, 2)}, (18, 14), 3 * 1),
+    ],
+)
+def test_transposed_conv(fields: dict[str, Any], outputs: tuple[int, int], inner: int) -> None:
+    conv = Conv2d(**{**TRANSPOSED, **fields})
+    assert (conv.p, conv.q) == outputs
+    gemm = conv.gemm()
+    assert (gemm.m, gemm.n, gemm.k, gemm.batch) == (2, 2 * conv.p * conv.q, inner, 2)
+    assert conv.macs == 2 * 9 * 7 * 6 * 2 * conv.r * conv.s  # images x input pixels x c x k / groups x taps
+    assert conv.weight_elements == 6 * 2 * conv.r * conv.s
+    assert conv.output_elements == gemm.output_elements == 2 * 4 * outputs[0] * outputs[1]
+
+
+def test_transposed_conv_reads_its_input_as_direct_ones_of_stride_1() -> None:
+    conv = Conv2d(**{**TRANSPOSED, "r": 4, "s": 2, "stride": (2, 2), "padding": (1, 0)})
+    direct = conv.direct()
+    assert (direct.r, direct.s, direct.stride, direct.transposed) == (2, 1, (1, 1), False)
+    assert (direct.c, direct.h, direct.w, direct.groups) == (6, 9, 7, 2)
+    plain = Conv2d(**CONV)
+    assert plain.direct() is plain
+
+
 # --- the shipped traces
 
 MACS = {  # resnets: published 3.66 G and 4.09 G; bert-base 11.2 G with pooler
@@ -91,7 +121,7 @@ COUNTS = {"resnet34": 37, "resnet50": 54, "bert-base": 97, "llama-3-8b-prefill":
 def test_shipped_traces_have_the_published_totals(name: str) -> None:
     trace = load_trace(name)
     assert trace.name == name
-    assert (trace.macs, len(trace.ops)) == (MACS[name], COUNTS[name])
+    assert (trace.macs, sum(not isinstance(op, Memory) for op in trace.ops)) == (MACS[name], COUNTS[name])
     assert trace.source.unhandled == () and trace.rescalable
     assert len({op.name for op in trace.ops}) == len(trace.ops)
 
@@ -121,11 +151,14 @@ def test_loading_is_fast() -> None:
 def test_with_batch_scales_what_grows() -> None:
     per_batch = {**GEMM, "name": "qk", "weight_operand": None, "scales_with_batch": "batch", "batch": 6}
     fixed = {**GEMM, "name": "table", "scales_with_batch": None}
-    trace = Trace(**{**TRACE, "ops": [CONV, MEMORY, GEMM, per_batch, fixed]}).with_batch(3)
-    conv, memory, gemm, attention, table = trace.ops
+    rope = {**MEMORY, "name": "rope", "constant_elements": 7, "scales_with_batch": False}
+    trace = Trace(**{**TRACE, "ops": [CONV, {**MEMORY, "constant_elements": 7}, GEMM, per_batch, fixed, rope]}).with_batch(3)
+    conv, memory, gemm, attention, table, angles = trace.ops
     assert trace.batch == 3
     assert isinstance(conv, Conv2d) and conv.batch == 3
-    assert isinstance(memory, Memory) and (memory.bytes_read, memory.bytes_written) == (150, 150)
+    for step, read, written in ((memory, 150, 75), (angles, 100, 50)):
+        assert isinstance(step, Memory)
+        assert (step.elements_read, step.elements_written, step.constant_elements) == (read, written, 7)
     assert isinstance(gemm, Gemm) and (gemm.n, gemm.batch) == (6, 1)
     assert isinstance(attention, Gemm) and (attention.n, attention.batch) == (4, 9)
     assert isinstance(table, Gemm) and (table.n, table.batch) == (4, 1)
@@ -174,6 +207,14 @@ def test_one_line_for_each_operation() -> None:
     assert [json.loads(line.rstrip(","))["name"] for line in lines if '"kind"' in line] == ["conv1", "relu", "fc"]
 
 
+def test_a_field_at_its_default_is_left_out() -> None:
+    ops = [GEMM, {**GEMM, "name": "qk", "weight_operand": None, "batch": 2, "inputs": ["fc", "fc"]}, TRANSPOSED]
+    first, second, third = Trace(**{**TRACE, "ops": ops}).to_json().splitlines()[-5:-2]
+    assert first.strip(" ,") == '{"kind": "gemm", "name": "fc", "m": 10, "n": 4, "k": 8, "scales_with_batch": "n"}'
+    assert second.endswith('"batch": 2, "weight_operand": null, "scales_with_batch": "n", "inputs": ["fc", "fc"]},')
+    assert third.endswith('"s": 3, "groups": 2, "transposed": true}')
+
+
 def test_the_hash_follows_the_content() -> None:
     one, other = Trace(**TRACE), Trace(**with_op(kind="gemm", m=11))
     assert one.sha256 != other.sha256 and len(one.sha256) == 64
@@ -195,8 +236,11 @@ def test_saving_into_a_folder_that_is_not_there(tmp_path: Path) -> None:
         Trace(**TRACE).save(tmp_path / "missing" / "t.json")
 
 
-CONV_FIELDS = "kind, name, batch, c, h, w, k, r, s, stride, padding, dilation, groups, count, origin"
-GEMM_FIELDS = "kind, name, m, n, k, batch, weight_operand, scales_with_batch, count, origin"
+CONV_FIELDS = (
+    "kind, name, batch, c, h, w, k, r, s, stride, padding, dilation, groups, transposed, output_padding, weight_of, inputs, "
+    "count, origin"
+)
+GEMM_FIELDS = "kind, name, m, n, k, batch, weight_operand, scales_with_batch, weight_of, inputs, count, origin"
 
 BAD_FILES: list[tuple[dict[str, Any] | str, str]] = [
     ('{"name": "x",\n  oops}', "expected JSON, found 'Expecting property name enclosed in double quotes' at line 2, column 3"),
@@ -239,6 +283,23 @@ BAD_FILES: list[tuple[dict[str, Any] | str, str]] = [
     (with_op(kind="conv2d", padding=[0, -1]), "ops[0] conv2d 'conv1': padding[1]: expected a number of at least 0, found -1"),
     (with_op(kind="conv2d", groups=4), "ops[0] conv2d 'conv1': groups: expected a divisor of c = 6, found 4"),
     (with_op(kind="conv2d", groups=3), "ops[0] conv2d 'conv1': groups: expected a divisor of k = 4, found 3"),
+    (with_op(kind="conv2d", transposed=1), "ops[0] conv2d 'conv1': transposed: expected true or false, found 1"),
+    (
+        with_op(kind="conv2d", output_padding=[0, 1]),
+        "ops[0] conv2d 'conv1': output_padding: expected 0,0 unless the convolution is transposed, found 0,1",
+    ),
+    (
+        with_op(kind="conv2d", transposed=True, padding=[9, 10]),
+        "ops[0] conv2d 'conv1': expected less padding, "
+        "found an empty output (3x3 filter, dilation 1,1, on 9x7 with padding 9,10)",
+    ),
+    (with_op(kind="gemm", inputs="fc"), "ops[0] gemm 'fc': inputs: expected a list, found 'fc'"),
+    (
+        {**TRACE, "ops": [{**MEMORY, "bytes_read": 4}]},
+        "ops[0] memory 'relu': bytes_read: expected one of kind, name, operator, elements_read, elements_written, "
+        "constant_elements, scales_with_batch, fuses_into, inputs, count, origin, "
+        "found 'bytes_read' (did you mean 'elements_read'?)",
+    ),
     (
         with_op(kind="conv2d", r=11),
         "ops[0] conv2d 'conv1': expected an image at least as large as the filter, "

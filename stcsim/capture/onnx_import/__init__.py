@@ -1,0 +1,1 @@
+"""ONNX files in, traces out. The library onnx lives here; PyTorch does not."""

@@ -1,0 +1,180 @@
+"""Matrix products of ONNX graphs as GEMMs: MatMul and Gemm with their integer forms, and Einsum of two operands.
+
+D[m x n] = A[m x k] . B[k x n] with the weight as A: a product with the weight on its right is read transposed, as in every
+linear layer. What no operation can be made of raises ``Unread``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import replace
+from math import prod
+
+import numpy as np
+
+from stcsim.capture.onnx_import.node import Node, Unread, sources
+from stcsim.capture.onnx_import.values import Shape, Value
+from stcsim.trace import Conv2d, Gemm
+
+Product = Gemm | Conv2d
+
+
+def product(node: Node, left: tuple[Value, Shape], right: tuple[Value, Shape], extra: Value | None = None) -> list[Gemm]:
+    """Return left . right, each one matrix or a batch of them, broadcast as ``numpy.matmul`` does.
+
+    Args:
+        node: where the name comes from.
+        left, right: the operands, each with its shape as multiplied: [..., rows, inner] and [..., inner, columns].
+        extra: what is added to the product on the way.
+    """
+    (a, (*a_batch, rows, inner)), (b, (*b_batch, b_inner, columns)) = left, right
+    if inner != b_inner:
+        raise Unread(f"inner sizes {inner} and {b_inner}")
+    batch = prod(np.broadcast_shapes(tuple(a_batch), tuple(b_batch)))
+    read = sources(a, b, extra)
+    if b.is_constant:
+        return _weighted(node, b, (columns, rows, inner, batch), prod(b_batch), read)
+    if a.is_constant:
+        return _weighted(node, a, (rows, columns, inner, batch), prod(a_batch), read)
+    if prod(b_batch) == 1:  # one right factor for all: its batch is rows
+        return gemm(node, (rows * batch, columns, inner, 1), inputs=read)
+    if prod(a_batch) == 1:
+        return gemm(node, (rows, columns * batch, inner, 1), inputs=read)
+    return gemm(node, (rows, columns, inner, batch), inputs=read)
+
+
+def _weighted(node: Node, weight: Value, sizes: tuple[int, int, int, int], matrices: int, read: tuple[str, ...]) -> list[Gemm]:
+    """Return a product with a weight; one that is the same for the whole batch is one GEMM with more columns."""
+    m, n, k, batch = sizes
+    distinct = weight.distinct // max(m * k, 1) or matrices
+    if distinct and batch % distinct == 0:
+        n, batch = n * (batch // distinct), distinct
+    return gemm(node, (m, n, k, batch), weight, inputs=read)
+
+
+def gemm(
+    node: Node,
+    sizes: tuple[int, int, int, int],
+    weight: Value | None = None,
+    *,
+    inputs: tuple[str, ...],
+    part: str = "",
+    count: int = 1,
+) -> list[Gemm]:
+    """Return the operation of (m, n, k, batch), or none for an empty product, which launches nothing.
+
+    An operand that is no constant is no weight. ``weight_of`` is the parameter's name until the whole graph is known.
+    """
+    m, n, k, batch = sizes
+    if min(m, n, k, batch, count) < 1:
+        return []
+    has_weight = weight is not None and weight.is_constant
+    return [
+        Gemm(
+            name=f"{node.name}.{part}" if part else node.name,
+            m=m,
+            n=n,
+            k=k,
+            batch=batch,
+            weight_operand="a" if has_weight else None,
+            weight_of=weight.parameter if weight is not None and has_weight else "",
+            inputs=inputs,
+            count=count,
+            origin=node.origin,
+        )
+    ]
+
+
+def matmul(first: int, second: int) -> Callable[[Node], list[Gemm]]:
+    """Return the reader of a matrix product whose factors are these inputs."""
+
+    def read(node: Node) -> list[Gemm]:
+        (a, left), (b, right) = node.tensor(first), node.tensor(second)
+        left = (1, *left) if len(left) == 1 else left
+        right = (*right, 1) if len(right) == 1 else right
+        if node.attribute("transA", 0):  # of com.microsoft.FusedMatMul
+            left = (*left[:-2], left[-1], left[-2])
+        if node.attribute("transB", 0):
+            right = (*right[:-2], right[-1], right[-2])
+        return product(node, (a, left), (b, right))
+
+    return read
+
+
+def linear(node: Node) -> list[Gemm]:
+    """Return a Gemm node, whose bias is added by the same kernel."""
+    (a, left), (b, right) = node.tensor(0), node.tensor(1)
+    left = left[::-1] if node.attribute("transA", 0) else left
+    right = right[::-1] if node.attribute("transB", 0) else right
+    return product(node, (a, left), (b, right), node.input(2))
+
+
+def packed_weight(node: Node) -> list[Gemm]:
+    """Return com.microsoft.MatMulNBits, whose weight of N x K is packed beyond recognition."""
+    (a, shape), inner, columns = node.tensor(0), node.attribute("K"), node.attribute("N")
+    return product(
+        node, (a, (1, *shape) if len(shape) == 1 else shape), (replace(node.tensor(1)[0], shape=None), (inner, columns))
+    )
+
+
+def einsum(node: Node) -> list[Gemm]:
+    """Return an Einsum of two operands; letters of both and of the output are its batch."""
+    if len(node.inputs) != 2:
+        raise Unread(f"{len(node.inputs)} operands")
+    (a, left), (b, right) = node.tensor(0), node.tensor(1)
+    a_letters, b_letters, out = _letters(node.attribute("equation"), len(left), len(right))
+    sizes = {**_sizes(b_letters, right), **_sizes(a_letters, left)}
+    for letter, size in _sizes(b_letters, right).items():
+        sizes[letter] = max(sizes[letter], size)  # a size of 1 is broadcast
+    rows = [letter for letter in a_letters if letter not in b_letters and letter in out]
+    columns = [letter for letter in b_letters if letter not in a_letters and letter in out]
+    inner = [letter for letter in a_letters if letter in b_letters and letter not in out]
+    shared = [letter for letter in a_letters if letter in b_letters and letter in out]
+    m, n, k, batch = (prod(sizes[letter] for letter in letters) for letters in (rows, columns, inner, shared))
+    return product(node, (a, (batch, m, k)), (b, (batch, k, n)))
+
+
+def sums_nothing(node: Node) -> bool:
+    """Whether an Einsum is an element-wise product or moves data only: no letter is in two operands and not in the output."""
+    if node.operator != "Einsum":
+        return False
+    shapes = [value.shape if value is not None and value.shape is not None else () for value in node.inputs]
+    if len(shapes) == 2:
+        a_letters, b_letters, out = _letters(node.attribute("equation"), len(shapes[0]), len(shapes[1]))
+        return not set(a_letters) & set(b_letters) - set(out)
+    return len(shapes) == 1
+
+
+def _letters(equation: str, left: int, right: int) -> tuple[str, str, str]:
+    """Return the letters of both operands and of the output; axes that "..." stands for get digits, counted from the last."""
+    terms, arrow, out = equation.replace(" ", "").partition("->")
+    a_term, b_term = terms.split(",")
+    named = [len(term.replace("...", "")) for term in (a_term, b_term)]
+    dots = ["9876543210"[10 - rank + count :] for rank, count in zip((left, right), named, strict=True)]
+    longest = max(dots, key=len)
+    if not arrow:
+        counts = (a_term + b_term).replace(".", "")
+        out = longest + "".join(sorted(letter for letter in set(counts) if counts.count(letter) == 1))
+    found = a_term.replace("...", dots[0]), b_term.replace("...", dots[1]), out.replace("...", longest)
+    for letters in found:
+        if len(set(letters)) < len(letters):
+            raise Unread(f"a diagonal in {equation}")
+    return found
+
+
+def _sizes(letters: str, shape: Shape) -> dict[str, int]:
+    return dict(zip(letters, shape, strict=True))
+
+
+#: Reader of each operator that is one matrix product.
+PRODUCTS: dict[str, Callable[[Node], Iterable[Product]]] = {
+    "MatMul": matmul(0, 1),
+    "Gemm": linear,
+    "MatMulInteger": matmul(0, 1),
+    "QLinearMatMul": matmul(0, 3),
+    "Einsum": einsum,
+    "com.microsoft.FusedMatMul": matmul(0, 1),
+    "com.microsoft.DynamicQuantizeMatMul": matmul(0, 1),
+    "com.microsoft.MatMulIntegerToFloat": matmul(0, 1),
+    "com.microsoft.MatMulNBits": packed_weight,
+}
