@@ -15,8 +15,22 @@ import typer
 
 from stcsim import cli_options as opt
 from stcsim.cli_calibrate import calibrate
+from stcsim.cli_capture import capture
+from stcsim.cli_curve import curve, roofline
 from stcsim.cli_microbench import microbench
-from stcsim.cli_steps import check_outputs, check_sizes, compare, deliver, load_gpu, prepare, refuse_negatives, sizes_of, teach
+from stcsim.cli_reproduce import reproduce
+from stcsim.cli_run import run
+from stcsim.cli_steps import (
+    check_outputs,
+    check_sizes,
+    compare,
+    deliver,
+    load_gpu,
+    network_of,
+    prepare,
+    refuse_negatives,
+    teach,
+)
 from stcsim.errors import StcsimError
 from stcsim.version import __version__
 
@@ -33,39 +47,7 @@ app = typer.Typer(
 )
 
 
-@app.command()
-def run(
-    trace: Annotated[str, typer.Argument(metavar="TRACE", help="A trace file, or the name of one that ships.")],
-    arch: opt.ArchOption,
-    dtype: opt.DTypeOption = None,
-    batch: Annotated[int | None, typer.Option("--batch", "-b", metavar="N", help="Rescale the trace to this batch.")] = None,
-    sparsity: opt.SparsityOption = None,
-    settings: opt.SetOption = None,
-    kernel: opt.KernelOption = None,
-    engine: opt.EngineOption = opt.Engine.FAST,
-    launch: opt.LaunchOption = opt.LaunchMode.GRAPH,
-    json: opt.JsonOption = None,
-    csv: opt.CsvOption = None,
-    top: Annotated[int | None, typer.Option("--top", metavar="N", min=1, help="Show only the N slowest layers.")] = None,
-) -> None:
-    """Simulate a network: every layer dense and 2:4, and what that means for the whole.
-
-    For example: stcsim run resnet34 --arch a100 --dtype int8 --batch 32 --top 10
-    """
-    check_outputs(json=json, csv=csv)
-    from stcsim import replay
-    from stcsim.report.terminal import progress
-    from stcsim.trace import load_trace
-
-    gpu, network = load_gpu(arch, settings), load_trace(trace)
-    network = network if batch is None else network.with_batch(batch)
-    gpu.require(dtype or network.dtype, sparsity in (opt.Sparsity.BOTH, opt.Sparsity.SPARSE))
-    prepare()
-    with progress(network.name) as advance:
-        result = replay.run(
-            network, gpu, dtype=dtype, sparsity=sparsity, engine=engine, kernel=kernel, launch=launch, progress=advance
-        )
-    deliver(result, json, csv, top)
+app.command()(run)
 
 
 @app.command()
@@ -83,6 +65,7 @@ def gemm(
     engine: opt.EngineOption = opt.Engine.FAST,
     launch: opt.LaunchOption = opt.LaunchMode.GRAPH,
     weights_in_l2: opt.WeightsInL2Option = False,
+    data: opt.DataOption = opt.Data.RANDN,
     json: opt.JsonOption = None,
     csv: opt.CsvOption = None,
 ) -> None:
@@ -99,7 +82,7 @@ def gemm(
     prepare()
     result = replay.gemm(
         m, n, k, gpu, dtype=dtype or opt.DTypeName.FP16, batch=batch, out_dtype=out_dtype, sparsity=sparsity,
-        engine=engine, kernel=kernel, launch=launch, weights_in_l2=weights_in_l2,
+        engine=engine, kernel=kernel, launch=launch, weights_in_l2=weights_in_l2, data=data,
     )  # fmt: skip
     deliver(result, json, csv, None)
 
@@ -161,12 +144,16 @@ def validate(
 
 
 app.command()(calibrate)
+app.command()(curve)
+app.command()(roofline)
+app.command()(reproduce)
 
 
 @app.command()
 def check(
     trace: opt.CheckedTrace = None,
     gemm: opt.CheckedGemm = None,
+    inputs: opt.InputOption = None,
     dtype: opt.DTypeOption = None,
     arch: opt.CapabilityOption = None,
     layers: opt.LayersOption = None,
@@ -182,7 +169,8 @@ def check(
     """
     check_outputs(json=json)
     limits = {"max_columns": max_columns, "max_macs": max_macs}
-    if not compare(trace, gemm, arch, dtype, json, layers=layers, weights=weights, seed=seed, **limits):
+    network = network_of(trace, gemm, inputs)
+    if not compare(network, arch, dtype, json, layers=layers, weights=weights, seed=seed, **limits):
         raise typer.Exit(1)
 
 
@@ -236,26 +224,7 @@ def traces() -> None:
     show(traces_table([load_trace(name) for name in trace_names()]))
 
 
-@app.command()
-def capture(
-    network: Annotated[
-        str, typer.Argument(metavar="NAME|MODULE:FACTORY", help="A known network, or a function that returns one.")
-    ],
-    output: Annotated[Path, typer.Option("--output", "-o", metavar="FILE", help="Where the trace goes.")],
-    batch: Annotated[int | None, typer.Option("--batch", "-b", metavar="N", help="Samples in one pass.")] = None,
-    shape: Annotated[str | None, typer.Option("--shape", metavar="SIZES", help="Of one sample, e.g. 3x224x224.")] = None,
-    dtype: opt.DTypeOption = opt.DTypeName.FP16,
-) -> None:
-    """Run a PyTorch network on tensors without data, and write every GEMM and convolution it asks for as a trace."""
-    check_outputs(output=output)
-    from stcsim.capture import capture as capture_trace
-    from stcsim.report.inventory import traces_table
-    from stcsim.report.terminal import show
-
-    sys.path.insert(0, os.getcwd())  # MODULE may be a file where the user stands, as with `python -m`
-    trace = capture_trace(network, batch, sizes_of(shape), dtype or opt.DTypeName.FP16)
-    trace.save(output)
-    show(traces_table([trace]))
+app.command()(capture)
 
 
 def _version(wanted: bool) -> None:

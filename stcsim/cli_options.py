@@ -41,6 +41,13 @@ class Blocking(StrEnum):
     EXPANDED = "expanded"
 
 
+class Data(StrEnum):
+    """What is multiplied."""
+
+    RANDN = "randn"
+    LOW_POWER = "low-power"
+
+
 class LaunchMode(StrEnum):
     """How kernels are launched."""
 
@@ -49,6 +56,10 @@ class LaunchMode(StrEnum):
 
 
 ArchOption = Annotated[str, typer.Option("--arch", "-a", metavar="NAME|FILE", help="GPU to simulate; `stcsim arch` lists them.")]
+InputOption = Annotated[
+    list[str] | None,
+    typer.Option("--input", metavar="NAME=SIZES", help="Of an ONNX model, e.g. x=1x3x224x224. May be repeated."),
+]
 SetOption = Annotated[
     list[str] | None,
     typer.Option("--set", metavar="PATH=VALUE", help="Change one value of the GPU, e.g. l2.capacity_mib=80. May be repeated."),
@@ -71,9 +82,12 @@ NSize = Annotated[int, typer.Argument(metavar="N", help="Tokens, or batch times 
 KSize = Annotated[int, typer.Argument(metavar="K", help="Reduction (input features).")]
 GemmBatchOption = Annotated[int, typer.Option("--batch", "-b", metavar="N", help="Independent GEMMs in one launch.")]
 OutDTypeOption = Annotated[str | None, typer.Option("--out-dtype", metavar="TYPE", help="Output type, e.g. int32.")]
+DataOption = Annotated[Data, typer.Option("--data", help="Random numbers, or zeros and constants, which draw less power.")]
 WeightsInL2Option = Annotated[bool, typer.Option("--weights-in-l2", help="Weights are in L2 already, if they fit.")]
 
-CheckedTrace = Annotated[str | None, typer.Argument(metavar="TRACE", help="A trace file, or the name of one that ships.")]
+_TRACE = typer.Argument(metavar="TRACE", help="A trace or ONNX file, a table of GEMMs (CSV), or the name of a trace that ships.")
+TraceArgument = Annotated[str, _TRACE]
+CheckedTrace = Annotated[str | None, _TRACE]
 CheckedGemm = Annotated[
     tuple[int, int, int] | None, typer.Option("--gemm", metavar="M N K", help="One GEMM instead of a trace; the weight is M x K.")
 ]
@@ -100,8 +114,9 @@ BlockingOption = Annotated[
     Blocking | None,
     typer.Option("--blocking", help="Which products of a sparse instruction fill a block (assumed).", show_default="kept"),
 ]
-FigureOption = Annotated[Path | None, typer.Option("--figure", metavar="FILE", help="Draw it too, as .png or .svg.")]
+FigureOption = Annotated[Path | None, typer.Option("--figure", metavar="FILE", help="Draw it too, as .png, .svg or .pdf.")]
 RowsOption = Annotated[Path | None, typer.Option("--rows", metavar="FILE", help="Write every row with its prediction as CSV.")]
 ReportOption = Annotated[
-    Path | None, typer.Option("--report", metavar="FILE", help="Draw predicted against measured and errors, as .png or .svg.")
+    Path | None,
+    typer.Option("--report", metavar="FILE", help="Draw predicted against measured and errors, as .png, .svg or .pdf."),
 ]

@@ -64,6 +64,13 @@ def sizes_of(shape: str | None) -> tuple[int, ...] | None:
     return tuple(map(int, words))
 
 
+def load_network(name_or_path: str, batch: int | None = None, inputs: Sequence[str] | None = None) -> Trace:
+    """Load a trace, an ONNX model or a table of GEMMs, at its own batch or another."""
+    from stcsim.capture import open_trace
+
+    return open_trace(name_or_path, batch, inputs)
+
+
 def prepare() -> None:
     """Compile the fast engine if that was never done here, and say so."""
     from stcsim.report.terminal import say
@@ -87,16 +94,13 @@ def deliver(result: RunResult, json: Path | None, csv: Path | None, top: int | N
     show(run_table(result, top))
 
 
-def compare(
-    trace: str | None, gemm: tuple[int, int, int] | None, arch: str | None, dtype: str | None, json: Path | None, **options: Any
-) -> bool:
-    """Hold a trace or one GEMM against PyTorch, write and print; say whether all that must be equal is."""
+def compare(network: Trace, arch: str | None, dtype: str | None, json: Path | None, **options: Any) -> bool:
+    """Hold a network against PyTorch, write and print; say whether all that must be equal is."""
     from stcsim.check import check
     from stcsim.report.check import check_table, to_json
     from stcsim.report.export import write_json
     from stcsim.report.terminal import progress, show
 
-    network = network_of(trace, gemm)
     element = str(dtype or network.dtype)
     capability = capability_of(arch, element)
     with progress(network.name) as advance:
@@ -107,14 +111,14 @@ def compare(
     return report.passed
 
 
-def network_of(trace: str | None, gemm: tuple[int, int, int] | None) -> Trace:
+def network_of(trace: str | None, gemm: tuple[int, int, int] | None, inputs: Sequence[str] | None = None) -> Trace:
     """Return the trace asked for, or one of a single GEMM."""
-    from stcsim.trace import Gemm, Source, Trace, load_trace
+    from stcsim.trace import Gemm, Source, Trace
 
     if (trace is None) == (gemm is None):
         raise StcsimError("command line", "either a trace or --gemm M N K", "neither" if trace is None else "both")
     if trace is not None:
-        return load_trace(trace)
+        return load_network(trace, inputs=inputs)
     assert gemm is not None
     m, n, k = gemm
     check_sizes(M=m, N=n, K=k)

@@ -96,7 +96,8 @@ def _by_time(contender: Contender) -> tuple[bool, float]:
 
 
 def _estimate_us(setup: Launch, candidate: Candidate) -> float:
-    return launch_us(setup.arch, setup.launch, candidate.kernel.early_launch) + candidate.estimate_cycles / setup.arch.clock.sustained_mhz
+    start_us = launch_us(setup.arch, setup.launch, candidate.kernel.early_launch)
+    return start_us + candidate.estimate_cycles / setup.arch.clock.sustained_mhz
 
 
 def _contender(setup: Launch, problem: Problem, candidate: Candidate, best: KernelResult) -> Contender:

@@ -46,19 +46,47 @@ class KernelResult:
 
 
 @dataclass(frozen=True, slots=True)
+class MemoryResult:
+    """One memory operation as one kernel; times are for a single launch.
+
+    Attributes:
+        time_us: launch to end. clock_mhz: SM clock.
+        watts: average board power when launched over and over. energy_uj: ``watts * time_us``.
+        bound: what it waited for most: a key of ``breakdown``.
+        breakdown: microseconds by part (launch, latency, and l2 or dram, whichever is slower); they sum to ``time_us``.
+        bytes: ``read`` and ``write``, all of which pass the L2; ``dram_read`` and ``dram_write`` of these pass DRAM too.
+    """
+
+    time_us: float
+    clock_mhz: float
+    watts: float
+    energy_uj: float
+    bound: str
+    breakdown: dict[str, float]
+    bytes: dict[str, int]
+
+
+@dataclass(frozen=True, slots=True)
 class LayerRow:
-    """One operation of a trace, dense beside 2:4.
+    """One GEMM or convolution of a trace, dense beside 2:4.
 
     Attributes:
         m, n, k, batch: the GEMM it lowers to: weight rows, tokens or pixels, reduction, independent GEMMs (groups).
         count: how often the trace launches it; times are of one launch, totals multiply by ``count``.
         macs: multiply-accumulates of one launch.
-        dense, sparse: the kernels; ``None`` where not asked for, or (sparse) where the layer may not be pruned.
+        dense: the kernel in the dense network, at that network's clock; ``None`` where not asked for.
+        sparse: the 2:4 kernel, at the clock of the best-of-both network; ``None`` also where the layer may not be pruned.
         not_sparse_because: why there is no 2:4 kernel, else ``None``.
-        best: ``"dense"`` or ``"2:4"``, whichever is faster. speedup: dense time over 2:4 time, ``None`` without both.
+        best: ``"dense"`` or ``"2:4"``, whichever is faster when a tool times the layer alone.
+        chosen: that kernel in the best-of-both network, at that network's clock.
+        speedup: dense time over 2:4 time, ``None`` without both.
         weight_bytes: weights stored dense. compressed_bytes: values plus metadata when pruned (equal to
             ``weight_bytes`` where not pruned, 0 where the operation has no weights).
         metadata_bytes: the metadata share of ``compressed_bytes``.
+        weight_of: name of the earlier layer that has the same weights, empty where they are its own.
+        fused: names of the memory operations that run in this kernel. fused_bytes: what one launch reads for them.
+        saved_us: what 2:4 saves where it is best, all launches. prune_rank: its place among these, the largest first, from 1.
+        saved_share: share of all savings up to this place. The last two are ``None`` where 2:4 is not best.
     """
 
     name: str
@@ -74,29 +102,77 @@ class LayerRow:
     sparse: KernelResult | None
     not_sparse_because: str | None
     best: str
+    chosen: KernelResult
     speedup: float | None
     weight_bytes: int
     compressed_bytes: int
     metadata_bytes: int
+    weight_of: str = ""
+    fused: tuple[str, ...] = ()
+    fused_bytes: int = 0
+    saved_us: float = 0.0
+    prune_rank: int | None = None
+    saved_share: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class MemoryRow:
+    """One memory operation of a trace that is a kernel of its own.
+
+    Attributes:
+        operator: what it does, e.g. ``"layer_norm"``. fused: names of the memory operations that run in its kernel.
+        count: how often the trace launches it; times are of one launch, totals multiply by ``count``.
+        dense: in the dense network, at that network's clock; ``None`` where not asked for.
+        chosen: in the best-of-both network, at that network's clock.
+    """
+
+    name: str
+    operator: str
+    count: int
+    dtype: str
+    dense: MemoryResult | None
+    chosen: MemoryResult
+    fused: tuple[str, ...] = ()
+    kind: str = "memory"
+
+
+@dataclass(frozen=True, slots=True)
+class TimeSplit:
+    """Where the time of a network goes, microseconds; the three sum to its total.
+
+    Attributes:
+        layers: kernels of GEMMs and convolutions. memory: kernels of memory operations. launch: gaps before all of them.
+    """
+
+    layers: float
+    memory: float
+    launch: float
 
 
 @dataclass(frozen=True, slots=True)
 class Totals:
-    """Sums over the trace (each row times its count).
+    """Sums over the trace (each row times its count), memory operations included.
 
     Attributes:
+        launches: kernels of one pass. memory_launches: those of memory operations. fused: operations that need no kernel.
+        macs: multiply-accumulates. eligible_macs: in layers that may be pruned.
         dense_us: every layer dense. sparse_us: 2:4 wherever a layer may be pruned, dense elsewhere.
         best_us: the faster of the two layer by layer, as a deployment tool picks.
         speedup: ``dense_us / best_us``. sparse_speedup: ``dense_us / sparse_us``.
         A time is ``None`` where that side was not asked for.
         dense_tops, best_tops: ``2 * macs`` over the time.
         dense_uj, sparse_uj, best_uj: board energy of the same, microjoules.
-        weight_bytes, compressed_bytes: all weights dense, and with every eligible layer pruned.
+        perf_per_watt_gain: work for each joule of best-of-both over that of dense.
+        dense_clock_mhz, best_clock_mhz: the one clock each network holds when replayed over and over; all-2:4 runs at the latter.
+        clock_is_limited: whether the board's power limit holds one of them below the highest clock.
+        dense_split, sparse_split, best_split: where the time goes.
+        weight_bytes, compressed_bytes: all weights dense, and with every eligible layer pruned; shared ones count once.
         pruned_weight_bytes, pruned_compressed_bytes: the same over eligible layers only.
-        eligible_macs: MACs in layers that may be pruned.
     """
 
     launches: int
+    memory_launches: int
+    fused: int
     macs: int
     eligible_macs: int
     dense_us: float | None
@@ -109,6 +185,13 @@ class Totals:
     dense_uj: float | None
     sparse_uj: float | None
     best_uj: float
+    perf_per_watt_gain: float | None
+    dense_clock_mhz: float | None
+    best_clock_mhz: float
+    clock_is_limited: bool
+    dense_split: TimeSplit | None
+    sparse_split: TimeSplit | None
+    best_split: TimeSplit
     weight_bytes: int
     compressed_bytes: int
     pruned_weight_bytes: int
@@ -120,8 +203,10 @@ class RunResult:
     """A whole run: the fully resolved inputs and everything printed. A result can be re-run from ``inputs``.
 
     Attributes:
-        inputs: ``arch`` (every leaf), ``trace`` (its operations), ``trace_sha256``, ``dtype``, ``batch``, ``sparsity``,
-            ``engine``, ``kernel``, ``set`` and ``version``.
+        inputs: ``arch`` (every leaf), ``trace`` (its operations) and ``trace_sha256``, or ``gemm``; and every option of the
+            call by its name: ``dtype``, ``sparsity``, ``engine``, ``kernel``, ``launch``, ``fusion``, ``keep_dense``,
+            ``dtype_of``; ``batch`` and ``version`` to be read. ``stcsim.replay.rerun`` takes them.
+        rows: GEMMs and convolutions. memory: memory operations with a kernel of their own. Both in the order of the trace.
     """
 
     arch: str
@@ -133,3 +218,4 @@ class RunResult:
     inputs: dict[str, Any]
     rows: tuple[LayerRow, ...]
     totals: Totals
+    memory: tuple[MemoryRow, ...] = ()

@@ -11,9 +11,11 @@ from dataclasses import asdict
 from typing import Any
 
 from stcsim.files import write_whole
-from stcsim.result import KernelResult, LayerRow, RunResult
+from stcsim.result import KernelResult, LayerRow, MemoryResult, MemoryRow, RunResult
 
-_SIDES = ("dense", "sparse")
+_SIDES = ("dense", "sparse", "chosen")
+_OF_CHOSEN = ("time_us", "clock_mhz", "energy_uj")
+"""What a layer's line says of the chosen kernel, whose other figures stand under its side."""
 
 
 def to_json(result: RunResult) -> dict[str, Any]:
@@ -27,8 +29,11 @@ def write_json(document: Mapping[str, Any], path: str | os.PathLike[str]) -> Non
 
 
 def write_csv(result: RunResult, path: str | os.PathLike[str]) -> None:
-    """Write one line for each layer; a column such as ``dense_time_us`` or ``sparse_breakdown_l2`` for each figure."""
-    write_lines([flat_row(row) for row in result.rows], path)
+    """Write one line for each layer, then for each memory operation with a kernel of its own.
+
+    Each figure has a column, such as ``dense_time_us`` or ``sparse_breakdown_l2``.
+    """
+    write_lines([*map(flat_row, result.rows), *map(flat_row, result.memory)], path)
 
 
 def write_lines(lines: Sequence[Mapping[str, object]], path: str | os.PathLike[str]) -> None:
@@ -40,13 +45,17 @@ def write_lines(lines: Sequence[Mapping[str, object]], path: str | os.PathLike[s
     write_whole(path, text.getvalue())
 
 
-def flat_row(row: LayerRow) -> dict[str, object]:
+def flat_row(row: LayerRow | MemoryRow) -> dict[str, object]:
     """Return the figures of ``row`` in one mapping."""
     fields = {name: value for name, value in asdict(row).items() if name not in _SIDES}
-    return fields | {name: value for side in _SIDES for name, value in _flat_kernel(side, getattr(row, side)).items()}
+    fields["fused"] = " ".join(row.fused)
+    if isinstance(row, MemoryRow):
+        return fields | _flat_kernel("dense", row.dense) | _flat_kernel("chosen", row.chosen)
+    chosen = {f"chosen_{name}": getattr(row.chosen, name) for name in _OF_CHOSEN}
+    return fields | _flat_kernel("dense", row.dense) | _flat_kernel("sparse", row.sparse) | chosen
 
 
-def _flat_kernel(side: str, kernel: KernelResult | None) -> dict[str, object]:
+def _flat_kernel(side: str, kernel: KernelResult | MemoryResult | None) -> dict[str, object]:
     flat: dict[str, object] = {}
     for name, value in (asdict(kernel) if kernel else {}).items():
         if isinstance(value, dict):

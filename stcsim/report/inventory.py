@@ -14,14 +14,16 @@ from rich.table import Table
 from rich.text import Text
 
 from stcsim.isa import DTYPES
+from stcsim.isa import dtype as find_dtype
 from stcsim.report.columns import Column, FittedTable
-from stcsim.report.units import NOTHING, three_digits
+from stcsim.report.units import NOTHING, percent, three_digits
 
 if TYPE_CHECKING:
     from stcsim.arch import Arch, Leaf
     from stcsim.trace import Trace
 
 _LEAST_SOURCE = 30
+_LEAST_TITLE = 40
 
 
 def arch_list_table(archs: Sequence[Arch]) -> RenderableType:
@@ -77,7 +79,7 @@ class Leaves:
 
 
 def traces_table(traces: Sequence[Trace]) -> RenderableType:
-    """Return one line for each trace: what it is, how large, and where it comes from."""
+    """Return one line for each trace: what it is, how large, how much of it may run 2:4, and where it comes from."""
     columns = (
         _words("trace", [trace.name for trace in traces]),
         Column("network", tuple(Text(trace.title) for trace in traces), elastic="end"),
@@ -85,9 +87,23 @@ def traces_table(traces: Sequence[Trace]) -> RenderableType:
         _words("dtype", [trace.dtype for trace in traces], rank=2),
         _numbers("launches", [f"{sum(op.count for op in trace.ops):,}" for trace in traces], rank=2),
         _numbers("GMAC", [three_digits(trace.macs / 1e9) for trace in traces], rank=1),
+        _numbers("weights\nM", [three_digits(trace.weight_elements / 1e6) for trace in traces], rank=1),
+        _numbers("may be\n2:4", [percent(eligible_share(trace)) for trace in traces], rank=1),
         _words("source", [f"{each.source.library} {each.source.version}, {each.source.model}" for each in traces], rank=3),
     )
-    return FittedTable(columns, foot="`stcsim run NAME --arch …` simulates one; `stcsim capture` adds one")
+    foot = "weights are those that multiply, 2:4 is a share of MACs; `stcsim run NAME --arch …` simulates one"
+    return FittedTable(columns, foot=foot, least_elastic=_LEAST_TITLE)
+
+
+def eligible_share(trace: Trace) -> float:
+    """Return the share of MACs that may run 2:4: a weight operand, and a reduction that divides as the type asks."""
+    multiple = find_dtype(trace.dtype).sparse_k_multiple
+    eligible = 0
+    for op in trace.ops:
+        if op.kind != "memory":
+            gemm = op.gemm() if op.kind == "conv2d" else op
+            eligible += op.macs * op.count if gemm.weight_operand and gemm.k % multiple == 0 else 0
+    return eligible / trace.macs if eligible else 0.0
 
 
 def _words(header: str, cells: Sequence[str], rank: int = 0) -> Column:

@@ -1,9 +1,9 @@
-"""The summary below a run: totals, weight memory, where the time goes, and what may not be pruned."""
+"""The summary below a run: totals, weight memory, where the time goes, what to prune first, and what may not be pruned."""
 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from rich.console import Console, ConsoleOptions, Group, RenderableType, RenderResult
@@ -12,28 +12,14 @@ from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
 
-from stcsim.report.units import NOTHING, bar, bytes_text, energy_text, macs_text, percent, three_digits, time_text
-from stcsim.result import KernelResult, LayerRow, RunResult, Totals
+from stcsim.report.breakdown import Breakdown
+from stcsim.report.units import NOTHING, bytes_text, energy_text, macs_text, percent, three_digits, time_text
+from stcsim.result import KernelResult, LayerRow, MemoryRow, RunResult, TimeSplit, Totals
 
-#: The keys of a breakdown in words; the first is the key itself, as the table of layers has it.
-PARTS = {
-    "launch": "launch",
-    "tensor": "tensor pipe",
-    "smem": "smem port",
-    "issue": "issue, barriers",
-    "ingress": "ingress to SM",
-    "l2": "L2",
-    "dram": "DRAM",
-    "latency": "latency",
-    "prologue": "prologue",
-    "epilogue": "epilogue",
-    "tail": "tail, idle SMs",
-}
 _MAX_WIDTH = 120
-_LABEL_COLUMNS = max(map(len, PARTS.values()))
-_FIGURE_COLUMNS = 17
-_MAX_BAR = 24
 _NAMES_SHOWN = 3
+_PRUNED_SHOWN = 3
+_MOST_OF_IT = 0.9
 _GAP = "  "
 
 
@@ -41,11 +27,6 @@ def heading(result: RunResult) -> str:
     """Return the run in one line: ``resnet34 on a100 · fp16 · batch 8``."""
     engine = "" if result.engine == "fast" else f" · {result.engine} engine"
     return f"{result.trace} on {result.arch} · {result.dtype} · batch {result.batch}{engine}"
-
-
-def best_kernel(row: LayerRow) -> KernelResult | None:
-    """Return the faster of the row's kernels."""
-    return row.sparse if row.best == "2:4" else row.dense
 
 
 def speedup_style(speedup: float) -> str:
@@ -57,6 +38,8 @@ def summary_panel(result: RunResult) -> RenderableType:
     """Return the summary of ``result`` in a frame."""
     blocks: list[RenderableType] = [_totals_table(result), Text(), _facts_table(result)]
     blocks += [Text(), Breakdown(result)]
+    if len(result.rows) > 1 and (ranked := prune_list(result.rows)):
+        blocks += [Text(), _prune_table(ranked)]
     if blocked := not_pruned(result.rows):
         blocks += [Text(), _not_pruned_table(blocked, result)]
     return Fenced(Panel(Group(*blocks), title=f"[bold]{escape(heading(result))}[/]", title_align="left", padding=(1, 2)))
@@ -74,50 +57,69 @@ class Fenced:
 
 
 def _totals_table(result: RunResult) -> Table:
-    """Return time, speedup and TOPS of dense, all-2:4 and best-of-both."""
-    totals, table = result.totals, Table.grid(padding=(0, 3))
-    for justify in ("left", "right", "right", "right", "right", "right"):
-        table.add_column(justify=justify, no_wrap=True)
-    table.add_column()
-    words = ("time", "speedup" if totals.speedup else "", "TOPS", "energy", "TOPS/W", "")
+    """Return time, speedup, TOPS and work per joule of dense, all-2:4 and best-of-both."""
+    totals, table = result.totals, Table.grid(padding=(0, 2))
+    table.add_column(no_wrap=True)
+    for _ in range(7):
+        table.add_column(no_wrap=True, justify="right")
+    both = totals.speedup is not None
+    several = both and len(result.rows) > 1
+    words = (
+        "time",
+        "speedup" if both else "",
+        "TOPS",
+        "energy",
+        "TOPS/W",
+        "gain" if both else "",
+        "2:4 layers" if several else "",
+    )
     table.add_row("", *(Text(word, "dim") for word in words))
-    layers = f"of {len(result.rows)} layers" if len(result.rows) > 1 else ""
-    pruned = f"2:4 in {sum(row.sparse is not None for row in result.rows)} {layers}" if layers else ""
-    picked = f"2:4 in {sum(row.best == '2:4' for row in result.rows)} {layers}" if layers else ""
+    pruned = f"{sum(row.sparse is not None for row in result.rows)} of {len(result.rows)}" if several else ""
+    picked = f"{sum(row.best == '2:4' for row in result.rows)} of {len(result.rows)}" if several else ""
     if totals.dense_us is not None:
         table.add_row("dense", *_total_cells(totals, totals.dense_us, totals.dense_uj, None, ""))
     if totals.sparse_us is not None:
         table.add_row("all 2:4", *_total_cells(totals, totals.sparse_us, totals.sparse_uj, totals.sparse_speedup, pruned))
-    if totals.dense_us is not None and totals.sparse_us is not None:
+    if both:
         cells = _total_cells(totals, totals.best_us, totals.best_uj, totals.speedup, picked)
         table.add_row(Text("best of both", "bold"), *cells)
     return table
 
 
-def _total_cells(totals: Totals, time_us: float, energy_uj: float | None, speedup: float | None, note: str) -> tuple[Text, ...]:
+def _total_cells(totals: Totals, time_us: float, energy_uj: float | None, speedup: float | None, layers: str) -> tuple[Text, ...]:
     tops = 2 * totals.macs / time_us / 1e6
-    energy = energy_text(energy_uj) if energy_uj else NOTHING
     per_watt = three_digits(2e-6 * totals.macs / energy_uj) if energy_uj else NOTHING
-    gain = Text(f"{speedup:.2f}×", speedup_style(speedup)) if speedup is not None else Text()
+    per_watt_gain = totals.dense_uj / energy_uj if speedup is not None and totals.dense_uj and energy_uj else None
     longest_us = max(each for each in (totals.dense_us, totals.sparse_us, totals.best_us) if each is not None)
     return (
         Text(time_text(time_us, longest_us), "bold"),
-        gain,
+        _gain(speedup),
         Text(three_digits(tops)),
-        Text(energy),
+        Text(energy_text(energy_uj) if energy_uj else NOTHING),
         Text(per_watt),
-        Text(note, "dim"),
+        _gain(per_watt_gain),
+        Text(layers),
     )
 
 
+def _gain(ratio: float | None) -> Text:
+    return Text() if ratio is None else Text(f"{ratio:.2f}×", speedup_style(ratio))
+
+
 def _facts_table(result: RunResult) -> Table:
-    """Return how much work it is, the weight memory without and with 2:4, and the kernels of a single GEMM."""
+    """Return how much work it is, what runs beside the layers, weight memory, clock, and the kernels of a single GEMM."""
     totals, table = result.totals, Table.grid(padding=(0, len(_GAP)))
     launches = f"{totals.launches:,} launch{'es' if totals.launches > 1 else ''}"
-    eligible = percent(totals.eligible_macs / totals.macs)
-    work = f"{launches}, {macs_text(totals.macs)}, {eligible} of it in layers that may be pruned"
-    table.add_row(Text("work", "dim"), work)
+    eligible = f", {percent(totals.eligible_macs / totals.macs)} of it in layers that may be pruned" if totals.macs else ""
+    table.add_row(Text("work", "dim"), f"{launches}, {macs_text(totals.macs)}{eligible}")
+    if totals.memory_launches or totals.fused:
+        table.add_row(Text("time", "dim"), _split_text(totals.dense_split, totals.best_split))
+        table.add_row(Text("memory steps", "dim"), _memory_text(result))
     table.add_row(Text("weights", "dim"), _weights_text(result))
+    if clock := _clock_text(result):
+        table.add_row(Text("clock", "dim"), clock)
+    if exceptions := _exceptions_text(result):
+        table.add_row(Text("by layer", "dim"), exceptions)
     if len(result.rows) == 1:
         for side, kernel in (("dense", result.rows[0].dense), ("2:4", result.rows[0].sparse)):
             if kernel is not None:
@@ -125,9 +127,51 @@ def _facts_table(result: RunResult) -> Table:
     return table
 
 
+def _split_text(dense: TimeSplit | None, best: TimeSplit) -> str:
+    """Return what share layers, memory steps and launch gaps have, dense → best of both."""
+    sides = [side for side in (dense, best) if side is not None]
+    sums = [side.layers + side.memory + side.launch for side in sides]
+    words = {"layers": "GEMMs and convolutions", "memory": "memory steps", "launch": "launch gaps"}
+    texts = []
+    for part, word in words.items():
+        shares = dict.fromkeys(percent(getattr(side, part) / total) for side, total in zip(sides, sums, strict=True))
+        texts.append(f"{word} {' → '.join(shares)}")
+    return ", ".join(texts)
+
+
+def _memory_text(result: RunResult) -> str:
+    """Return the operators that have a kernel of their own, by time, and how many have none."""
+    by_operator: dict[str, list[MemoryRow]] = defaultdict(list)
+    for row in result.memory:
+        by_operator[row.operator].append(row)
+    times_us = {name: sum(row.count * row.chosen.time_us for row in rows) for name, rows in by_operator.items()}
+    slowest = sorted(times_us, key=lambda name: -times_us[name])[:_NAMES_SHOWN]
+    named = [f"{name} ×{sum(row.count for row in by_operator[name])} {time_text(times_us[name])}" for name in slowest]
+    named += ["…"] if len(by_operator) > _NAMES_SHOWN else []
+    kernels = f"{result.totals.memory_launches:,} ({', '.join(named)})" if named else ""
+    fused = f"{result.totals.fused:,} in the kernel before" if result.totals.fused else ""
+    return ", ".join(filter(None, (kernels, fused)))
+
+
 def _kernel_text(kernel: KernelResult) -> str:
     grid = f"{kernel.ctas:,} CTA{'s' if kernel.ctas > 1 else ''}, {kernel.ctas_per_sm}/SM, {three_digits(kernel.waves)} waves"
     return f"{kernel.kernel}, {grid}, {kernel.clock_mhz:,.0f} MHz, {kernel.watts:,.0f} W"
+
+
+def _clock_text(result: RunResult) -> str:
+    """Return the clocks that the board's power limit holds the networks to; nothing where it does not bind or for one GEMM."""
+    totals = result.totals
+    if len(result.rows) == 1 or not totals.clock_is_limited:
+        return ""
+    clocks = {"dense": totals.dense_clock_mhz, "best of both": totals.best_clock_mhz if totals.sparse_us is not None else None}
+    texts = [f"{side} {clock:,.0f} MHz" for side, clock in clocks.items() if clock is not None]
+    return f"{', '.join(texts)}: held down by the board's power limit"
+
+
+def _exceptions_text(result: RunResult) -> str:
+    """Return what was asked of single layers."""
+    dense = [f"{pattern} kept dense" for pattern in result.inputs.get("keep_dense", ())]
+    return ", ".join(dense + [f"{pattern} {element}" for pattern, element in result.inputs.get("dtype_of", {}).items()])
 
 
 def _weights_text(result: RunResult) -> str:
@@ -144,52 +188,24 @@ def _weights_text(result: RunResult) -> str:
     return f"{sizes} with metadata: −{percent(of_pruned)} of the pruned, −{percent(of_all)} of all"
 
 
-@dataclass(frozen=True, slots=True)
-class Breakdown:
-    """Where the time goes: microseconds by part, summed over all launches, as bars on one scale."""
-
-    result: RunResult
-
-    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
-        """Draw one bar a part and side."""
-        sides = self.sides()
-        spare = options.max_width - _LABEL_COLUMNS - len(sides) * (len(_GAP) + _FIGURE_COLUMNS)
-        columns = max(0, min(_MAX_BAR, spare // len(sides)))
-        longest_us = max(max(parts.values(), default=0.0) for parts in sides.values()) or 1.0
-        head = "".join(f"{_GAP}{side:<{columns + _FIGURE_COLUMNS}}" for side in sides)
-        yield Text(f"{'time by part':<{_LABEL_COLUMNS}}{head}".rstrip(), "dim", no_wrap=True)
-        longest = {part: max(parts.get(part, 0.0) for parts in sides.values()) for parts in sides.values() for part in parts}
-        for part in sorted(longest, key=lambda part: -longest[part]):
-            yield self._line(part, sides, columns, longest_us)
-
-    def sides(self) -> dict[str, dict[str, float]]:
-        """Return microseconds by part of every side that was run."""
-        totals, rows = self.result.totals, self.result.rows
-        best = summed((best_kernel(row), row.count) for row in rows)
-        if totals.dense_us is None:
-            return {"2:4": best}
-        dense = {"dense": summed((row.dense, row.count) for row in rows)}
-        return dense | ({"best of both": best} if totals.sparse_us is not None else {})
-
-    def _line(self, part: str, sides: dict[str, dict[str, float]], columns: int, longest_us: float) -> Text:
-        line = Text(f"{PARTS.get(part, part):<{_LABEL_COLUMNS}}", no_wrap=True)
-        for parts in sides.values():
-            part_us = parts.get(part, 0.0)
-            share = part_us / (sum(parts.values()) or 1.0)
-            line.append(_GAP + bar(part_us / longest_us, columns), "cyan")
-            figures = f"{time_text(part_us, longest_us):>10} {percent(share):>5} " if part_us else f"{NOTHING:>10}"
-            line.append(f"{figures:<{_FIGURE_COLUMNS}}")
-        line.rstrip()
-        return line
+def prune_list(rows: Iterable[LayerRow]) -> list[LayerRow]:
+    """Return the layers that 2:4 makes faster, the largest saving first."""
+    return sorted((row for row in rows if row.prune_rank is not None), key=lambda row: row.prune_rank or 0)
 
 
-def summed(kernels: Iterable[tuple[KernelResult | None, int]]) -> dict[str, float]:
-    """Return the breakdowns of ``(kernel, launches)`` added up, parts that take no time left out."""
-    parts: dict[str, float] = defaultdict(float)
-    for kernel, count in kernels:
-        for part, part_us in (kernel.breakdown if kernel else {}).items():
-            parts[part] += part_us * count
-    return {part: part_us for part, part_us in parts.items() if part_us > 0}
+def _prune_table(ranked: Sequence[LayerRow]) -> Table:
+    """Return the layers that save most, and how many bring most of it."""
+    saved_us = sum(row.saved_us for row in ranked)
+    most = next(row for row in ranked if (row.saved_share or 0.0) >= _MOST_OF_IT or row is ranked[-1])
+    table = Table.grid(padding=(0, len(_GAP)))
+    for _ in range(3):
+        table.add_column(no_wrap=True, justify="right")
+    table.add_column(no_wrap=True)
+    share = f"{most.prune_rank} of {len(ranked)} layers bring {percent(most.saved_share or 0.0)} of the {time_text(saved_us)}"
+    table.add_row("", Text("saves", "dim"), Text("sum", "dim"), Text.assemble(("prune first", "dim"), f": {share}"))
+    for row in ranked[:_PRUNED_SHOWN]:
+        table.add_row(str(row.prune_rank), time_text(row.saved_us, ranked[0].saved_us), percent(row.saved_share or 0.0), row.name)
+    return table
 
 
 def not_pruned(rows: Iterable[LayerRow]) -> dict[str, list[LayerRow]]:

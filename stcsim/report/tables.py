@@ -8,7 +8,7 @@ from rich.console import Group, RenderableType
 from rich.text import Text
 
 from stcsim.report.columns import Column, FittedTable
-from stcsim.report.summary import best_kernel, speedup_style, summary_panel
+from stcsim.report.summary import speedup_style, summary_panel
 from stcsim.report.units import NOTHING, bytes_text, percent, three_digits, time_decimals
 from stcsim.result import KernelResult, LayerRow, RunResult
 
@@ -34,8 +34,7 @@ def slowest(rows: Sequence[LayerRow], top: int) -> tuple[LayerRow, ...]:
 
 def launches_us(row: LayerRow) -> float:
     """Return the microseconds of all launches of ``row`` with its best kernel."""
-    kernel = best_kernel(row)
-    return kernel.time_us * row.count if kernel else 0.0
+    return row.chosen.time_us * row.count
 
 
 def _foot(result: RunResult, rows: Sequence[LayerRow]) -> str:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from stcsim.result import KernelResult, LayerRow, RunResult, Totals
+from stcsim.replay.rows import with_prune_ranks
+from stcsim.replay.sides import Sides
+from stcsim.replay.totals import totals
+from stcsim.result import KernelResult, LayerRow, MemoryResult, MemoryRow, RunResult
 
 
 def kernel(time_us: float, macs: int, peak_tops: float, bound: str, name: str = "sm80_128x128x32_s4_2x2") -> KernelResult:
@@ -45,6 +48,8 @@ def layer(
     dense = kernel(dense_us, macs, 312.0, bounds[0]) if dense_us else None
     sparse = kernel(sparse_us, macs, 624.0, bounds[1], "sp80_256x128x64_s3_4x2") if sparse_us else None
     best = "2:4" if sparse and (dense is None or sparse.time_us < dense.time_us) else "dense"
+    chosen = sparse if best == "2:4" else dense
+    assert chosen is not None
     return LayerRow(
         name=name,
         kind="gemm",
@@ -59,6 +64,7 @@ def layer(
         sparse=sparse,
         not_sparse_because=why,
         best=best,
+        chosen=chosen,
         speedup=dense.time_us / sparse.time_us if dense and sparse else None,
         weight_bytes=stored,
         compressed_bytes=stored * 9 // 16 if sparse else stored,
@@ -66,41 +72,20 @@ def layer(
     )
 
 
-def totals(rows: tuple[LayerRow, ...]) -> Totals:
-    """Add the rows up."""
-
-    def total(side: str) -> float | None:
-        asked = any(getattr(row, side) for row in rows) and (side == "sparse" or all(row.dense for row in rows))
-        return sum((getattr(row, side) or row.dense or row.sparse).time_us * row.count for row in rows) if asked else None
-
-    dense, sparse, macs = total("dense"), total("sparse"), sum(row.macs * row.count for row in rows)
-    best = sum((row.sparse if row.best == "2:4" else row.dense).time_us * row.count for row in rows)  # type: ignore[union-attr]
-    pruned = [row for row in rows if row.compressed_bytes < row.weight_bytes]
-    return Totals(
-        launches=sum(row.count for row in rows),
-        macs=macs,
-        eligible_macs=sum(row.macs * row.count for row in pruned),
-        dense_us=dense,
-        sparse_us=sparse,
-        best_us=best,
-        speedup=dense / best if dense and sparse else None,
-        sparse_speedup=dense / sparse if dense and sparse else None,
-        dense_tops=2 * macs / dense / 1e6 if dense else None,
-        best_tops=2 * macs / best / 1e6,
-        dense_uj=250.0 * dense if dense else None,
-        sparse_uj=250.0 * sparse if sparse else None,
-        best_uj=250.0 * best,
-        weight_bytes=sum(row.weight_bytes * row.count for row in rows),
-        compressed_bytes=sum(row.compressed_bytes * row.count for row in rows),
-        pruned_weight_bytes=sum(row.weight_bytes * row.count for row in pruned),
-        pruned_compressed_bytes=sum(row.compressed_bytes * row.count for row in pruned),
-    )
+def step(name: str, operator: str, time_us: float, count: int = 1) -> MemoryRow:
+    """Return a memory operation of ``time_us``: 2 us launch, the rest DRAM, at 100 W."""
+    moved = {"read": 1_000_000, "write": 1_000_000, "dram_read": 1_000_000, "dram_write": 0}
+    parts = {"launch": 2.0, "latency": 0.0, "dram": time_us - 2.0}
+    kernel = MemoryResult(time_us, 1410.0, 100.0, 100.0 * time_us, "dram", parts, moved)
+    return MemoryRow(name, operator, count, "fp16", kernel, kernel)
 
 
-def run_of(*rows: LayerRow, sparsity: str = "both") -> RunResult:
-    """Return a run of ``rows``."""
-    inputs = {"arch": {"sm": {"count": 108}}, "set": [], "version": "0.1.0"}
-    return RunResult("a100", "toynet", "fp16", 8, sparsity, "fast", inputs, rows, totals(rows))
+def run_of(*rows: LayerRow, sparsity: str = "both", memory: tuple[MemoryRow, ...] = (), **inputs: object) -> RunResult:
+    """Return a run of ``rows`` and ``memory`` at 1410 MHz."""
+    ranked = with_prune_ranks(rows)
+    sums = totals(ranked, memory, Sides((), 1410.0, 1410.0, 1410.0))
+    inputs = {"arch": {"sm": {"count": 108}}, "version": "0.1.0", **inputs}
+    return RunResult("a100", "toynet", "fp16", 8, sparsity, "fast", inputs, ranked, sums, memory)
 
 
 TOYNET = run_of(

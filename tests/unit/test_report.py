@@ -15,11 +15,12 @@ from rich.text import Text
 from stcsim import files
 from stcsim.errors import StcsimError
 from stcsim.report import units
+from stcsim.report.breakdown import Breakdown, summed
 from stcsim.report.columns import shortened
 from stcsim.report.export import to_json, write_csv, write_json
-from stcsim.report.summary import not_pruned, summed
+from stcsim.report.summary import not_pruned
 from stcsim.report.tables import run_table, slowest
-from tests.unit.runs import TOYNET, layer, run_of
+from tests.unit.runs import TOYNET, layer, run_of, step
 
 WIDTHS = (60, 80, 120, 200)
 
@@ -75,7 +76,7 @@ def test_columns_come_back_with_the_width() -> None:
 
 
 def test_widest_table_shows_every_figure_of_a_layer() -> None:
-    cells = line_with(lines(run_table(TOYNET), 200), "layer1.0.conv1").split("  ")
+    cells = line_with(lines(run_table(TOYNET), 200), "64×25088×576").split("  ")
     shown = [cell.strip() for cell in cells if cell.strip()]
     # 2 x 64 x 25088 x 576 / 22 us = 84.1 TOPS, 27 % of 312; 64 x 576 x 2 B = 72 KiB, 9/16 of it compressed
     expected = ["layer1.0.conv1", "64×25088×576", "22.0", "18.0", "1.22×", "84.1", "27 %", "103", "16 %", "tensor → smem"]
@@ -91,21 +92,11 @@ def test_top_shows_the_slowest_by_all_launches() -> None:
 def test_summary_adds_up() -> None:
     shown = lines(run_table(TOYNET), 120)
     # dense 40 + 22 + 12 + 12 x 6 + 1000 + 4 = 1150 us; all 2:4 takes 4 + 380 less and 2 more; best keeps layer4.2 dense
-    assert line_with(shown, "│  dense").split()[1:5] == ["dense", "1.150", "ms", "216"]
-    assert line_with(shown, "all 2:4").split()[1:12] == [
-        "all",
-        "2:4",
-        "0.768",
-        "ms",
-        "1.50×",
-        "324",
-        "192",
-        "mJ",
-        "1.29",
-        "2:4",
-        "in",
-    ]  # at 250 W
-    assert line_with(shown, "│  best of both").split()[1:7] == ["best", "of", "both", "0.766", "ms", "1.50×"]
+    assert line_with(shown, "│  dense").split()[1:7] == ["dense", "1.150", "ms", "216", "288", "mJ"]  # at 250 W
+    best = line_with(shown, "│  best of both").split()[1:14]
+    sparse = line_with(shown, "all 2:4").split()[1:12]
+    assert sparse == ["all", "2:4", "0.768", "ms", "1.50×", "324", "192", "mJ", "1.29", "1.50×", "4"]
+    assert best == ["best", "of", "both", "0.766", "ms", "1.50×", "324", "192", "mJ", "1.30", "1.50×", "2", "of"]
     assert "17 launches, 124 GMAC, 98 % of it in layers that may be pruned" in line_with(shown, "work ")
     assert "118 → 66.1 MiB with metadata: −44 % of the pruned, −44 % of all" in line_with(shown, "weights  1")
     assert "1  no weight operand (1 % of the work): encoder.layer.11.attention.qk" in line_with(shown, "no weight operand")
@@ -119,6 +110,39 @@ def test_time_by_part_is_on_one_scale_and_sums_to_the_total() -> None:
         shown, "│  epilogue"
     )
     assert line_with(shown, "ingress to SM").split()[4] == "–"  # nothing of it in the dense run
+
+
+def test_memory_steps_and_launch_gaps_have_their_share() -> None:
+    row = layer("fc", (4096, 2048, 4096), 62.0, 42.0)
+    steps = (step("norm", "layer_norm", 12.0, count=2), step("pool", "max_pool", 14.0))
+    result = run_of(dataclasses.replace(row, fused=("relu",)), row, memory=steps)
+    # dense 2 x 62 + 2 x 12 + 14 = 162 us: 5 launches of 2 us, 2 x 10 + 12 us of memory steps; best of both takes 40 us less
+    assert result.totals.dense_us == 162.0 and result.totals.best_us == 122.0
+    parts = Breakdown(result).sides()
+    assert {part: parts["dense"][part] for part in ("launch", "memory")} == {"launch": 10.0, "memory": 32.0}
+    assert sum(parts["dense"].values()) == 162.0 and sum(parts["best of both"].values()) == 122.0
+    shown = lines(run_table(result), 120)
+    assert "GEMMs and convolutions 74 % → 66 %, memory steps 20 % → 26 %, launch gaps 6 % → 8 %" in line_with(shown, "time    ")
+    steps_line = "memory steps  3 (layer_norm ×2 24.00 µs, max_pool ×1 14.00 µs), 1 in the kernel before"
+    assert steps_line in line_with(shown, "layer_norm")
+    assert "32.00 µs  20 %" in line_with(shown, "memory steps     █")
+
+
+def test_what_to_prune_first_is_ranked() -> None:
+    shown = lines(run_table(TOYNET), 120)
+    # down_proj saves 380 of 384 us, layer1.0.conv1 the rest
+    assert "prune first: 1 of 2 layers bring 99 % of the 384.0 µs" in line_with(shown, "prune first")
+    assert "│  1  380.0 µs   99 %  model.layers.31.mlp.down_proj " in line_with(shown, "380.0 µs")
+    assert "│  2    4.0 µs  100 %  layer1.0.conv1 " in line_with(shown, "100 %  layer1")
+
+
+def test_exceptions_and_a_clock_below_the_highest_are_said() -> None:
+    result = run_of(*TOYNET.rows, keep_dense=["first"], dtype_of={"last": "fp16"})
+    assert "first kept dense, last fp16" in line_with(lines(run_table(result), 120), "by layer")
+    limited = dataclasses.replace(result.totals, clock_is_limited=True, dense_clock_mhz=1200.0, best_clock_mhz=1300.0)
+    held = lines(run_table(dataclasses.replace(result, totals=limited)), 120)
+    assert "dense 1,200 MHz, best of both 1,300 MHz: held down by the board's power limit" in line_with(held, "clock  ")
+    assert not any("clock  " in line for line in lines(run_table(result), 120))
 
 
 def test_one_side_alone_shows_no_empty_columns() -> None:

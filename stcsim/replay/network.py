@@ -1,0 +1,185 @@
+"""Trace x Arch -> RunResult: every layer dense and 2:4, the steps between, the best of both per layer, and totals."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from stcsim.arch import Arch, arch_from_dict
+from stcsim.isa import dtype as find_dtype
+from stcsim.replay.kernels import Kernels, Layer
+from stcsim.replay.layer_rules import LayerRules
+from stcsim.replay.problem import modes_of, problem_of, why_not_sparse
+from stcsim.replay.residency import Placed, place
+from stcsim.replay.rows import layer_row, memory_row, with_prune_ranks
+from stcsim.replay.schedule import Step, has_edges, schedule
+from stcsim.replay.sides import Planned, Progress, sides
+from stcsim.replay.totals import totals
+from stcsim.result import LayerRow, MemoryRow, RunResult, Totals
+from stcsim.timing.lower import l2_capacity_bytes
+from stcsim.timing.memory_op import Traffic
+from stcsim.timing.outcome import Launch
+from stcsim.timing.problem import Problem
+from stcsim.trace import Gemm, Memory, Trace
+from stcsim.version import __version__
+
+
+def run(
+    trace: Trace,
+    arch: Arch,
+    *,
+    dtype: str | None = None,
+    sparsity: str | None = None,
+    engine: str = "fast",
+    kernel: str | None = None,
+    launch: str = "graph",
+    fusion: str = "epilogue",
+    keep_dense: Sequence[str] = (),
+    dtype_of: Mapping[str, str] | None = None,
+    progress: Progress | None = None,
+) -> RunResult:
+    """Predict one pass of ``trace`` on ``arch``, replayed over and over.
+
+    Args:
+        trace: the network (its batch as it is; rescale with ``trace.with_batch``).
+        arch: the GPU.
+        dtype: input element type of every layer; the trace's own by default.
+        sparsity: ``"dense"``, ``"2:4"`` or ``"both"``; ``None`` is both where the GPU has Sparse Tensor Cores, else dense.
+        engine: ``"fast"``, or ``"reference"`` to time the chosen kernels once more with it; they agree exactly, it is slow.
+        kernel: force one catalogue kernel for the sparsity asked for.
+        launch: ``"graph"`` (CUDA-graph replay) or ``"stream"`` (back-to-back launches).
+        fusion: ``"epilogue"`` (memory operations run in the kernel ahead where they can) or ``"none"``.
+        keep_dense, dtype_of: layers that are not pruned, and element types by layer (see ``LayerRules``).
+        progress: called with (layers done, layers in all).
+
+    Raises:
+        UnsupportedError: when the GPU lacks the type or sparsity, no kernel fits, or a pattern names no layer.
+        TraceError: when operations that fuse would wait for each other.
+    """
+    rules = LayerRules(trace, dtype, keep_dense, dtype_of)
+    modes = modes_of(arch, rules.element, sparsity)
+    for element in sorted(rules.types, key=lambda each: each.name):
+        arch.require(element.name, False)
+    steps = schedule(trace, fusion)
+    found = place(steps, rules.type_of, has_edges(trace), l2_capacity_bytes(arch))
+    planned = [_planned(step, at, rules, arch, modes) for step, at in zip(steps, found, strict=True)]
+    order = sorted(range(len(steps)), key=lambda at: steps[at].index)
+    rows, memory, sums = _timed(Launch(arch, engine, launch, kernel), [planned[at] for at in order], progress)
+    inputs = {
+        "arch": arch.to_dict(),
+        "trace": trace.model_dump(mode="json"),
+        "trace_sha256": trace.sha256,
+        "dtype": rules.element.name,
+        "batch": trace.batch,
+        "sparsity": _sparsity(modes),
+        "engine": engine,
+        "kernel": kernel,
+        "launch": launch,
+        "fusion": fusion,
+        "keep_dense": list(keep_dense),
+        "dtype_of": dict(dtype_of or {}),
+        "version": __version__,
+    }
+    return RunResult(arch.name, trace.name, rules.element.name, trace.batch, _sparsity(modes), engine, inputs, rows, sums, memory)
+
+
+def gemm(
+    m: int,
+    n: int,
+    k: int,
+    arch: Arch,
+    *,
+    dtype: str = "fp16",
+    batch: int = 1,
+    out_dtype: str | None = None,
+    sparsity: str | None = None,
+    engine: str = "fast",
+    kernel: str | None = None,
+    launch: str = "graph",
+    weights_in_l2: bool = False,
+    data: str = "randn",
+) -> RunResult:
+    """Predict one GEMM D[m x n] = A[m x k] . B[k x n] (A is the weight); a result with one row. Raises as :func:`run`.
+
+    ``data`` is what is multiplied: ``"randn"``, or ``"low-power"`` (zeros, constants), which draws less.
+    """
+    element = find_dtype(dtype)
+    modes = modes_of(arch, element, sparsity)
+    name = f"gemm {m}x{n}x{k}"
+    op = Gemm(name=name, m=m, n=n, k=k, batch=batch, weight_operand="a", scales_with_batch=None, origin="command line")
+    problem = problem_of(op, element, out_dtype, weights_in_l2)
+    reason = why_not_sparse(problem, False)
+    step = Planned(op, element, (), *_asked(problem, Traffic(), reason, modes))
+    rows, _, sums = _timed(Launch(arch, engine, launch, kernel, data=data), [step], None)
+    inputs: dict[str, Any] = {
+        "arch": arch.to_dict(),
+        "gemm": op.model_dump(mode="json"),
+        "dtype": element.name,
+        "out_dtype": out_dtype or element.out,
+        "sparsity": _sparsity(modes),
+        "engine": engine,
+        "kernel": kernel,
+        "launch": launch,
+        "weights_in_l2": weights_in_l2,
+        "data": data,
+        "version": __version__,
+    }
+    return RunResult(arch.name, name, element.name, batch, _sparsity(modes), engine, inputs, rows, sums)
+
+
+def rerun(inputs: Mapping[str, Any]) -> RunResult:
+    """Return the result of the run that left ``inputs`` (as ``RunResult.inputs``, or read back from JSON) once more.
+
+    Raises:
+        StcsimError: when ``inputs`` hold what this version refuses. KeyError: when a part is missing.
+    """
+    arch = arch_from_dict(inputs["arch"])
+    names = ("dtype", "sparsity", "engine", "kernel", "launch")
+    options = {name: inputs[name] for name in names}
+    if "gemm" in inputs:
+        op = Gemm(**inputs["gemm"])
+        options |= {name: inputs[name] for name in ("out_dtype", "weights_in_l2", "data")}
+        return gemm(op.m, op.n, op.k, arch, batch=op.batch, **options)
+    options |= {name: inputs[name] for name in ("fusion", "keep_dense", "dtype_of")}
+    return run(Trace(**inputs["trace"]), arch, **options)
+
+
+def _sparsity(modes: Sequence[str]) -> str:
+    return "both" if len(modes) == 2 else modes[0]
+
+
+def _planned(step: Step, found: Placed, rules: LayerRules, arch: Arch, modes: Sequence[str]) -> Planned:
+    """Return what to time of ``step``; a layer that may not be pruned is timed dense also when only 2:4 was asked for."""
+    op, element = step.op, rules.type_of(step.op)
+    fused = tuple(rider.name for rider in step.fused)
+    if isinstance(op, Memory):
+        return Planned(op, element, fused, moved=found.beside)
+    assert found.problem is not None
+    reason = rules.why_dense(op) or why_not_sparse(found.problem, not op.weight_elements)
+    if reason is None and not arch.supports(element.name, True):
+        reason = f"no 2:4 in {element.name} on {arch.name}"
+    return Planned(op, element, fused, *_asked(found.problem, found.beside, reason, modes))
+
+
+def _asked(
+    problem: Problem, beside: Traffic, reason: str | None, modes: Iterable[str]
+) -> tuple[Layer | None, Layer | None, str | None]:
+    """Return the dense and the 2:4 layer as asked for, and why there is no 2:4 one."""
+    dense = Layer(problem, False, beside) if "dense" in modes or reason else None
+    sparse = Layer(problem, True, beside) if "2:4" in modes and reason is None else None
+    return dense, sparse, reason if "2:4" in modes else None
+
+
+def _timed(
+    setup: Launch, steps: Sequence[Planned], progress: Progress | None
+) -> tuple[tuple[LayerRow, ...], tuple[MemoryRow, ...], Totals]:
+    """Time every kernel in both networks; ``steps`` in the order of the trace."""
+    kernels = Kernels(setup)
+    both = sides(kernels, steps, progress)
+    rows, memory = [], []
+    for step, sparse_is_best in zip(steps, both.sparse_is_best, strict=True):
+        if step.moved is None:
+            rows.append(layer_row(kernels, step, sparse_is_best, both))
+        else:
+            memory.append(memory_row(kernels, step, both))
+    return with_prune_ranks(rows), tuple(memory), totals(rows, memory, both)

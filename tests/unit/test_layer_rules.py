@@ -1,0 +1,51 @@
+"""Do patterns name the layers that a user means?"""
+
+from __future__ import annotations
+
+import pytest
+
+from stcsim.errors import UnsupportedError
+from stcsim.replay import LayerRules
+from tests.unit.small_networks import network, square, step
+
+TRACE = network(
+    square("stem"), square("block.0.fc", "stem"), step("norm", "layer_norm", "block.0.fc"),
+    square("scores", "norm", "stem", weight=False),
+    square("head", "scores"),
+)  # fmt: skip
+OPS = {op.name: op for op in TRACE.ops}
+
+
+def dense(*patterns: str) -> dict[str, str]:
+    rules = LayerRules(TRACE, None, patterns)
+    return {name: why for name, op in OPS.items() if (why := rules.why_dense(op))}
+
+
+def test_words_and_patterns_keep_layers_dense() -> None:
+    assert dense("first", "last") == {"stem": "kept dense (first)", "head": "kept dense (last)"}
+    assert dense("block.*") == {"block.0.fc": "kept dense (block.*)"}
+    assert list(dense("*")) == ["stem", "block.0.fc", "head"]  # what has no weights is not pruned anyway
+    assert dense() == {}
+
+
+def test_the_last_type_that_fits_is_the_rule() -> None:
+    rules = LayerRules(TRACE, "int8", (), {"*": "bf16", "norm": "fp16", "last": "int8"})
+    assert [rules.type_of(op).name for op in TRACE.ops] == ["bf16", "bf16", "fp16", "bf16", "int8"]
+    assert {each.name for each in rules.types} == {"int8", "bf16", "fp16"} and rules.element.name == "int8"
+    assert LayerRules(TRACE, None).element.name == "fp16"
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"keep_dense": ["hed"]}, "--keep-dense: expected .*, found 'hed', which no layer has (did you mean 'head'?)"),
+        ({"keep_dense": ["scores"]}, "--keep-dense: expected .*, found 'scores', which no layer has"),
+        ({"dtype_of": {"encoder.*": "int8"}}, "--dtype-of: expected .*, found 'encoder.*', which no layer has"),
+        ({"dtype_of": {"head": "int7"}}, "dtype: expected one of .*, found 'int7' (did you mean 'int8'?)"),
+    ],
+)
+def test_what_names_nothing_is_refused(options: dict[str, object], message: str) -> None:
+    start, _, found = message.partition(".*")
+    with pytest.raises(UnsupportedError) as refusal:
+        LayerRules(TRACE, None, **options)  # type: ignore[arg-type]
+    assert str(refusal.value).startswith(start) and str(refusal.value).endswith(found)
