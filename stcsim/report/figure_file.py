@@ -1,4 +1,4 @@
-"""Writing a figure as PNG or SVG, the same bytes each time; matplotlib is imported only when one is drawn."""
+"""Writing a figure as PNG, SVG or PDF, the same bytes each time; matplotlib is imported only when one is drawn."""
 
 from __future__ import annotations
 
@@ -12,12 +12,16 @@ from stcsim.errors import StcsimError
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-_SUFFIXES = (".png", ".svg")
-_STYLE: dict[str, object] = {"font.family": "DejaVu Sans", "svg.hashsalt": "stcsim", "svg.fonttype": "none"}
+_DATELESS: dict[str, dict[str, None]] = {".png": {}, ".svg": {"Date": None}, ".pdf": {"CreationDate": None}}
+"""The kinds of file, each with what keeps the date out of it."""
+
+_STYLE: dict[str, object] = {
+    "font.family": "DejaVu Sans", "svg.hashsalt": "stcsim", "svg.fonttype": "none", "pdf.fonttype": 42
+}  # fmt: skip
 
 
 def check_figure(path: Path, option: str) -> None:
-    """Refuse a file that is neither PNG nor SVG.
+    """Refuse a file that is not PNG, SVG or PDF.
 
     Args:
         path: where the figure is to go.
@@ -26,8 +30,8 @@ def check_figure(path: Path, option: str) -> None:
     Raises:
         StcsimError: when it is another.
     """
-    if path.suffix.lower() not in _SUFFIXES:
-        raise StcsimError(f"{option} {path}", "a name that ends in .png or .svg", f"'{path.suffix}'")
+    if path.suffix.lower() not in _DATELESS:
+        raise StcsimError(f"{option} {path}", "a name that ends in .png, .svg or .pdf", f"'{path.suffix}'")
 
 
 def write_drawing(
@@ -36,15 +40,15 @@ def write_drawing(
     """Write what ``draw`` returns into ``path``, drawn in the house style and ``style``.
 
     Raises:
-        StcsimError: when the file is neither PNG nor SVG, or cannot be written.
+        StcsimError: when the file is not PNG, SVG or PDF, or cannot be written.
     """
     import matplotlib
 
     check_figure(path, option)
-    kind, drawn = path.suffix.lower()[1:], io.BytesIO()
+    suffix, drawn = path.suffix.lower(), io.BytesIO()
     settings: Any = {**_STYLE, **(style or {})}
     with matplotlib.rc_context(settings):
-        draw().savefig(drawn, format=kind, dpi=dpi, metadata={"Date": None} if kind == "svg" else {})
+        draw().savefig(drawn, format=suffix[1:], dpi=dpi, metadata=_DATELESS[suffix])
     try:
         path.write_bytes(drawn.getvalue())
     except OSError as error:

@@ -30,7 +30,7 @@ def write_figure(steps: MmaSteps, path: Path, operands: str = "") -> None:
     """Draw ``steps`` into ``path``; ``operands`` says where A, B and C are from.
 
     Raises:
-        StcsimError: when the file is neither PNG nor SVG, or cannot be written.
+        StcsimError: when the file is not PNG, SVG or PDF, or cannot be written.
     """
     write_drawing(lambda: _draw(steps, operands), path, "--figure")
 

@@ -40,7 +40,7 @@ def write_validation_figure(report: ValidationReport, path: Path, option: str = 
     """Draw the grade A rows of ``report`` (all rows where there is none) into ``path``.
 
     Raises:
-        StcsimError: when the file is neither PNG nor SVG, or cannot be written.
+        StcsimError: when the file is not PNG, SVG or PDF, or cannot be written.
     """
     write_drawing(lambda: _draw(report), path, option, _STYLE, dpi=300)
 

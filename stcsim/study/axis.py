@@ -1,0 +1,150 @@
+"""What a curve runs over: the grammar of ``--over`` and of ``--gemm``, as frozen values.
+
+An axis is a name, ``=`` and values with commas between; they are put in ascending order, each once::
+
+    batch=1..2048             doubles: 1, 2, 4, … and no further than 2048
+    seq=128..1024:128         steps: 128, 256, … and no further than 1024
+    batch=1,8,24..96:24       each of these
+    resolution=224,800x1280   height x width; 224 is 224x224
+    m,n,k=1024..16384         one value for several sizes of a GEMM
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from stcsim.errors import StcsimError, closest
+
+Value = int | tuple[int, int]
+"""A point of an axis: a number, or height and width of an image."""
+
+NETWORK_AXES = {
+    "batch": "batch",
+    "resolution": "image size (pixels)",
+    "seq": "sequence length (tokens)",
+    "cached": "cached tokens",
+}
+"""Axes of a trace, with what a figure writes below them."""
+
+GEMM_AXES = ("m", "n", "k")
+_MAX_VALUES = 1000
+_NUMBER = re.compile("0*[1-9][0-9]{0,8}")
+_VALUES = "numbers with commas between, or ranges such as 1..64 (doubling) or 64..512:64 (steps)"
+_IMAGES = f"heights x widths such as 800x1280, {_VALUES}"
+
+
+@dataclass(frozen=True, slots=True)
+class Axis:
+    """What varies, and its values in ascending order.
+
+    Attributes:
+        names: one of ``NETWORK_AXES``, or one or more of m, n and k, which then take the same value.
+    """
+
+    names: tuple[str, ...]
+    values: tuple[Value, ...]
+
+    @property
+    def title(self) -> str:
+        """Name with its unit, as a figure says it: ``"batch"``, ``"m = n = k"``."""
+        return NETWORK_AXES.get(self.names[0], " = ".join(self.names))
+
+
+@dataclass(frozen=True, slots=True)
+class GemmPattern:
+    """A GEMM D[m x n] = A[m x k] . B[k x n] with its free sizes ``None``; A is the weight and the sparse operand."""
+
+    m: int | None = None
+    n: int | None = None
+    k: int | None = None
+
+    @property
+    def free(self) -> tuple[str, ...]:
+        """Names of the free sizes."""
+        return tuple(name for name in GEMM_AXES if getattr(self, name) is None)
+
+    @property
+    def title(self) -> str:
+        """The sizes in one word: ``"10240×10240×k"``."""
+        return "×".join(str(getattr(self, name) or name) for name in GEMM_AXES)
+
+    def sizes(self, value: int) -> tuple[int, int, int]:
+        """Return m, n and k with ``value`` in every free place."""
+        return self.m or value, self.n or value, self.k or value
+
+
+def parse_axis(text: str) -> Axis:
+    """Return the axis that ``text`` describes, e.g. ``"batch=1..2048"``.
+
+    Raises:
+        StcsimError: when it is no axis, or has too many values.
+    """
+    words, equals, values = text.partition("=")
+    names = tuple(word.strip().lower() for word in words.split(","))
+    known = (*NETWORK_AXES, *GEMM_AXES)
+    for name in names:
+        if name not in known:
+            raise StcsimError("--over", f"one of {', '.join(known)}", f"'{name}'{closest(name, known)}")
+    if len(set(names)) < len(names) or len(names) > 1 and not set(names) <= set(GEMM_AXES):
+        raise StcsimError("--over", "one axis, or several of m, n and k with one value", f"'{words}'")
+    if not equals:
+        raise StcsimError("--over", f"values, e.g. {words}=64..512", f"'{text}'")
+    found: set[Value] = set()
+    for word in values.split(","):
+        found.update(_values(word.strip(), names[0], len(found)))
+    return Axis(tuple(sorted(names, key=known.index)), tuple(sorted(found, key=value_order)))
+
+
+def parse_gemm(text: str) -> GemmPattern:
+    """Return the GEMM that ``text`` describes, e.g. ``"10240x10240xk"``: a number, or its own letter, in each place.
+
+    Raises:
+        StcsimError: when it is none.
+    """
+    words = text.lower().split("x")
+    if len(words) != len(GEMM_AXES) or not all(
+        w == name or _NUMBER.fullmatch(w) for w, name in zip(words, GEMM_AXES, strict=True)
+    ):
+        raise StcsimError(
+            "--gemm", "sizes above 0 with an x between and letters for what --over runs over, e.g. 4096x4096xk", f"'{text}'"
+        )
+    return GemmPattern(*(None if word in GEMM_AXES else int(word) for word in words))
+
+
+def value_order(value: Value) -> tuple[int, int]:
+    """Return what to sort values by: numbers by size, images by pixels and then height."""
+    return (value[0] * value[1], value[0]) if isinstance(value, tuple) else (value, 0)
+
+
+def _values(word: str, name: str, already: int) -> Iterator[Value]:
+    """Yield the values of one number, range or image size; ``already`` were found before it."""
+    where = f"--over {name}"
+    height, by, width = word.lower().partition("x")
+    if by and name == "resolution":
+        yield _number(height, where, word), _number(width, where, word)
+        return
+    start, dots, rest = word.partition("..")
+    if not dots:
+        numbers: Sequence[int] = [_number(word, where, word)]
+    else:
+        stop, colon, step = rest.partition(":")
+        numbers = _range(_number(start, where, word), _number(stop, where, word), _number(step, where, word) if colon else None)
+    if not numbers:
+        raise StcsimError(where, "a range that ends above its start", f"'{word}'")
+    if already + len(numbers) > _MAX_VALUES:
+        raise StcsimError(where, f"at most {_MAX_VALUES} values", str(already + len(numbers)))
+    yield from ((number, number) if name == "resolution" else number for number in numbers)
+
+
+def _range(start: int, stop: int, step: int | None) -> Sequence[int]:
+    if step is not None:
+        return range(start, stop + 1, step)
+    return [start << doublings for doublings in range((stop // start).bit_length())]
+
+
+def _number(text: str, where: str, word: str) -> int:
+    if not _NUMBER.fullmatch(text):
+        raise StcsimError(where, _IMAGES if where.endswith("resolution") else _VALUES, f"'{word}'")
+    return int(text)

@@ -1,0 +1,164 @@
+"""Curves: one network, or one family of GEMMs, run at every value of an axis on several GPUs and in several types."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from stcsim import replay
+from stcsim.arch import Arch
+from stcsim.errors import StcsimError
+from stcsim.isa import dtype as known_dtype
+from stcsim.result import Totals
+from stcsim.study.axis import NETWORK_AXES, Axis, GemmPattern, Value, parse_axis
+from stcsim.trace import Gemm, Source, Trace
+from stcsim.trace_lengths import at_length
+from stcsim.trace_resolution import at_resolution
+from stcsim.version import __version__
+
+Side = Literal["dense", "2:4", "best"]
+"""Every layer dense, 2:4 wherever a layer may be pruned, or the faster of the two layer by layer."""
+
+_LENGTHS = {"seq": "tokens", "cached": "cached"}
+
+
+@dataclass(frozen=True, slots=True)
+class CurvePoint:
+    """One run of a curve. A figure is ``None`` where its side was not run: no sparse tensor cores, or nothing to prune.
+
+    Attributes:
+        value: where on the axis. totals: of the run, as ``stcsim.run`` returns them.
+    """
+
+    value: Value
+    arch: str
+    dtype: str
+    totals: Totals
+
+    def time_us(self, side: Side) -> float | None:
+        """Time of one pass, microseconds."""
+        return {"dense": self.totals.dense_us, "2:4": self.totals.sparse_us, "best": self._if_sparse(self.totals.best_us)}[side]
+
+    def speedup(self, side: Side) -> float | None:
+        """Dense time over the time of ``side``."""
+        dense_us, time_us = self.totals.dense_us, self.time_us(side)
+        return dense_us / time_us if dense_us and time_us else None
+
+    def tops(self, side: Side) -> float | None:
+        """Effective 10^12 operations a second; the pruned products count too."""
+        time_us = self.time_us(side)
+        return 2e-6 * self.totals.macs / time_us if time_us else None
+
+    def tops_per_watt(self, side: Side) -> float | None:
+        """Effective 10^12 operations for each joule of the board."""
+        totals = self.totals
+        energy_uj = {"dense": totals.dense_uj, "2:4": totals.sparse_uj, "best": self._if_sparse(totals.best_uj)}[side]
+        return 2e-6 * totals.macs / energy_uj if energy_uj else None
+
+    def weight_bytes(self, side: Side) -> int:
+        """Bytes of all weights; 2:4 with metadata, in every layer that may be pruned (for ``"best"`` too)."""
+        return self.totals.weight_bytes if side == "dense" else self.totals.compressed_bytes
+
+    def _if_sparse(self, figure: float) -> float | None:
+        return figure if self.totals.sparse_us is not None else None
+
+
+@dataclass(frozen=True, slots=True)
+class Curve:
+    """All runs of a curve.
+
+    Attributes:
+        name: the trace, or the sizes of the GEMM with letters for what varies.
+        batch: of the network, ``None`` where it varies and for a GEMM.
+        is_network: whether it has layers to choose the faster side for, one by one.
+        points: GPU by GPU and type by type, each in the order of the axis.
+        inputs: ``archs`` (every leaf of each), ``trace_sha256`` (as given, before any change; not of a GEMM) and ``version``.
+    """
+
+    name: str
+    batch: int | None
+    is_network: bool
+    axis: Axis
+    points: tuple[CurvePoint, ...]
+    inputs: dict[str, Any]
+
+    @property
+    def series(self) -> dict[tuple[str, str], tuple[CurvePoint, ...]]:
+        """Points of each (GPU, type)."""
+        keys = dict.fromkeys((point.arch, point.dtype) for point in self.points)
+        return {key: tuple(point for point in self.points if (point.arch, point.dtype) == key) for key in keys}
+
+
+def sweep(
+    source: Trace | GemmPattern,
+    over: Axis | str,
+    archs: Sequence[Arch],
+    dtypes: Sequence[str] = (),
+    progress: replay.Progress | None = None,
+) -> Curve:
+    """Run ``source`` at every value of ``over`` on every GPU in every type, dense and 2:4.
+
+    Args:
+        source: a network, or a GEMM whose free sizes are the axis (``parse_gemm("4096x4096xk")``).
+        over: an axis, or its text such as ``"batch=1..2048"`` (``stcsim.study.axis`` has the grammar).
+        archs: each name once.
+        dtypes: input element types; by default the trace's own, or fp16 for a GEMM.
+        progress: called with (layers done, layers in all).
+
+    Raises:
+        StcsimError: an axis that ``source`` does not have, or a value it cannot be brought to; before any run.
+        UnsupportedError: a GPU lacks a type.
+    """
+    axis = parse_axis(over) if isinstance(over, str) else over
+    places = [(value, _at(source, axis, value)) for value in axis.values]
+    elements = _once("--dtype", [known_dtype(name).name for name in dtypes or [places[0][1].dtype]])
+    _once("--arch", [arch.name for arch in archs])
+    for arch in archs:
+        for element in elements:
+            arch.require(element, False)
+    points, runs = [], [(arch, element, *place) for arch in archs for element in elements for place in places]
+    for at, (arch, element, value, trace) in enumerate(runs):
+        advance = None if progress is None else _within(progress, at, len(runs), len(trace.ops))
+        points.append(CurvePoint(value, arch.name, element, replay.run(trace, arch, dtype=element, progress=advance).totals))
+    inputs: dict[str, Any] = {"archs": {arch.name: arch.to_dict() for arch in archs}, "version": __version__}
+    if isinstance(source, GemmPattern):
+        return Curve(source.title, None, False, axis, tuple(points), inputs)
+    batch = None if axis.names == ("batch",) else source.batch
+    return Curve(source.name, batch, True, axis, tuple(points), {"trace_sha256": source.sha256, **inputs})
+
+
+def _at(source: Trace | GemmPattern, axis: Axis, value: Value) -> Trace:
+    """Return ``source`` at one value of ``axis``."""
+    name, where = axis.names[0], f"--over {','.join(axis.names)}"
+    if isinstance(source, GemmPattern):
+        if axis.names != source.free or isinstance(value, tuple):
+            free = f"{','.join(source.free)}=…, the letters in --gemm" if source.free else "a letter in --gemm for what varies"
+            raise StcsimError(where, free, source.title)
+        return _gemm_trace(source.sizes(value))
+    if name == "batch" and isinstance(value, int):
+        return source.with_batch(value)
+    if name == "resolution" and isinstance(value, tuple):
+        return at_resolution(source, *value)
+    if name in _LENGTHS and isinstance(value, int):
+        return at_length(source, _LENGTHS[name], value)
+    raise StcsimError("--over", f"one of {', '.join(NETWORK_AXES)} for a network", ",".join(axis.names))
+
+
+def _gemm_trace(sizes: tuple[int, int, int]) -> Trace:
+    m, n, k = sizes
+    name = f"gemm {m}x{n}x{k}"
+    source = Source(model="gemm", library="command line", version="none")
+    return Trace(name=name, title=name, source=source, batch=1, input_shape=(k,), ops=(Gemm(name=name, m=m, n=n, k=k),))
+
+
+def _once(option: str, names: Sequence[str]) -> Sequence[str]:
+    for name in names:
+        if names.count(name) > 1:
+            raise StcsimError(option, "each name once", f"'{name}' twice")
+    return names
+
+
+def _within(progress: replay.Progress, at: int, runs: int, layers: int) -> replay.Progress:
+    """Return the progress of run number ``at`` as progress of all ``runs`` of so many layers."""
+    return lambda done, total: progress(at * layers + layers * done // total, runs * layers)
