@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from stcsim import cli_options as opt
-from stcsim.cli_steps import check_outputs, load_gpu, prepare
+from stcsim.cli_steps import check_outputs, load_gpu, load_network, prepare
 from stcsim.errors import StcsimError
 
 if TYPE_CHECKING:
@@ -97,7 +97,6 @@ def curve(
 def _source(trace: str | None, gemm: str | None, axis: Axis, batch: int | None) -> Trace | GemmPattern:
     """Return what is run at every value: the trace at its batch, or the GEMM; all sizes vary together where none is named."""
     from stcsim.study.axis import GEMM_AXES, GemmPattern, parse_gemm
-    from stcsim.trace import load_trace
 
     of_gemm = gemm is not None or trace is None and axis.names == GEMM_AXES
     if (trace is None) != of_gemm:
@@ -106,7 +105,7 @@ def _source(trace: str | None, gemm: str | None, axis: Axis, batch: int | None) 
         raise StcsimError("--batch", "a trace whose batch --over does not vary", str(batch))
     if trace is None:
         return GemmPattern() if gemm is None else parse_gemm(gemm)
-    return load_trace(trace) if batch is None else load_trace(trace).with_batch(batch)
+    return load_network(trace, batch)
 
 
 def _check_drawable(metric: MetricName, gpus: Sequence[Arch], types: Sequence[str]) -> None:
@@ -137,10 +136,8 @@ def roofline(
     from stcsim.report.roofline_export import write_roofline
     from stcsim.report.terminal import progress, show
     from stcsim.study.roofline import roofline_of
-    from stcsim.trace import load_trace
 
-    gpu, network = load_gpu(arch, settings), load_trace(trace)
-    network = network if batch is None else network.with_batch(batch)
+    gpu, network = load_gpu(arch, settings), load_network(trace, batch)
     prepare()
     with progress(network.name) as advance:
         found = roofline_of(network, gpu, dtype, advance)
