@@ -62,14 +62,7 @@ def weight(*shape: int) -> Any:
     return nn.Parameter(torch.zeros(shape))
 
 
-# --- the shipped traces
-
-
-@pytest.mark.parametrize("name", ["resnet34", "resnet50", "bert-base", "llama-3-8b-prefill", "llama-3-8b-decode"])
-def test_shipped_trace_is_what_capture_sees(name: str) -> None:
-    shipped, captured = load_trace(name), capture(name)
-    known = shipped.source.changed(version=captured.source.version)  # shapes must not depend on the version
-    assert captured == shipped.changed(source=known)
+# --- other batches and inputs (tests/unit/test_networks.py captures every shipped trace again)
 
 
 @pytest.mark.parametrize("name", ["resnet34", "bert-base", "llama-3-8b-decode"])

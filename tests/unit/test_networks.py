@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from stcsim.capture import network_names
+from stcsim.capture import capture, network_names
 from stcsim.trace import Conv2d, Gemm, Memory, Trace, load_trace, trace_names
 from tests.unit import published
 from tests.unit.published import PUBLISHED, agrees
@@ -26,6 +26,13 @@ def named(trace: Trace, name: str) -> Gemm | Conv2d:
 
 def test_every_network_ships_and_is_compared() -> None:
     assert sorted(network_names()) == trace_names() == sorted(PUBLISHED)
+
+
+@pytest.mark.parametrize("name", network_names())
+def test_shipped_trace_is_what_capture_sees(name: str) -> None:
+    shipped, captured = load_trace(name), capture(name)
+    known = shipped.source.changed(version=captured.source.version)  # shapes must not depend on the version
+    assert captured == shipped.changed(source=known)
 
 
 def test_the_readme_holds_the_comparison() -> None:

@@ -46,7 +46,7 @@ def test_resnet34_has_the_sizes_worked_out_by_hand(size: tuple[int, int]) -> Non
     trace = load_trace("resnet34")
     resized = at_resolution(trace, *size)
     assert stages(resized) == RESNET34[size]
-    assert resized.input_shape == (3, *size) and resized.title == f"ResNet-34, image classification, 3x{size[0]}x{size[1]}"
+    assert resized.input_shape == (3, *size) and resized.title == f"ResNet-34, 3x{size[0]}x{size[1]}"
     assert [(op.name, op.weight_elements, op.origin) for op in resized.ops] == [
         (op.name, op.weight_elements, op.origin) for op in trace.ops
     ]

@@ -81,10 +81,10 @@ def _classifier(
     title: str, library: str, model: str, notes: str, build: Callable[[], nn.Module], shape: Shape = (3, 224, 224)
 ) -> Network:
     return Network(
-        title=title + ", image classification, {}x{}x{}",
+        title=title + ", {}x{}x{}",
         library=library,
         model=model,
-        notes=notes + ", 1000 classes",
+        notes=f"image classification, {notes}, 1000 classes",
         input_names=IMAGE,
         input_shape=shape,
         build=build,

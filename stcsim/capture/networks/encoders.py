@@ -76,10 +76,10 @@ def _known_bert(size: str, notes: str, sizes: Sizes, length: int) -> Network:
 
 def _known_vit(title: str, notes: str, sizes: Sizes) -> Network:
     return Network(
-        title=title + ", image classification, {}x{}x{}",
+        title=title + ", {}x{}x{}",
         library="transformers",
         model="ViTForImageClassification",
-        notes=notes + ", patches of 16x16, 1000 classes; query, key and value are separate GEMMs",
+        notes=f"image classification, {notes}, patches of 16x16, 1000 classes; query, key and value are separate GEMMs",
         input_names=IMAGE,
         input_shape=(3, 224, 224),
         build=_vit(sizes),
