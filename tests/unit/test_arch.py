@@ -20,8 +20,10 @@ VENDOR_PEAKS = {
     "a100-pcie": {"tf32": 156, "fp16": 312, "bf16": 312, "int8": 624, "int4": 1248, "fp8": None},
     "a30": {"tf32": 82, "fp16": 165, "bf16": 165, "int8": 330, "int4": 661, "fp8": None},
     "a40": {"tf32": 74.8, "fp16": 149.7, "bf16": 149.7, "int8": 299.3, "int4": 598.7, "fp8": None},
+    "a10": {"tf32": 62.5, "fp16": 125, "bf16": 125, "int8": 250, "int4": 500, "fp8": None},
     "rtx3090": {"tf32": 35.6, "fp16": 71, "bf16": 71, "int8": 284, "int4": 568, "fp8": None},
     "rtx4090": {"tf32": 82.6, "fp16": 165.2, "bf16": 165.2, "int8": 660.6, "int4": 1321.2, "fp8": 330.3},
+    "rtx4070s": {"tf32": 35.5, "fp16": 71, "bf16": 71, "int8": 284, "int4": 568, "fp8": 142},
     "l40s": {"tf32": 183, "fp16": 362.05, "bf16": 362.05, "int8": 733, "fp8": 733},
     "h100": {"tf32": 494.7, "fp16": 989.4, "bf16": 989.4, "int8": 1978.9, "fp8": 1978.9, "int4": None},
     "h100-pcie": {"tf32": 378, "fp16": 756.5, "bf16": 756.5, "int8": 1513, "fp8": 1513, "int4": None},
@@ -325,7 +327,7 @@ def test_a_byte_order_mark_is_no_mistake(tmp_path: Path) -> None:
 
 # --- mistakes
 
-NAMES = "a100, a100-40gb, a100-pcie, a30, a40, h100, h100-pcie, h200, l40s, rtx3090, rtx4090, t4"
+NAMES = "a10, a100, a100-40gb, a100-pcie, a30, a40, h100, h100-pcie, h200, l40s, rtx3090, rtx4070s, rtx4090, t4"
 L2_KEYS = "capacity_mib, partitions, shared_fraction, bandwidth_bytes_per_clk, port_bytes_per_clk_per_sm, near_latency_cycles, "
 L2_KEYS += "far_latency_cycles"
 TOP_KEYS = (
@@ -420,7 +422,7 @@ def test_mistakes_in_set(override: str, message: str) -> None:
         ("", f"my.yaml: expected a mapping with {TOP_KEYS}, found null"),
         ("a100", f"my.yaml: expected a mapping with {TOP_KEYS}, found 'a100'"),
         ("[1, 2]", f"my.yaml: expected a mapping with {TOP_KEYS}, found [1, 2]"),
-        ("base: a10", f"my.yaml: base: expected one of {NAMES}, or the path of a file, found 'a10' (did you mean 'a100'?)"),
+        ("base: a1000", f"my.yaml: base: expected one of {NAMES}, or the path of a file, found 'a1000' (did you mean 'a100'?)"),
         ("base: 100", "my.yaml: base: expected the name of a shipped GPU or the path of a file, found 100"),
         ("base:", "my.yaml: base: expected the name of a shipped GPU or the path of a file, found null"),
         ("base: my.yaml", "my.yaml: base: expected bases that come to an end, found 'my.yaml' again"),
