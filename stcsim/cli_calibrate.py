@@ -17,6 +17,10 @@ ParamsOption = Annotated[
     str | None,
     typer.Option("--params", metavar="PATH,PATH…", help="Fit only these.", show_default="all that rows can show"),
 ]
+BoundsOption = Annotated[
+    list[str] | None,
+    typer.Option("--bounds", metavar="PATH=LOW:HIGH", help="Other bounds, or one more leaf to fit. May be repeated."),
+]
 
 
 def calibrate(
@@ -25,6 +29,7 @@ def calibrate(
     output: Annotated[Path, typer.Option("--output", "-o", metavar="FILE", help="Where the new arch file goes.")],
     more: Annotated[list[Path] | None, typer.Argument(hidden=True)] = None,
     params: ParamsOption = None,
+    bounds: BoundsOption = None,
     grade: Annotated[str, typer.Option("--grade", metavar="A|B|AB…", help="Use rows of these grades.")] = "A",
     seed: Annotated[int, typer.Option("--seed", metavar="N", min=0, help="Of the sample.")] = 0,
     evaluations: Annotated[int, typer.Option("--evaluations", metavar="N", min=1, help="Stop after so many trials.")] = 300,
@@ -44,13 +49,16 @@ def calibrate(
     from stcsim.report.terminal import say, show
     from stcsim.study import fitted_file
     from stcsim.study.calibrate import calibrate as fit
+    from stcsim.study.fit import parse_bounds
 
     check_outputs(output=output, json=json)
     fitted_file.check_target(arch, output)
     names = None if params is None else [name.strip() for name in params.split(",") if name.strip()]
+    limits = parse_bounds(bounds or [])
     prepare()
     with fit_progress(evaluations) as notify:
-        result = fit(arch, [*data, *(more or [])], settings or [], names, grade, seed, evaluations, rows, notify)
+        paths = [*data, *(more or [])]
+        result = fit(arch, paths, settings or [], names, grade, seed, evaluations, rows, notify, bounds=limits)
     write_whole(output, fitted_file.arch_text(result, output))
     if json:
         write_json(to_json(result), json)

@@ -131,11 +131,12 @@ def _split_text(dense: TimeSplit | None, best: TimeSplit) -> str:
     """Return what share layers, memory steps and launch gaps have, dense → best of both."""
     sides = [side for side in (dense, best) if side is not None]
     sums = [side.layers + side.memory + side.launch for side in sides]
-    words = {"layers": "GEMMs and convolutions", "memory": "memory steps", "launch": "launch gaps"}
+    words = {"layers": "GEMMs, convolutions", "memory": "memory steps", "launch": "launch gaps"}
     texts = []
     for part, word in words.items():
         shares = dict.fromkeys(percent(getattr(side, part) / total) for side, total in zip(sides, sums, strict=True))
-        texts.append(f"{word} {' → '.join(shares)}")
+        *others, last = shares
+        texts.append(f"{word} {' → '.join([*(share.removesuffix(' %') for share in others), last])}")
     return ", ".join(texts)
 
 

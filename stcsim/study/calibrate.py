@@ -16,8 +16,8 @@ from multiprocessing import get_context
 from pathlib import Path
 
 from stcsim.arch import Arch, arch_from_dict, load_arch
-from stcsim.errors import StcsimError, TraceError
-from stcsim.study.fit import Fit, Notify, Range, choose, minimiser, search
+from stcsim.errors import ArchError, StcsimError, TraceError
+from stcsim.study.fit import Bounds, Fit, Notify, Range, choose, minimiser, search
 from stcsim.study.measured import Measured, read_measured
 from stcsim.study.validate import Predicted, check_row, predict, spread
 
@@ -102,6 +102,7 @@ def calibrate(
     rows: int = 120,
     notify: Notify | None = None,
     jobs: int = 2,
+    bounds: Bounds | None = None,
 ) -> Calibration:
     """Fit ``params`` of the GPU ``base`` to about ``rows`` of the measured rows in ``paths``.
 
@@ -110,6 +111,7 @@ def calibrate(
         settings: overrides, as with ``load_arch``. params: dotted paths, all that may be fitted by default.
         grades: letters of the grades to use. seed: of the split.
         notify: called with evaluations done and the lowest cost so far. jobs: processes.
+        bounds: of some parameters (low, high), in place of their usual ones, or of leaves to fit beside them.
 
     Raises:
         StcsimError: scipy is missing, a parameter may not be fitted or has no row that shows it, too few rows or evaluations.
@@ -118,7 +120,7 @@ def calibrate(
     minimiser()
     plain, start = load_arch(base), load_arch(base, list(settings))
     split = split_rows(_rows_of(start, paths, grades), rows, seed)
-    ranges = _shown_by(choose(params, start), split.training, params is not None)
+    ranges = _free(start, params, bounds or {}, split.training)
     if evaluations < len(ranges) + 3:
         raise StcsimError("--evaluations", f"at least {len(ranges) + 3} for {len(ranges)} parameters", str(evaluations))
     values = [float(str(start.value(limits.path))) for limits in ranges]
@@ -189,11 +191,19 @@ def split_rows(rows: Sequence[Measured], wanted: int, seed: int) -> Split:
     return Split(tuple(training), tuple(row for row in rows if row.where not in chosen))
 
 
-def _shown_by(ranges: tuple[Range, ...], rows: Sequence[Measured], named: bool) -> tuple[Range, ...]:
-    """Return the ranges without the costs of launches that no row has; such a one that the user named is refused."""
+def _free(arch: Arch, params: Sequence[str] | None, bounds: Bounds, rows: Sequence[Measured]) -> tuple[Range, ...]:
+    """Return what is to be fitted. Costs of launches that no row has are left out; where the user named one, it is refused."""
+    ranges = choose(params, arch, bounds)
+    for path, end in [(path, end) for path, ends in bounds.items() for end in ends]:
+        try:
+            with_values(arch, {path: end})
+        except ArchError as error:
+            raise StcsimError(f"--bounds {path}", error.expected, error.found) from None
     missing = [each.path for each in ranges if each.path in _LAUNCHES and _LAUNCHES[each.path] not in {r.timing for r in rows}]
-    if missing and named:
-        raise StcsimError(f"--params {missing[0]}", f"training rows of {_LAUNCHES[missing[0]]} timing", "none")
+    for path in missing:
+        if path in (params or ()) or path in bounds:
+            option = "--bounds" if path in bounds else "--params"
+            raise StcsimError(f"{option} {path}", f"training rows of {_LAUNCHES[path]} timing", "none")
     return tuple(each for each in ranges if each.path not in missing)
 
 

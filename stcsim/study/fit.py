@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -53,11 +53,14 @@ PARAMETERS = (
     Parameter("kernel.k_iteration_cycles", 1, 400, "barrier and issue in each main-loop iteration"),
     Parameter("launch.graph_us", 0.2, 5, "cost of a kernel replayed from a CUDA graph"),
     Parameter("launch.stream_us", 0.5, 12, "cost of a kernel launched into a stream"),
+    Parameter("launch.early_us", 0.2, 5, "the same for kernels that start before the one ahead has ended"),
     Parameter("clock.sustained_mhz", 0.5, 1, "clock below the board limit, half of boost to boost", "clock.boost_mhz"),
     Parameter("power.tensor_pj_per_mac", 0.2, 4, "energy of one 16-bit MAC at boost clock"),
+    Parameter("power.half_width_ratio", 0.25, 1, "energy of one MAC over one of twice the width"),
     Parameter("power.sparse_mac_ratio", 0.5, 1.6, "energy of one executed 2:4 MAC over a dense one"),
     Parameter("power.l2_pj_per_byte", 4, 60, "energy of one byte from the L2 at boost clock"),
     Parameter("power.clock_exponent", 1, 3, "power over clock: 1 at the voltage floor, 3 where voltage follows"),
+    Parameter("power.response_ms", 0.1, 30, "time in which the clock falls to what holds the limit"),
 )
 
 
@@ -81,28 +84,67 @@ class Range:
         return min(max(float(f"{self.low + share * (self.high - self.low):.{_DIGITS}g}"), self.low), self.high)
 
 
-def choose(paths: Sequence[str] | None, arch: Arch) -> tuple[Range, ...]:
-    """Return the parameters at ``paths`` (all by default) with their bounds on ``arch``.
+Bounds = Mapping[str, tuple[float, float]]
+
+
+def parse_bounds(texts: Sequence[str]) -> dict[str, tuple[float, float]]:
+    """Read ``PATH=LOW:HIGH`` texts.
+
+    Raises:
+        StcsimError: for a text of another form, a low bound that is not below the high one, or a path named twice.
+    """
+    bounds: dict[str, tuple[float, float]] = {}
+    for text in texts:
+        path, _, ends = text.partition("=")
+        path, words = path.strip(), ends.split(":")
+        try:
+            low, high = map(float, words)
+        except ValueError:
+            low = high = math.nan
+        if not (low < high and math.isfinite(high - low)):
+            raise StcsimError("--bounds", "PATH=LOW:HIGH with LOW below HIGH, e.g. l2.shared_fraction=0.4:0.6", f"'{text}'")
+        if path in bounds:
+            raise StcsimError("--bounds", "each parameter once", f"'{path}' twice")
+        bounds[path] = low, high
+    return bounds
+
+
+def choose(paths: Sequence[str] | None, arch: Arch, bounds: Bounds | None = None) -> tuple[Range, ...]:
+    """Return the parameters at ``paths`` (by default all that are no vendor's figure on ``arch``) with their bounds.
+
+    ``bounds`` has other bounds for some, and may name further leaves to fit: any quantity that is no vendor's figure.
 
     Raises:
         StcsimError: for a path that may not be fitted, with the reason, or one named twice.
     """
+    bounds = bounds or {}
     known = {parameter.path: parameter for parameter in PARAMETERS}
-    paths = list(known) if paths is None else paths
-    if not paths:
+    wanted = [path for path in known if arch.sources[path].kind != "vendor"] if paths is None else list(paths)
+    if not wanted and not bounds:
         raise StcsimError("--params", f"one or more of {', '.join(known)}", "none")
-    for path in paths:
-        if path not in known:
-            found = f"'{path}', which no arch file has" if path not in arch.sources else _refusal(path, arch.sources[path].kind)
-            raise StcsimError("--params", f"one or more of {', '.join(known)}", found)
-        if list(paths).count(path) > 1:
+    for path in wanted:
+        reason = _refusal(path, arch) or ("" if path in known else f"{path}, which no fit changes unless --bounds says how far")
+        if reason:
+            raise StcsimError("--params", f"one or more of {', '.join(known)}", reason)
+        if wanted.count(path) > 1:
             raise StcsimError("--params", "each parameter once", f"'{path}' twice")
-    return tuple(known[path].range_on(arch) for path in paths)
+    for path in bounds:
+        if reason := _refusal(path, arch):
+            raise StcsimError("--bounds", "a quantity that may be fitted", reason)
+    ranges = {path: known[path].range_on(arch) for path in wanted}
+    ranges |= {path: Range(path, *ends, known[path].meaning if path in known else "") for path, ends in bounds.items()}
+    return tuple(ranges.values())
 
 
-def _refusal(path: str, kind: str) -> str:
-    reason = "the vendor's figure" if kind == "vendor" else "no parameter of a fit"
-    return f"{path}, which is {reason} (--set changes it)"
+def _refusal(path: str, arch: Arch) -> str:
+    """Return why no fit may change the leaf at ``path``, nothing where one may."""
+    if path not in arch.sources:
+        return f"'{path}', which no arch file has"
+    if arch.value(path) is None:
+        return f"{path}, which {arch.name} does not have"
+    if arch.sources[path].kind == "vendor" and path not in {parameter.path for parameter in PARAMETERS}:
+        return f"{path}, which is the vendor's figure (--set changes it)"
+    return "" if isinstance(arch.value(path), float) else f"{path}, which is no quantity (--set changes it)"
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,7 +210,7 @@ def search(cost: Cost, ranges: Sequence[Range], start: Sequence[float], evaluati
     interrupted = False
     try:
         origin = [limits.logit(value) for limits, value in zip(ranges, start, strict=True)]
-        idle = _idle(trials, ranges, origin)
+        idle = _idle(trials, ranges, origin, range(len(ranges)))
         trials.hold(idle, start)
         _descend(minimise, trials, ranges, origin, idle, evaluations)
     except KeyboardInterrupt:
@@ -178,11 +220,11 @@ def search(cost: Cost, ranges: Sequence[Range], start: Sequence[float], evaluati
     return Fit(values, trials.best_cost, trials.count, tuple(ranges[i].path for i in idle), interrupted)
 
 
-def _idle(trials: _Trials, ranges: Sequence[Range], origin: Sequence[float]) -> list[int]:
-    """Return the ranges along which the cost does not change: nothing in the rows can tell their values."""
+def _idle(trials: _Trials, ranges: Sequence[Range], origin: Sequence[float], axes: Sequence[int]) -> list[int]:
+    """Return those of ``axes`` along which the cost does not change: nothing in the rows can tell their values there."""
     inside = _values(ranges, origin)
     cost = trials(inside)
-    return [i for i in range(len(ranges)) if trials(_values(ranges, _stepped(origin, i))) == cost]
+    return [i for i in axes if trials(_values(ranges, _stepped(origin, i))) == cost]
 
 
 def _stepped(origin: Sequence[float], axis: int) -> list[float]:
@@ -195,24 +237,39 @@ def _values(ranges: Sequence[Range], logits: Sequence[float]) -> tuple[float, ..
 
 
 def _descend(
-    minimise: Any, trials: _Trials, ranges: Sequence[Range], origin: list[float], idle: Sequence[int], evaluations: int
+    minimise: Any, trials: _Trials, ranges: Sequence[Range], origin: list[float], idle: list[int], evaluations: int
 ) -> None:
-    """Run Nelder-Mead along the axes that matter, again from the best point while that helps and evaluations are left."""
-    axes = [i for i in range(len(ranges)) if i not in idle]
-    held = trials.best  # where the idle ones have their first values
+    """Run Nelder-Mead along the axes that matter, again from the best point while that helps and evaluations are left.
 
-    def at(logits: Sequence[float]) -> tuple[float, ...]:
-        chosen = dict(zip(axes, logits, strict=True))
-        return tuple(limits.value(chosen[i]) if i in chosen else held[i] for i, limits in enumerate(ranges))
-
-    before = math.inf
-    while axes and trials.count < evaluations and trials.best_cost < before - _CLOSE:
+    An idle axis may matter elsewhere (a power limit that does not bind at the start), so idle ones are tried again half way.
+    """
+    before, woken = math.inf, True
+    while len(idle) < len(ranges) and trials.count < evaluations and (woken or trials.best_cost < before - _CLOSE):
+        axes = [i for i in range(len(ranges)) if i not in idle]
+        left = evaluations - trials.count
+        first = before == math.inf
         before = trials.best_cost
         simplex = [[point[i] for i in axes] for point in [origin, *(_stepped(origin, axis) for axis in axes)]]
-        left = evaluations - trials.count + (len(simplex) if before == math.inf else 0)
-        options = {"initial_simplex": simplex, "maxfev": left, "maxiter": 10 * left, "xatol": _CLOSE, "fatol": _CLOSE}
-        minimise(lambda x: trials(at(x)), simplex[0], method="Nelder-Mead", options=options)
+        spent = len(simplex) if first else 0  # of the first simplex all points are known
+        most = (left // 2 if first and idle else left) + spent
+        options = {"initial_simplex": simplex, "maxfev": most, "maxiter": 10 * most, "xatol": _CLOSE, "fatol": _CLOSE}
+        minimise(_along(trials, ranges, axes), simplex[0], method="Nelder-Mead", options=options)
         origin = [limits.logit(value) for limits, value in zip(ranges, trials.best, strict=True)]
+        woken = False
+        if idle and trials.count + len(idle) < evaluations:
+            still = _idle(trials, ranges, origin, idle)
+            woken, idle[:] = still != idle, still
+
+
+def _along(trials: _Trials, ranges: Sequence[Range], axes: Sequence[int]) -> Callable[[Sequence[float]], float]:
+    """Return the cost as a function of the logits of ``axes``; the other values stay where they are best."""
+    held = trials.best
+
+    def cost(logits: Sequence[float]) -> float:
+        chosen = dict(zip(axes, logits, strict=True))
+        return trials(tuple(limits.value(chosen[i]) if i in chosen else held[i] for i, limits in enumerate(ranges)))
+
+    return cost
 
 
 def minimiser() -> Any:

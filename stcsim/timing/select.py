@@ -16,7 +16,7 @@ from stcsim.timing.problem import Problem
 from stcsim.timing.steady import simulate_long
 from stcsim.timing.tiling import Tiling, tile_up
 
-SIMULATED = 16
+SIMULATED = 8
 """Most kernels that are simulated for one GEMM."""
 MARGIN = 1.2
 """A kernel is not simulated if its estimate is so many times the best simulation so far."""

@@ -122,7 +122,7 @@ def test_memory_steps_and_launch_gaps_have_their_share() -> None:
     assert {part: parts["dense"][part] for part in ("launch", "memory")} == {"launch": 10.0, "memory": 32.0}
     assert sum(parts["dense"].values()) == 162.0 and sum(parts["best of both"].values()) == 122.0
     shown = lines(run_table(result), 120)
-    assert "GEMMs and convolutions 74 % → 66 %, memory steps 20 % → 26 %, launch gaps 6 % → 8 %" in line_with(shown, "time    ")
+    assert "GEMMs, convolutions 74 → 66 %, memory steps 20 → 26 %, launch gaps 6 → 8 %" in line_with(shown, "time    ")
     steps_line = "memory steps  3 (layer_norm ×2 24.00 µs, max_pool ×1 14.00 µs), 1 in the kernel before"
     assert steps_line in line_with(shown, "layer_norm")
     assert "32.00 µs  20 %" in line_with(shown, "memory steps     █")
