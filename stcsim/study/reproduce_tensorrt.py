@@ -29,7 +29,7 @@ def _a40(name: str, title: str, claim: str, axis: str, points: tuple[Point, ...]
     assumed = (
         "post-training quantisation and quantisation-aware training run the same kernels; both published figures are the range",
         STEM, KERNELS, FUSED, GAPS,
-        "energy of a MAC on the A40 is fitted to dense cuBLAS times; most of its other parameters are the A100's (`stcsim arch a40`)",
+        "energy of a MAC on the A40 is fitted to dense cuBLAS times, most other parameters are the A100's (`stcsim arch a40`)",
     )  # fmt: skip
     return Study(name, title, "A40", claim, _INT8_BLOG, points, assumed, axis)
 
