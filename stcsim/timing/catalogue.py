@@ -7,8 +7,9 @@ K tile of 128 bytes, stages as shared memory allows), and cuBLAS's own: n = 192,
 names such as ``nvjet_sm90_..._192x208_64x4_2x1_v_bz_coopB_TNT`` in public profiles of H100).
 cuSPARSELt's Ampere kernels cut the reduction into two slices at most (inferred: with more, its times at small n and k of 8,192
 are missed by up to 30 %, with none by up to 50 %). Hopper's 2:4 kernels have tiles of n >= 64, no ping-pong and no split-K, and
-for elements wider than 8 bits no tile below 128 x 128 (inferred: in bf16 its times are the same from n = 64 to 256, and one more
-wave shows as soon as tiles of 128 x 128 outnumber the SMs; in fp8 smaller tiles are needed to meet them).
+for elements wider than 8 bits only tiles of m = 128 and n >= 128 (inferred: in bf16 its times are the same from n = 64 to 256,
+one more wave shows as soon as tiles of 128 x 128 outnumber the SMs, and m = 16,384 at n = 64 takes two; in fp8 smaller tiles are
+needed to meet them).
 Ampere's small-n rows follow the int8 list (n = 32) and the ``_32x32_`` and ``_16x16_`` kernel names cuBLAS shows for decode
 shapes (assumed: the full menu of cuBLAS is not public). Tiles do not depend on the type when K is counted in bytes.
 
@@ -195,7 +196,7 @@ def _sm90(sparse: bool) -> Iterator[Kernel]:
     for m, n, warps_m, warps_n, pingpong in _SM90_TILES + (() if sparse else _SM90_DENSE_ONLY):
         if sparse and (n < 64 or pingpong):
             continue
-        widest = 8 if sparse and min(m, n) < 128 else 32
+        widest = 8 if sparse and (m != 128 or n < 128) else 32
         for cm, cn in _SM90_CLUSTERS:
             yield Kernel(
                 "sm90", sparse, m, n, 128, 0, warps_m, warps_n, True, cm, cn, pingpong,

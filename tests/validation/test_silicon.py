@@ -25,7 +25,7 @@ GATES = {
     ("h100-pcie", "dense", "fp16"): (0.085, 0.02),
     ("h100-pcie", "dense", "bf16"): (0.085, 0.02),
     ("h100-pcie", "dense", "fp8e4m3"): (0.095, 0.02),
-    ("h100-pcie", "2:4", "bf16"): (0.075, 0.02),
+    ("h100-pcie", "2:4", "bf16"): (0.06, 0.02),
     ("h100-pcie", "2:4", "fp8e4m3"): (0.06, 0.02),
 }
 
@@ -44,8 +44,11 @@ def test_no_accuracy_is_lost(cell: tuple[str, str, str], report: ValidationRepor
     assert found.mean_abs < found.roofline_mean_abs / 1.8
 
 
-@pytest.mark.parametrize("dtype", ["fp16", "bf16"])
-def test_the_speedup_of_two_four(dtype: str, report: ValidationReport) -> None:
-    found = next(each for each in report.speedups if each.label == ("a100-pcie", dtype, "A"))
-    print(f"\na100-pcie {dtype}: speedup off by {found.mean_abs:.2f}, the roofline's by {found.roofline_mean_abs:.2f}")
-    assert found.mean_abs <= 0.13 < found.roofline_mean_abs
+@pytest.mark.parametrize(
+    ("gpu", "dtype", "gate"),
+    [("a100-pcie", "fp16", 0.12), ("a100-pcie", "bf16", 0.1), ("h100-pcie", "bf16", 0.11), ("h100-pcie", "fp8e4m3", 0.125)],
+)
+def test_the_speedup_of_two_four(gpu: str, dtype: str, gate: float, report: ValidationReport) -> None:
+    found = next(each for each in report.speedups if each.label == (gpu, dtype, "A"))
+    print(f"\n{gpu} {dtype}: speedup off by {found.mean_abs:.3f}, the roofline's by {found.roofline_mean_abs:.2f}")
+    assert found.mean_abs <= gate < found.roofline_mean_abs

@@ -1,0 +1,196 @@
+"""The mechanisms of the timing model, each with the way to switch it off alone; ``ablation.py`` measures what each is worth.
+
+A mechanism is off by other values of arch leaves, by stand-ins for functions of ``stcsim.timing`` that hold while a context is
+open, or by another description of the measured row.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
+from dataclasses import dataclass, replace
+from fnmatch import fnmatchcase
+from typing import Any
+from unittest.mock import patch
+
+import numpy as np
+
+from stcsim.arch import Arch
+from stcsim.study.measured import Measured
+from stcsim.timing import catalogue, lower, problem
+from stcsim.timing.catalogue import Kernel
+from stcsim.timing.plan import IntArray, TilePlan
+from stcsim.timing.problem import Problem
+from stcsim.timing.tiling import Tiling, ceil_div
+
+AMPERE, HOPPER = ("a100*",), ("h100*",)
+AMPERE_SPARSE, HOPPER_SPARSE = ("a100* 2:4 *",), ("h100* 2:4 *",)
+AMPERE_DENSE, HOPPER_DENSE, DENSE = ("a100* dense *",), ("h100* dense *",), ("* dense *",)
+EVERYWHERE = ("*",)
+
+
+@dataclass(frozen=True, slots=True)
+class Mechanism:
+    """One mechanism and how to do without it.
+
+    Attributes:
+        name: what the model has. without: what it has instead while the mechanism is off.
+        cells: patterns of the cells ("GPU sparsity type") that it can touch; none for one that no GEMM of the tables shows.
+        settings: leaves that take other values, given the GPU. off: a context in which parts of the model have stand-ins.
+        row: the measured row as the model is to see it.
+    """
+
+    name: str
+    without: str
+    cells: tuple[str, ...] = EVERYWHERE
+    settings: Callable[[Arch], Mapping[str, object]] = lambda arch: {}
+    off: Callable[[], AbstractContextManager[Any]] = nullcontext
+    row: Callable[[Measured], Measured] = lambda row: row
+
+    def touches(self, cell: str) -> bool:
+        return any(fnmatchcase(cell, pattern) for pattern in self.cells)
+
+
+def leaves(**values: object) -> Callable[[Arch], Mapping[str, object]]:
+    """Return settings that are the same on every GPU; ``l2__capacity_mib`` stands for ``l2.capacity_mib``."""
+    changed = {name.replace("__", "."): value for name, value in values.items()}
+    return lambda arch: changed
+
+
+@contextmanager
+def instead_of(original: Callable[..., Any], stand_in: Callable[..., Any]) -> Iterator[None]:
+    """Put ``stand_in`` where modules of stcsim have ``original`` under its own name; undo it at the end."""
+    name = original.__name__
+    modules = [module for at, module in sys.modules.items() if at.split(".")[0] == "stcsim"]
+    homes = [module for module in modules if vars(module).get(name) is original]
+    assert homes, f"no module has {name}"
+    with ExitStack() as undo:
+        for module in homes:
+            undo.enter_context(patch.object(module, name, stand_in))
+        yield
+
+
+def kernels_as(change: Callable[[Kernel], Kernel | None]) -> Callable[[], AbstractContextManager[None]]:
+    """Return a context in which ``change`` has been at every kernel of the catalogue; ``None`` takes a kernel out."""
+    shipped = catalogue.kernels
+
+    def changed(family: str, sparse: bool) -> tuple[Kernel, ...]:
+        return tuple(other for kernel in shipped(family, sparse) if (other := change(kernel)) is not None)
+
+    return lambda: instead_of(shipped, changed)
+
+
+def plan_as(**values: object) -> Callable[[], AbstractContextManager[None]]:
+    """Return a context in which every plan has other ``values``."""
+    shipped = lower.lower
+
+    def changed(*arguments: Any, **named: Any) -> TilePlan:
+        return replace(shipped(*arguments, **named), **values)  # type: ignore[arg-type]
+
+    return lambda: instead_of(shipped, changed)
+
+
+def reads_as(fewer: Callable[[Problem, Kernel, int], int]) -> Callable[[], AbstractContextManager[None]]:
+    """Return a context in which MMAs read other bytes from shared memory: ``fewer`` gets the model's figure."""
+    shipped = lower.smem_read_bytes
+    return lambda: instead_of(shipped, lambda problem, kernel: fewer(problem, kernel, shipped(problem, kernel)))
+
+
+def b_once_mma(problem: Problem, kernel: Kernel, read: int) -> int:
+    return read if kernel.wgmma else read - (kernel.warps_m - 1) * kernel.cta_n * kernel.k_bytes
+
+
+def b_once_wgmma(problem: Problem, kernel: Kernel, read: int) -> int:
+    slices = ceil_div(kernel.cta_m, 64)
+    return read - (slices - 1) * kernel.cta_n * kernel.k_bytes if kernel.wgmma else read
+
+
+def a_from_registers(problem: Problem, kernel: Kernel, read: int) -> int:
+    slices = ceil_div(kernel.cta_m, 64)
+    return slices * kernel.cta_n * kernel.k_bytes if kernel.wgmma else read
+
+
+def no_output(problem: Problem, tiling: Tiling) -> IntArray:
+    """Stand in for the table of bytes that tiles write."""
+    return np.zeros((2, 2), np.int64)
+
+
+def only(kernels: Callable[[Kernel], bool], **values: Any) -> Callable[[], AbstractContextManager[None]]:
+    """Return a context in which those ``kernels`` have other ``values``."""
+    return kernels_as(lambda kernel: replace(kernel, **values) if kernels(kernel) else kernel)
+
+
+def taken_out(kernels: Callable[[Kernel], bool]) -> Callable[[], AbstractContextManager[None]]:
+    """Return a context in which the catalogue lacks those ``kernels``."""
+    return kernels_as(lambda kernel: None if kernels(kernel) else kernel)
+
+
+def is_any(kernel: Kernel) -> bool:
+    return True
+
+
+def is_ampere_sparse(kernel: Kernel) -> bool:
+    return kernel.sparse and not kernel.wgmma
+
+
+def is_hopper_sparse(kernel: Kernel) -> bool:
+    return kernel.sparse and kernel.wgmma
+
+
+def is_odd(kernel: Kernel) -> bool:
+    """Whether a tile is one of cuBLAS's own on Hopper."""
+    return (kernel.cta_m, kernel.cta_n) in {(256, 152), (192, 192), (192, 208)}
+
+
+MECHANISMS = (
+    # shared memory and tensor cores
+    Mechanism("fills share the shared-memory port", "fills free", settings=leaves(shared_memory__fill_contention=0)),
+    Mechanism("B read again by every row of warps (mma.sync)", "B read once", AMPERE, off=reads_as(b_once_mma)),
+    Mechanism("B read again for every 64 rows (wgmma)", "B read once", HOPPER, off=reads_as(b_once_wgmma)),
+    Mechanism("wgmma reads A from shared memory", "A in registers", HOPPER, off=reads_as(a_from_registers)),
+    Mechanism("B fragments of Ampere 2:4 in one buffer", "loaded ahead", AMPERE_SPARSE,
+              off=lambda: instead_of(lower.iteration_cycles, lambda arch, kernel: arch.kernel.k_iteration_cycles)),
+    Mechanism("metadata of 2:4", "no bytes", ("* 2:4 *",), off=lambda: instead_of(problem.metadata_bytes, lambda dtype, k: 0)),
+    Mechanism("issue efficiency", "1", settings=leaves(tensor_core__issue_efficiency=1)),
+    Mechanism("cycles of every iteration", "0", settings=leaves(kernel__k_iteration_cycles=0)),
+    # memory
+    Mechanism("latency of loads", "0: loads wait in queues only",
+              settings=leaves(l2__near_latency_cycles=0, l2__far_latency_cycles=0, dram__latency_cycles=0,
+                              kernel__load_latency_cycles=0)),
+    Mechanism("far half of the L2", "as near", settings=lambda arch: {"l2.far_latency_cycles": arch.l2.near_latency_cycles}),
+    Mechanism("L2 capacity", "everything fits", settings=leaves(l2__capacity_mib=1_000_000)),
+    Mechanism("share of the L2 for data that all SMs read", "1", settings=leaves(l2__shared_fraction=1)),
+    Mechanism("cold weights", "warm where they fit", row=lambda row: replace(row, weights_in_l2=True)),
+    Mechanism("D as wide as it was measured", "as wide as the inputs", ("* fp8",),
+              row=lambda row: replace(row, out_dtype=row.dtype)),
+    Mechanism("write traffic of D", "none", off=lambda: instead_of(lower._out_bytes, no_output)),
+    # a CTA's start and end
+    Mechanism("prologue", "0", settings=leaves(kernel__prologue_cycles=0, kernel__next_prologue_cycles=0)),
+    Mechanism("epilogue beyond D's traffic", "0", settings=leaves(kernel__epilogue_cycles=0)),
+    Mechanism("persistent kernels load ahead", "after the tile's end", HOPPER, off=plan_as(prefetch=False)),
+    # which kernels there are, and how they walk
+    Mechanism("cuSPARSELt's Ampere kernels walk along m", "groups of 8", AMPERE_SPARSE, off=only(is_ampere_sparse, swizzle=8)),
+    Mechanism("dense kernels walk in groups of 8", "along m", DENSE, off=only(lambda kernel: not kernel.sparse, swizzle=1)),
+    Mechanism("split-K", "none", off=only(is_any, max_splits=1)),
+    Mechanism("at most two slices in Ampere 2:4", "32", AMPERE_SPARSE, off=only(is_ampere_sparse, max_splits=32)),
+    Mechanism("reduction after split-K", "free",
+              off=lambda: instead_of(lower.reduction_ticks, lambda arch, problem, tiling, clock_mhz: 0)),
+    Mechanism("matrix-vector kernel", "none", AMPERE_DENSE, off=taken_out(lambda kernel: kernel.gemv)),
+    Mechanism("clusters that share by multicast", "CTAs alone", HOPPER, settings=leaves(kernel__max_cluster_ctas=1)),
+    Mechanism("clusters fit into GPCs", "one GPC", HOPPER, settings=lambda arch: {"sm.sms_per_gpc": [arch.sm.count]}),
+    Mechanism("ping-pong", "none", HOPPER_DENSE, off=taken_out(lambda kernel: kernel.pingpong)),
+    Mechanism("Hopper's 2:4 tiles of 16-bit types", "those of 8 bits", ("h100* 2:4 *16",),
+              off=only(is_hopper_sparse, widest_bits=32)),
+    Mechanism("cuBLAS's 256x152, 192x192, 192x208", "none", HOPPER_DENSE, off=taken_out(is_odd)),
+    # launch, clock and power
+    Mechanism("launch", "0", settings=leaves(launch__stream_us=0, launch__graph_us=0)),
+    Mechanism("early launch", "none", HOPPER_DENSE, settings=leaves(launch__early_us=None)),
+    Mechanism("power limit", "none", settings=leaves(power__board_limit_w=1_000_000)),
+    Mechanism("the limit takes time to take hold", "at once", settings=leaves(power__response_ms=0)),
+    Mechanism("energy of a MAC of half the width", "half", ("h100-pcie * fp8",), settings=leaves(power__half_width_ratio=0.5)),
+    Mechanism("energy of a 2:4 MAC", "as dense", ("* 2:4 *",), settings=leaves(power__sparse_mac_ratio=1)),
+    # instructions that no kernel of these GEMMs issues: published rates and anchors show them
+    Mechanism("mma.sync at two thirds on Hopper", "whole rate", (), leaves(tensor_core__mma_sync_efficiency=1)),
+    Mechanism("least interval of mma.sp", "none", (), leaves(tensor_core__sparse_min_issue_cycles=None)),
+)  # fmt: skip
