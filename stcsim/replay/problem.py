@@ -14,13 +14,15 @@ def problem_of(
     out_dtype: str | None = None,
     weights_in_l2: bool = False,
     activations_in_l2: bool = True,
+    a_on_chip: bool = False,
+    d_on_chip: bool = False,
 ) -> Problem:
     """Return the GEMM that ``op`` is; by default weights come cold from DRAM, and the activation is in L2 if it fits."""
     g = op.gemm() if isinstance(op, Conv2d) else op
     unnamed = {"name": "", "weight_of": "", "inputs": (), "origin": "", "count": 1}
     conv = op.direct().model_copy(update=unnamed) if isinstance(op, Conv2d) else None
     out_bytes = type_bytes(out_dtype or element.out)
-    return Problem(g.m, g.n, g.k, g.batch, element, out_bytes, weights_in_l2, conv, activations_in_l2)
+    return Problem(g.m, g.n, g.k, g.batch, element, out_bytes, weights_in_l2, conv, activations_in_l2, a_on_chip, d_on_chip)
 
 
 def modes_of(arch: Arch, element: DType, sparsity: str | None) -> tuple[str, ...]:

@@ -81,6 +81,7 @@ class _Pass:
             for op in step.ops:
                 for name in op.inputs:
                     self._readers.setdefault(name, set()).add(at)
+        self._scores = fused_scores(steps)
         self._reads = [tuple(self._reads_of(step)) for step in steps]
         self._written = [self._written_by(at) for at in range(len(steps))]
         self._moved = [self._moved_by(at) for at in range(len(steps))]
@@ -92,8 +93,9 @@ class _Pass:
     def _out_bytes(self, op: Op) -> int:
         return type_bytes(self._type_of(op).out)
 
-    def _problem(self, op: Gemm | Conv2d) -> Problem:
-        return problem_of(op, self._type_of(op))
+    def _problem(self, op: Gemm | Conv2d, weights_in_l2: bool = False, activations_in_l2: bool = True) -> Problem:
+        made, used = op.name in self._scores, bool(op.inputs) and op.inputs[0] in self._scores.values()
+        return problem_of(op, self._type_of(op), None, weights_in_l2, activations_in_l2, a_on_chip=used, d_on_chip=made)
 
     def _placed(self, at: int) -> Placed:
         op, warm = self._steps[at].op, {"a": True, "b": True}
@@ -110,7 +112,7 @@ class _Pass:
             spilled = 0 if self._moved[at] <= self._capacity else written
             return Placed(None, Traffic(beside_bytes, written, cold_bytes, spilled))
         weights = self._weights_held(at, op) if op.weight_elements else warm["a"]
-        problem = problem_of(op, self._type_of(op), weights_in_l2=weights, activations_in_l2=warm["b"])
+        problem = self._problem(op, weights, warm["b"])
         if problem.a_bytes(True) + problem.b_bytes + problem.d_bytes > self._capacity:  # then it is cold whatever is said here
             problem = self._problem(op)
         return Placed(problem, Traffic(read=beside_bytes, dram_read=cold_bytes))
@@ -193,3 +195,24 @@ class _Pass:
     @property
     def _unnamed(self) -> str | None:
         return OWN_INPUT if self._edges else BEFORE
+
+
+def fused_scores(steps: Sequence[Step]) -> dict[str, str]:
+    """Return what fused attention keeps on the SM: each product of queries and keys, with the softmax in its kernel.
+
+    Only where nothing but products without a weight read the softmax, as their first operand.
+    """
+    readers: dict[str, list[Op]] = {}
+    for step in steps:
+        for op in step.ops:
+            for name in op.inputs:
+                readers.setdefault(name, []).append(op)
+    scores = {}
+    for step in steps:
+        last = step.ops[-1]
+        if not isinstance(step.op, Gemm) or step.op.weight_elements or getattr(last, "operator", "") != "softmax":
+            continue
+        used = readers.get(last.name, [])
+        if used and all(isinstance(op, Gemm) and not op.weight_elements and op.inputs[0] == last.name for op in used):
+            scores[step.op.name] = last.name
+    return scores

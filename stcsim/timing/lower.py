@@ -52,7 +52,7 @@ def _loads(arch: Arch, problem: Problem, kernel: Kernel, tiling: Tiling) -> _Loa
     last_k = problem.k - (tiling.k_iters - 1) * cta_k
     a_row = np.array([a_row_bytes(problem.dtype, k, kernel.sparse) for k in (cta_k, last_k)], np.int64)
     b_row = np.array([max(1, k * problem.dtype.bits // 8) for k in (cta_k, last_k)], np.int64)
-    a_l2 = np.outer(_edge_sizes(problem.m, tiling.tile_m), a_row)
+    a_l2 = np.outer(_edge_sizes(problem.m, tiling.tile_m), a_row) * (0 if problem.a_on_chip else 1)
     b_full = np.outer(_edge_sizes(problem.n, tiling.tile_n), b_row)
     reuse = conv_reuse(arch, problem, kernel, tiling)
     b_l2, b_dram = (np.maximum(1, np.ceil(b_full * share)).astype(np.int64) for share in (reuse.from_l2, reuse.from_dram))
@@ -135,6 +135,7 @@ def lower(arch: Arch, problem: Problem, kernel: Kernel, tiling: Tiling, clock_mh
     dram = arch.dram.bandwidth_gb_per_s * arch.dram.achieved_fraction * 1e3 / clock_mhz
     into_sm = arch.l2.port_bytes_per_clk_per_sm
     fits = problem.a_bytes(kernel.sparse) + problem.b_bytes + problem.d_bytes <= l2_capacity_bytes(arch)
+    a_period = 1 if problem.a_on_chip else tiling.k_iters  # what never leaves the SM is never missed
     start = start_share(arch, kernel)
     out = _out_bytes(problem, tiling)
     out_sm = -(-out // tiling.unit_ctas)
@@ -152,11 +153,11 @@ def lower(arch: Arch, problem: Problem, kernel: Kernel, tiling: Tiling, clock_mh
         k_iters=tiling.k_iters,
         m_edge=m_edge,
         n_edge=n_edge,
-        a_chunks=problem.batch * tiling.m_tiles * tiling.k_iters,
+        a_chunks=problem.batch * tiling.m_tiles * a_period,
         b_chunks=problem.batch * tiling.n_tiles * loads.b_period,
-        a_period=tiling.k_iters,
+        a_period=a_period,
         b_period=loads.b_period,
-        a_warm=fits and problem.weights_in_l2,
+        a_warm=problem.a_on_chip or fits and problem.weights_in_l2,
         b_warm=fits and problem.activations_in_l2,
         l2_capacity_bytes=l2_capacity_bytes(arch),
         tensor_ticks=int(_ticks(kernel.cta_m * kernel.cta_n * kernel.cta_k(problem.dtype), tensor_rate(arch, problem, kernel))),
@@ -221,7 +222,7 @@ def l2_capacity_bytes(arch: Arch) -> int:
 
 def _out_bytes(problem: Problem, tiling: Tiling) -> IntArray:
     """Bytes a tile writes, [m edge][n edge]: D, or fp32/int32 partial sums when the reduction is split."""
-    element = 4 if tiling.splits > 1 else problem.out_bytes
+    element = 0 if problem.d_on_chip else 4 if tiling.splits > 1 else problem.out_bytes
     return np.outer(_edge_sizes(problem.m, tiling.tile_m), _edge_sizes(problem.n, tiling.tile_n)) * element
 
 

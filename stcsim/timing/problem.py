@@ -17,6 +17,7 @@ class Problem:
         out_bytes: bytes of one element of D.
         weights_in_l2: whether A may still be in L2 from an earlier launch (if it fits). activations_in_l2: the same for B.
         conv: the convolution this is the implicit GEMM of, else ``None``.
+        a_on_chip, d_on_chip: A was made, or D is used, by the same kernel (the scores of fused attention): no traffic.
     """
 
     m: int
@@ -28,6 +29,8 @@ class Problem:
     weights_in_l2: bool = False
     conv: Conv2d | None = None
     activations_in_l2: bool = True
+    a_on_chip: bool = False
+    d_on_chip: bool = False
 
     @property
     def macs(self) -> int:
@@ -44,12 +47,14 @@ class Problem:
 
     def a_bytes(self, sparse: bool) -> int:
         """Bytes of A as stored: dense, or 2:4 values plus metadata."""
+        if self.a_on_chip:
+            return 0
         return self.batch * self.m * a_row_bytes(self.dtype, self.k, sparse)
 
     @property
     def d_bytes(self) -> int:
         """Bytes of D."""
-        return self.batch * self.m * self.n * self.out_bytes
+        return 0 if self.d_on_chip else self.batch * self.m * self.n * self.out_bytes
 
 
 def metadata_bytes(dtype: DType, k: int) -> int:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import pytest
 
 from stcsim.arch import load_arch
@@ -206,6 +208,17 @@ def test_pointwise_convolution_is_a_plain_gemm() -> None:
 )
 def test_row_bytes(name: str, k: int, dense: int, sparse: int) -> None:
     assert (a_row_bytes(dtype(name), k, False), a_row_bytes(dtype(name), k, True)) == (dense, sparse)
+
+
+def test_what_stays_on_the_sm_moves_nothing() -> None:
+    each = problem(512, 256, 1024)
+    plain = simulate(plan_of(each)[1])
+    scores_used = simulate(plan_of(dataclasses.replace(each, a_on_chip=True))[1])
+    scores_made = simulate(plan_of(dataclasses.replace(each, d_on_chip=True))[1])
+    assert plain.write_bytes == 512 * 256 * 2 and scores_made.write_bytes == 0
+    assert plain.dram_read_bytes == 512 * 1024 * 2 and scores_used.dram_read_bytes == 0  # B is warm, A cold
+    assert scores_used.l2_read_bytes == 4 * 256 * 1024 * 2  # B for each of four m-tiles
+    assert scores_used.total_ticks < plain.total_ticks and scores_made.total_ticks <= plain.total_ticks
 
 
 def test_every_kernel_of_a_catalogue_has_a_name_that_finds_it() -> None:

@@ -118,3 +118,31 @@ def test_fp8_networks_keep_activations_in_bf16_between_layers() -> None:
     trace = network(square("a"), step("gelu", "gelu", "a"))
     (_, gelu) = place(schedule(trace), lambda op: dtype("fp8"), True, 10**6)
     assert gelu.beside == Traffic(MATRIX, MATRIX)
+
+
+def attention(softmax_into: str = "qk", *more: object) -> Trace:
+    return network(
+        square("q"),
+        square("k"),
+        square("qk", "q", "k", weight=False),
+        step("softmax", "softmax", "qk", into=softmax_into),
+        square("pv", "softmax", "q", weight=False),
+        *more,  # type: ignore[arg-type]
+    )
+
+
+def test_scores_of_fused_attention_stay_on_the_sm() -> None:
+    placed = found(attention(), 20 * MATRIX)
+    qk, pv = placed["qk"].problem, placed["pv"].problem
+    assert qk and pv
+    assert (qk.d_on_chip, pv.a_on_chip, qk.a_on_chip, pv.d_on_chip) == (True, True, False, False)
+    assert qk.d_bytes == 0 and pv.a_bytes(False) == 0 and pv.b_bytes == MATRIX
+    # pv finds q in L2: q's own bytes, k's three matrices, those of qk (two) and its own (two) are all that moves
+    assert in_l2(found(attention(), LAYER + 5 * MATRIX)["pv"])[1]
+
+
+@pytest.mark.parametrize("trace", [attention("", square("last")), attention("qk", square("reader", "softmax"))])
+def test_scores_that_others_read_or_that_are_not_fused_are_written(trace: Trace) -> None:
+    problem = found(trace, 20 * MATRIX)["qk"].problem
+    assert problem is not None and not problem.d_on_chip and problem.d_bytes == MATRIX
+    assert not any(each.problem.d_on_chip for each in found(trace, 20 * MATRIX, "none").values() if each.problem)
