@@ -22,6 +22,7 @@ _DEFAULTS = {
     "grade": "A",
     "source": "",
     "data": "randn",
+    "launches": "100",
     "suite": "",
 }
 
@@ -34,6 +35,7 @@ class Measured:
         arch: name of the GPU's file. m, n, k, batch: stcsim's convention (m is the weight side).
         time_us: measured time, launch as ``timing`` says (``graph``, ``stream`` or ``kernel``).
         weights_in_l2: whether the same weights were used by the launch before.
+        launches: how many in a row one time is the mean of (a board needs time to enforce its power limit).
         data: ``randn``, or ``low-power`` (zeros, constants).
         grade: A (trusted), B (caveat) or C (not scored). where: file and line.
         record: the row as read, all columns.
@@ -51,6 +53,7 @@ class Measured:
     timing: str
     weights_in_l2: bool
     data: str
+    launches: int
     grade: str
     where: str
     record: dict[str, str]
@@ -130,6 +133,7 @@ def _parse(record: dict[str, str], where: str) -> Measured:
         timing=_choice(full["timing"], ("graph", "stream", "kernel"), f"{where}: timing"),
         weights_in_l2=_choice(full["weights_in_l2"].lower(), ("true", "false"), f"{where}: weights_in_l2") == "true",
         data=_choice(full["data"], ("randn", "low-power"), f"{where}: data"),
+        launches=_whole(full["launches"], f"{where}: launches"),
         grade=full["grade"], where=where, record={str(key): value or "" for key, value in record.items()},
     )  # fmt: skip
 
