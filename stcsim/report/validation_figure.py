@@ -20,17 +20,17 @@ from matplotlib.patches import Patch
 from matplotlib.ticker import FuncFormatter, MultipleLocator
 
 from stcsim.report.figure_file import write_drawing
+from stcsim.report.paper_style import COLOURS, DPI, GREY, INK
 
 if TYPE_CHECKING:
     from stcsim.study.validate import Predicted, ValidationReport
 
-_COLOURS = ("#0072B2", "#D55E00", "#009E73", "#E69F00", "#CC79A7", "#56B4E9", "#000000")
 _MARKERS = {"dense": "osDp", "2:4": "^v<>"}
 """The second and later of each serve when there are more GPUs than colours."""
-_INK, _BAND, _MODEL, _ROOFLINE = "#222222", "#DDDDDD", "#8C8C8C", "#FFFFFF"
+_BAND, _ROOFLINE = "#DDDDDD", "#FFFFFF"
 _STYLE = {
     "font.size": 8.0, "axes.titlesize": 8.5, "axes.labelsize": 8.0, "legend.fontsize": 7.5, "xtick.labelsize": 7.5,
-    "ytick.labelsize": 7.5, "axes.linewidth": 0.7, "axes.edgecolor": _INK, "hatch.linewidth": 0.6,
+    "ytick.labelsize": 7.5, "axes.linewidth": 0.7, "axes.edgecolor": INK, "hatch.linewidth": 0.6,
 }  # fmt: skip
 _WIDTH_INCHES = 7.2  # two columns of a paper
 _BAND_SHARE = 0.1
@@ -42,7 +42,7 @@ def write_validation_figure(report: ValidationReport, path: Path, option: str = 
     Raises:
         StcsimError: when the file is not PNG, SVG or PDF, or cannot be written.
     """
-    write_drawing(lambda: _draw(report), path, option, _STYLE, dpi=300)
+    write_drawing(lambda: _draw(report), path, option, _STYLE, dpi=DPI)
 
 
 def _draw(report: ValidationReport) -> Figure:
@@ -78,9 +78,9 @@ def _looks(rows: Sequence[Predicted]) -> dict[tuple[str, str], dict[str, Any]]:
     """Return colour and marker of each GPU and sparsity."""
     looks = {}
     for at, arch in enumerate(sorted({row.measured.arch for row in rows})):
-        lap, colour = divmod(at, len(_COLOURS))
+        lap, colour = divmod(at, len(COLOURS))
         for mode, markers in _MARKERS.items():
-            looks[arch, mode] = {"color": _COLOURS[colour], "marker": markers[lap % len(markers)]}
+            looks[arch, mode] = {"color": COLOURS[colour], "marker": markers[lap % len(markers)]}
     return looks
 
 
@@ -99,7 +99,7 @@ def _times(axes: Axes, rows: Sequence[Predicted], looks: dict[tuple[str, str], d
     model, roofline = (statistics.fmean(abs(e) for e in errors) for errors in _both_errors(rows))
     axes.set_title(f"(a) Time, {len(rows):,} measurements, {which}", loc="left")
     words = f"mean |error|\nstcsim {100 * model:.1f} %\nroofline {100 * roofline:.1f} %"
-    axes.text(0.04, 0.96, words, transform=axes.transAxes, va="top", color=_INK, linespacing=1.3)
+    axes.text(0.04, 0.96, words, transform=axes.transAxes, va="top", color=INK, linespacing=1.3)
 
 
 def _speedups(axes: Axes, pairs: Sequence[tuple[Predicted, Predicted]], looks: dict[tuple[str, str], dict[str, Any]]) -> None:
@@ -119,14 +119,14 @@ def _speedups(axes: Axes, pairs: Sequence[tuple[Predicted, Predicted]], looks: d
     axes.set(xlabel="measured speedup (dense time / 2:4 time)", ylabel="predicted speedup")
     off = statistics.fmean(abs(predicted - measured) for group in points.values() for measured, predicted in group)
     axes.set_title(f"(b) 2:4 speedup, {len(pairs):,} pairs", loc="left")
-    axes.text(0.96, 0.04, f"mean |error| {off:.2f}×", transform=axes.transAxes, ha="right", va="bottom", color=_INK)
+    axes.text(0.96, 0.04, f"mean |error| {off:.2f}×", transform=axes.transAxes, ha="right", va="bottom", color=INK)
 
 
 def _identity(axes: Axes, low: float, high: float) -> None:
     """Draw the line where prediction and measurement agree, its band, and square limits."""
     axes.fill_between([low, high], [low * (1 - _BAND_SHARE), high * (1 - _BAND_SHARE)],
                       [low * (1 + _BAND_SHARE), high * (1 + _BAND_SHARE)], color=_BAND, linewidth=0, zorder=1)  # fmt: skip
-    axes.plot([low, high], [low, high], color=_INK, linewidth=0.7, zorder=2)
+    axes.plot([low, high], [low, high], color=INK, linewidth=0.7, zorder=2)
     axes.set(xlim=(low, high), ylim=(low, high))
     axes.set_box_aspect(1)
 
@@ -137,14 +137,14 @@ def _errors(axes: Axes, rows: Sequence[Predicted], title: str) -> None:
     for row in rows:
         decades[int(math.log10(row.measured.flops))].append(row)
     axes.axhspan(-100 * _BAND_SHARE, 100 * _BAND_SHARE, color=_BAND, linewidth=0, zorder=0)
-    axes.axhline(0, color=_INK, linewidth=0.7, zorder=1)
+    axes.axhline(0, color=INK, linewidth=0.7, zorder=1)
     ordered = sorted(decades.items())
-    for side, face in enumerate((_MODEL, _ROOFLINE)):
+    for side, face in enumerate((GREY, _ROOFLINE)):
         boxes = axes.boxplot(
             [[100 * error for error in _both_errors(group)[side]] for _, group in ordered],
             positions=[decade + (side - 0.5) * 0.4 for decade, _ in ordered], widths=0.32, whis=(10, 90), showfliers=False,
-            patch_artist=True, manage_ticks=False, boxprops={"facecolor": face, "edgecolor": _INK, "linewidth": 0.7},
-            medianprops={"color": _INK, "linewidth": 1.5}, whiskerprops={"linewidth": 0.7}, capprops={"linewidth": 0.7},
+            patch_artist=True, manage_ticks=False, boxprops={"facecolor": face, "edgecolor": INK, "linewidth": 0.7},
+            medianprops={"color": INK, "linewidth": 1.5}, whiskerprops={"linewidth": 0.7}, capprops={"linewidth": 0.7},
         )  # fmt: skip
         for box in boxes["boxes"] if side else ():
             box.set_hatch("/////")
@@ -186,12 +186,12 @@ def _keys(rows: Sequence[Predicted], looks: dict[tuple[str, str], dict[str, Any]
         for (arch, mode), group in _grouped(rows).items()
     ]
     band = Patch(facecolor=_BAND, label=f"± {100 * _BAND_SHARE:.0f} %")
-    return [*keys, Line2D([], [], color=_INK, linewidth=0.7, label="predicted = measured"), band]
+    return [*keys, Line2D([], [], color=INK, linewidth=0.7, label="predicted = measured"), band]
 
 
 def _box_keys() -> list[Patch]:
     """Return the legend of the lower half."""
     return [
-        Patch(facecolor=_MODEL, edgecolor=_INK, label="stcsim (box: quartiles and median; whiskers: 10 to 90 %)"),
-        Patch(facecolor=_ROOFLINE, edgecolor=_INK, hatch="/////", label="plain roofline (same)"),
+        Patch(facecolor=GREY, edgecolor=INK, label="stcsim (box: quartiles and median; whiskers: 10 to 90 %)"),
+        Patch(facecolor=_ROOFLINE, edgecolor=INK, hatch="/////", label="plain roofline (same)"),
     ]

@@ -179,10 +179,10 @@ def kernels(family: str, sparse: bool) -> tuple[Kernel, ...]:
         UnsupportedError: for a family that is not in the catalogue.
     """
     if family in ("sm80", "sm86", "sm89"):  # GA102 and Ada run the Ampere tiles; Ada's fp8 list is the int8 one
-        rows = (_SM80_SPARSE + (_TWO_STAGES_SPARSE if family != "sm80" else ())) if sparse else _SM80_DENSE
-        if sparse:
-            return tuple(Kernel("sm80", True, *row, swizzle=1, max_splits=2) for row in rows)
-        return tuple(Kernel("sm80", False, *row) for row in rows) + _gemv("sm80")
+        if not sparse:
+            return tuple(Kernel("sm80", False, *row) for row in _SM80_DENSE) + _gemv("sm80")
+        rows = _SM80_SPARSE if family == "sm80" else _SM80_SPARSE + _TWO_STAGES_SPARSE
+        return tuple(Kernel("sm80", True, *row, swizzle=1, max_splits=2) for row in rows)
     if family == "sm75":
         return () if sparse else tuple(Kernel("sm75", False, *row) for row in _SM75_DENSE) + _gemv("sm75")
     if family == "sm90":

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import statistics
 import subprocess
 import sys
 import time
@@ -15,6 +16,7 @@ import stcsim
 from stcsim.timing.catalogue import find
 from stcsim.timing.fast import simulate
 from stcsim.timing.lower import lower
+from stcsim.timing.outcome import Launch, time_gemm
 from stcsim.timing.tiling import tile_up
 from stcsim.trace import trace_names
 from tests.shapes import problem
@@ -47,6 +49,39 @@ def test_gemm_with_selection() -> None:
     taken_s = fastest_s(lambda: stcsim.gemm(4096, 4096, 4096, arch))
     print(f"\n4096^3 dense and 2:4 with selection: {1e3 * taken_s:.0f} ms (at most 50)")
     assert taken_s <= 0.05
+
+
+def test_selection_of_one_gemm() -> None:
+    archs = [stcsim.load_arch(name) for name in ("a100", "h100")]
+    sizes = [(m, n, k) for m in (1024, 4096, 12288) for n in (1, 64, 1024, 4096) for k in (256, 2048, 8192)]
+    taken_ms = [
+        1e3 * fastest_s(lambda: time_gemm(Launch(arch), problem(*size), sparse), 1)  # noqa: B023 (called at once)
+        for arch in archs for size in sizes for sparse in (False, True)
+    ]  # fmt: skip
+    print(f"\none GEMM with selection: {statistics.median(taken_ms):.1f} ms in the median of {len(taken_ms)} (at most 10)")
+    assert statistics.median(taken_ms) <= 10
+
+
+@pytest.mark.parametrize("name", ["a100", "h100"])
+@pytest.mark.parametrize("sparse", [False, True], ids=["dense", "2:4"])
+def test_very_large_gemm(name: str, sparse: bool) -> None:
+    arch, each = stcsim.load_arch(name), problem(65_536, 65_536, 65_536)
+    taken_s = fastest_s(lambda: time_gemm(Launch(arch), each, sparse), 1)
+    print(f"\n65,536^3 {'2:4' if sparse else 'dense'} on {name} with selection: {taken_s:.2f} s (at most 2)")
+    assert taken_s <= 2
+
+
+@pytest.mark.parametrize("name", ["a100", "h100"])
+def test_every_trace(name: str) -> None:
+    arch, taken = stcsim.load_arch(name), {}
+    stcsim.gemm(256, 256, 256, arch)
+    for trace in map(stcsim.load_trace, trace_names()):
+        start = time.perf_counter()
+        stcsim.run(trace, arch)
+        taken[trace.name] = time.perf_counter() - start
+    slowest = max(taken, key=lambda each: taken[each])
+    print(f"\n{len(taken)} traces on {name}, dense and 2:4: {slowest} is slowest with {taken[slowest]:.2f} s (at most 2)")
+    assert taken[slowest] <= 2
 
 
 def test_resnet34_with_selection() -> None:

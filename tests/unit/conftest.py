@@ -5,10 +5,12 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from stcsim import cli
+from stcsim.trace import Trace
 from tests.unit.runs import TOY_TRACE, TOYNET
 
 
@@ -48,3 +50,17 @@ def called(monkeypatch: pytest.MonkeyPatch) -> dict[str, object]:
     monkeypatch.setattr("stcsim.replay.run", run)
     monkeypatch.setattr("stcsim.replay.gemm", lambda m, n, k, arch, **options: run((m, n, k), arch, **options))
     return seen
+
+
+@pytest.fixture
+def opened(tmp_path: Path) -> Callable[..., Trace]:
+    """A function that makes an ONNX model of nodes, inputs and tensors, writes it and opens it."""
+    from tests.unit.onnx_graphs import model, read  # onnx is not everywhere
+
+    def run(
+        nodes: Any, inputs: Any, *tensors: Any, given: tuple[str, ...] = (), batch: int | None = None, **options: Any
+    ) -> Trace:
+        several = nodes if isinstance(nodes, list) else [nodes]
+        return read(tmp_path, model(several, inputs, tensors, **options), *given, batch=batch)
+
+    return run

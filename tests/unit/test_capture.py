@@ -21,6 +21,8 @@ torch = pytest.importorskip("torch", reason=REASON)
 pytest.importorskip("transformers", reason=REASON)
 nn, functional = torch.nn, torch.nn.functional
 
+from tests.unit.modules import Runs  # noqa: E402
+
 Row = tuple[int, int, int, int, str | None, str | None]
 
 
@@ -43,19 +45,6 @@ def seen(monkeypatch: pytest.MonkeyPatch) -> Callable[..., Trace]:
         return capture(f"{__name__}:made_here", batch, shape)
 
     return run
-
-
-class Runs(nn.Module):  # type: ignore[misc, name-defined, unused-ignore]
-    """A module whose forward pass is a function of itself and its input."""
-
-    def __init__(self, forward: Callable[..., Any], **parts: Any) -> None:
-        super().__init__()
-        self.function = forward
-        for name, part in parts.items():
-            setattr(self, name, part)
-
-    def forward(self, x: Any) -> Any:
-        return self.function(self, x)
 
 
 def weight(*shape: int) -> Any:

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -14,22 +12,9 @@ onnx = pytest.importorskip("onnx", reason="onnx is not installed (pip install st
 
 from onnx import TensorProto  # noqa: E402
 
-from tests.unit.onnx_graphs import INT64, convs, gemms, model, node, read, steps, weight  # noqa: E402
+from tests.unit.onnx_graphs import INT64, convs, gemms, node, steps, weight  # noqa: E402
 
 Read = Callable[..., Trace]
-
-
-@pytest.fixture
-def opened(tmp_path: Path) -> Read:
-    """Return a function that makes a model of nodes, inputs and tensors, writes it and opens it."""
-
-    def run(
-        nodes: Any, inputs: Any, *tensors: Any, given: tuple[str, ...] = (), batch: int | None = None, **options: Any
-    ) -> Trace:
-        several = nodes if isinstance(nodes, list) else [nodes]
-        return read(tmp_path, model(several, inputs, tensors, **options), *given, batch=batch)
-
-    return run
 
 
 # --- layers of several kernels

@@ -18,6 +18,8 @@ pytest.importorskip("onnx", reason="onnx is not installed (pip install stcsim[on
 torch = pytest.importorskip("torch", reason="PyTorch is not installed (pip install stcsim[torch])")
 nn, functional = torch.nn, torch.nn.functional
 
+from tests.unit.modules import Runs  # noqa: E402
+
 #: What both must agree in; names and origins differ, and edges carry names.
 FREE = {"name", "origin", "inputs", "weight_of", "fuses_into"}
 
@@ -56,19 +58,6 @@ def both(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., tuple
         return from_code, open_trace(path, 2)
 
     return run
-
-
-class Runs(nn.Module):  # type: ignore[misc, name-defined, unused-ignore]
-    """A module whose forward pass is a function of itself and its input."""
-
-    def __init__(self, forward: Callable[..., Any], **parts: Any) -> None:
-        super().__init__()
-        self.function = forward
-        for name, part in parts.items():
-            setattr(self, name, part)
-
-    def forward(self, x: Any) -> Any:
-        return self.function(self, x)
 
 
 def first(layer: Any) -> Any:
