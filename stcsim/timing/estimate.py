@@ -15,6 +15,7 @@ from stcsim.timing.lower import (
     smem_read_bytes,
     start_share,
     tensor_rate,
+    warp_rate,
 )
 from stcsim.timing.plan import TICKS_PER_CYCLE
 from stcsim.timing.problem import Problem, a_row_bytes
@@ -61,7 +62,8 @@ def _iteration(arch: Arch, problem: Problem, kernel: Kernel, tiling: Tiling, res
     port = (smem_read_bytes(problem, kernel) + fills) / arch.shared_memory.bandwidth_bytes_per_clk
     ingress = (a_bytes + fetched_b_bytes) / arch.l2.port_bytes_per_clk_per_sm
     from_l2 = (a_bytes * kernel.cluster_m + fetched_b_bytes * kernel.cluster_n) * active
-    alone = max(tensor, port) + iteration_cycles(arch, kernel)
+    warps = kernel.cta_m * kernel.cta_n * cta_k / warp_rate(arch, problem, kernel)
+    alone = max(tensor, warps, port) + iteration_cycles(arch, kernel)
     in_flight = (alone + l2_latency_cycles(arch)) / max(1, tiling.stages - 1)
     return max(alone, resident * max(tensor, port, ingress), from_l2 / arch.l2.bandwidth_bytes_per_clk, in_flight)
 

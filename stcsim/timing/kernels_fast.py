@@ -44,6 +44,7 @@ class Constants(NamedTuple):
     b_period: int
     l2_capacity_bytes: int
     tensor_ticks: int
+    warp_ticks: int
     smem_read_ticks: int
     iteration_ticks: int
     prefetch: int
@@ -210,7 +211,7 @@ def run_events(plan, tables, tiles, chunks, counters, parts):  # type: ignore[no
             if i + depth < tiles[K_COUNT, tile]:  # the buffer just freed takes the load furthest ahead
                 k = tiles[K_START, tile] + i + depth
                 arrivals[slot, ring], causes[slot, ring] = _load(t, k, unit, tile, plan, tables, tiles, chunks, free, counters)
-            tensor_end = _book(free[_TENSOR_FREE], unit, t, plan.tensor_ticks)
+            tensor_end = max(_book(free[_TENSOR_FREE], unit, t, plan.tensor_ticks), t + plan.warp_ticks)
             port_end = _book(free[_PORT_FREE], unit, t, plan.smem_read_ticks)
             parts[TENSOR] += tensor_end - t
             parts[SMEM] += max(port_end - tensor_end, 0)

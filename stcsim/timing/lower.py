@@ -16,6 +16,7 @@ from stcsim.timing.tiling import Tiling, ceil_div, stage_bytes, tile_order
 _WARPGROUP_M = 64  # rows of D one warpgroup's wgmma computes (PTX ISA, wgmma)
 _SINGLE_BUFFERED_TILE = 64  # least warp tile side with 32-bit accumulators (CUTLASS, kBBufferSize)
 _MMA_SP_K_BYTES = 64  # of a dense row that one mma.sp step covers (m16n8k32 in 16 bits)
+_MMA_M, _MMA_N, _MMA_BITS = 16, 8, 256  # one full-depth mma: rows, columns, bits of k (PTX ISA)
 _SUB_CORES = 4  # of an SM, each with its own scheduler
 
 
@@ -107,6 +108,22 @@ def tensor_rate(arch: Arch, problem: Problem, kernel: Kernel) -> float:
     return rate
 
 
+def warp_rate(arch: Arch, problem: Problem, kernel: Kernel) -> float:
+    """Logical MACs per cycle that one CTA's warps reach with the SM to themselves.
+
+    Fewer than four warps leave sub-cores unused; one warp of a sub-core leaves ``warp_gap_cycles`` between two of its
+    ``mma``, two fill each other's gaps. A warpgroup (``wgmma``) keeps all four sub-cores busy by itself.
+    """
+    rate = tensor_rate(arch, problem, kernel)
+    if kernel.wgmma:
+        return rate
+    warps = kernel.warps_m * kernel.warps_n
+    logical_k = _MMA_BITS // problem.dtype.bits * (2 if kernel.sparse else 1)
+    interval = _MMA_M * _MMA_N * logical_k * _SUB_CORES / rate
+    filled = min(1.0, ceil_div(warps, _SUB_CORES) * interval / (interval + arch.tensor_core.warp_gap_cycles))
+    return rate * filled * min(warps, _SUB_CORES) / _SUB_CORES
+
+
 def smem_read_bytes(problem: Problem, kernel: Kernel) -> int:
     """Shared-memory bytes one CTA's MMAs read per iteration.
 
@@ -161,6 +178,7 @@ def lower(arch: Arch, problem: Problem, kernel: Kernel, tiling: Tiling, clock_mh
         b_warm=fits and problem.activations_in_l2,
         l2_capacity_bytes=l2_capacity_bytes(arch),
         tensor_ticks=int(_ticks(kernel.cta_m * kernel.cta_n * kernel.cta_k(problem.dtype), tensor_rate(arch, problem, kernel))),
+        warp_ticks=int(_ticks(kernel.cta_m * kernel.cta_n * kernel.cta_k(problem.dtype), warp_rate(arch, problem, kernel))),
         smem_read_ticks=int(_ticks(smem_read_bytes(problem, kernel), port)),
         iteration_ticks=cycles_to_ticks(iteration_cycles(arch, kernel)),
         prefetch=kernel.wgmma,

@@ -39,8 +39,9 @@ slot)``. All bookings of one event are made at its tick, in the order given here
 2. *fill* at tick ``t``: the loads of the tile's first ``min(max(stages - 1, 1), k_count)`` iterations are issued in order,
    all at ``t``. The slot's first *iteration* event is at the arrival of load 0.
 3. *iteration* ``i`` at tick ``t``: (a) if load ``i + max(stages - 1, 1)`` exists in this tile, it is issued at ``t``; (b)
-   the tensor pipe is booked for ``tensor_ticks``; (c) the shared-memory port is booked for ``smem_read_ticks``, and the
-   compute end is ``max(tensor end, port end) + iteration_ticks``. The next event is at ``max(compute end, arrival of load i
+   the tensor pipe is booked for ``tensor_ticks``, and the tensor end is the booking's end or ``t + warp_ticks`` (what the CTA's
+   own warps need at least), whichever is later; (c) the shared-memory port is booked for ``smem_read_ticks``, and the compute
+   end is ``max(tensor end, port end) + iteration_ticks``. The next event is at ``max(compute end, arrival of load i
    + 1)``, or, after the tile's last iteration, the *epilogue* event at the compute end.
 4. *epilogue* at tick ``t``: the shared-memory port is booked for ``out_smem_ticks``; ingress, L2 and DRAM are booked for
    ``out_ingress_ticks``, ``out_l2_ticks`` and ``out_dram_ticks`` of the tile's class ``[m edge][n edge]`` (the DRAM booking
@@ -117,6 +118,7 @@ class TilePlan:
     b_warm: bool
     l2_capacity_bytes: int
     tensor_ticks: int
+    warp_ticks: int
     smem_read_ticks: int
     iteration_ticks: int
     prefetch: bool

@@ -246,7 +246,7 @@ class CtaSlot:
 
     def compute(self, tick: int) -> int:
         """Read operands and multiply; return the compute end."""
-        tensor_end = self.unit.tensor.book(tick, self.plan.tensor_ticks)
+        tensor_end = max(self.unit.tensor.book(tick, self.plan.tensor_ticks), tick + self.plan.warp_ticks)
         smem_end = self.unit.smem.book(tick, self.plan.smem_read_ticks)
         self.spend(TENSOR, tick, tensor_end - tick)
         done_tick = self.spend(SMEM, tensor_end, max(smem_end - tensor_end, 0))

@@ -34,6 +34,7 @@ def random_plan(seed: int) -> TilePlan:
         b_warm=rng.random() < 0.3,
         l2_capacity_bytes=rng.choice((0, 1, 40, 200, 1000, 10**9)),
         tensor_ticks=step * rng.randint(1, 6),
+        warp_ticks=step * rng.randint(0, 8),
         smem_read_ticks=step * rng.randint(0, 6),
         iteration_ticks=step * rng.randint(0, 2),
         prefetch=rng.random() < 0.5,
