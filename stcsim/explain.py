@@ -131,7 +131,8 @@ def _plan_rows(arch: Arch, problem: Problem, chosen: Candidate) -> tuple[tuple[s
         ("raster", f"groups of {kernel.swizzle} n-tiles, along m"),
         (
             "cycles per iteration",
-            f"tensor {plan.tensor_ticks / 256:.0f} ({plan.warp_ticks / 256:.0f} with the CTA's own warps alone), shared-memory reads {plan.smem_read_ticks / 256:.0f}, "
+            f"tensor {plan.tensor_ticks / 256:.0f} ({max(plan.tensor_ticks, plan.warp_ticks) / 256:.0f} by the CTA's own warps alone), "
+            f"shared-memory reads {plan.smem_read_ticks / 256:.0f}, "
             f"fills {(plan.a_fill_ticks[0, 0] + plan.b_fill_ticks[0, 0]) / 256:.0f}, sync {plan.iteration_ticks / 256:.0f}",
         ),
     ]

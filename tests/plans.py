@@ -37,8 +37,8 @@ def make_plan(tiles: Sequence[Tile] = ((0, 0, 0, 1),), **overrides: Any) -> Tile
     numbers = dict(
         units=1, slots_per_unit=1, stages=2, m_edge=10**6, n_edge=10**6, a_warm=False, b_warm=False, l2_capacity_bytes=10**6,
         a_chunks=int(m_index.max(initial=0) + 1) * a_period, b_chunks=int(n_index.max(initial=0) + 1) * b_period,
-        tensor_ticks=10, warp_ticks=0, smem_read_ticks=0, iteration_ticks=0, prefetch=False, prologue_ticks=100, next_prologue_ticks=0,
-        epilogue_ticks=1, tail_ticks=0, l2_latency_ticks=1, dram_latency_ticks=0,
+        tensor_ticks=10, warp_ticks=0, smem_read_ticks=0, iteration_ticks=0, prefetch=False, prologue_ticks=100,
+        next_prologue_ticks=0, epilogue_ticks=1, tail_ticks=0, l2_latency_ticks=1, dram_latency_ticks=0,
     )  # fmt: skip
     for operand in "ab":
         overrides.setdefault(f"{operand}_dram_bytes", overrides.get(f"{operand}_l2_bytes", 0))
