@@ -9,6 +9,7 @@ from stcsim.isa import dtype as find_dtype
 from stcsim.isa import type_bytes
 from stcsim.replay import modes_of, why_not_sparse
 from stcsim.result import KernelResult
+from stcsim.timing.catalogue import Kernel
 from stcsim.timing.outcome import Launch, engine, launch_us, outcome
 from stcsim.timing.problem import Problem
 from stcsim.timing.select import SIMULATED, Candidate, select
@@ -111,6 +112,13 @@ def _contender(setup: Launch, problem: Problem, candidate: Candidate, best: Kern
     return Contender(name, estimate, result.time_us, f"+{100 * (result.time_us / best.time_us - 1):.0f} %, most of it {part}")
 
 
+def _tile_text(kernel: Kernel, cta_k: int) -> str:
+    if kernel.patch is None:
+        return f"{kernel.cta_m} x {kernel.cta_n} x {cta_k} (m x n x k)"
+    rows, columns = kernel.patch
+    return f"{kernel.cta_m} x {rows} by {columns} pixels x {cta_k} (m x n x k), {kernel.taps} taps a load"
+
+
 def _plan_rows(arch: Arch, problem: Problem, chosen: Candidate) -> tuple[tuple[str, str], ...]:
     """Return the chosen kernel's plan in words."""
     kernel, tiling, plan = chosen.kernel, chosen.tiling, chosen.plan
@@ -119,7 +127,7 @@ def _plan_rows(arch: Arch, problem: Problem, chosen: Candidate) -> tuple[tuple[s
     ctas = tiling.tiles * problem.batch * tiling.unit_ctas
     smem = tiling.stages * stage_bytes(kernel, problem)
     rows = [
-        ("CTA tile", f"{kernel.cta_m} x {kernel.cta_n} x {cta_k} (m x n x k)"),
+        ("CTA tile", _tile_text(kernel, cta_k)),
         (
             "grid",
             f"{tiling.m_tiles} x {tiling.n_tiles} tiles of {tiling.tile_m} x {tiling.tile_n}"
@@ -131,7 +139,7 @@ def _plan_rows(arch: Arch, problem: Problem, chosen: Candidate) -> tuple[tuple[s
         ("raster", f"groups of {kernel.swizzle} n-tiles, along m"),
         (
             "cycles per iteration",
-            f"tensor {plan.tensor_ticks / 256:.0f} ({max(plan.tensor_ticks, plan.warp_ticks) / 256:.0f} by the CTA's own warps alone), "
+            f"tensor {plan.tensor_ticks / 256:.0f} ({max(plan.tensor_ticks, plan.warp_ticks) / 256:.0f} for one CTA alone), "
             f"shared-memory reads {plan.smem_read_ticks / 256:.0f}, "
             f"fills {(plan.a_fill_ticks[0, 0] + plan.b_fill_ticks[0, 0]) / 256:.0f}, sync {plan.iteration_ticks / 256:.0f}",
         ),

@@ -27,7 +27,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
 
-from stcsim.errors import UnsupportedError, closest
+from stcsim.errors import UnsupportedError
 from stcsim.isa import DType
 
 SPLITS = (1, 2, 3, 4, 5, 6, 8, 10, 12, 16, 24, 32)
@@ -52,6 +52,8 @@ class Kernel:
         gemv: a matrix-vector kernel: n = 1 only, no staging through shared memory to set up and to drain.
         early_launch: starts before the kernel ahead has ended, where the GPU can (programmatic dependent launch).
         widest_bits: the widest element it is shipped for.
+        patch: rows and columns of pixels, where a convolution kernel's tile is a block of an image; else ``cta_n`` in a row.
+        taps: neighbouring taps of a filter row that one load of pixels serves; ``k_bytes`` then spans their channels.
     """
 
     family: str
@@ -71,6 +73,8 @@ class Kernel:
     gemv: bool = False
     early_launch: bool = False
     widest_bits: int = 32
+    patch: tuple[int, int] | None = None
+    taps: int = 1
 
     def cta_k(self, dtype: DType) -> int:
         """Logical reduction elements per main-loop iteration."""
@@ -79,7 +83,8 @@ class Kernel:
     def name(self, dtype: DType, splits: int = 1) -> str:
         """Return the name used in tables and by ``--kernel``, e.g. ``sm80_128x256x32_s3_2x4`` (``_k4``: four k-slices)."""
         mode = "sp_" if self.sparse else "gemv_" if self.gemv else ""
-        shape = f"{self.cta_m}x{self.cta_n}x{self.cta_k(dtype)}"
+        pixels = f"{self.cta_n}" if self.patch is None else "({}x{})".format(*self.patch)
+        shape = f"{self.cta_m}x{pixels}x{self.cta_k(dtype)}"
         warps = f"s{self.stages}_{self.warps_m}x{self.warps_n}" if self.stages else ("pingpong" if self.pingpong else "coop")
         cluster = f"_c{self.cluster_m}x{self.cluster_n}" if self.cluster_m * self.cluster_n > 1 else ""
         return f"{self.family}_{mode}{shape}_{warps}{cluster}" + (f"_k{splits}" if splits > 1 else "")
@@ -207,18 +212,3 @@ def _sm90(sparse: bool) -> Iterator[Kernel]:
 def _gemv(family: str) -> tuple[Kernel, ...]:
     """Return the matrix-vector kernels that cuBLAS has before Hopper; each streams 512 bytes of 32 rows at a time (assumed)."""
     return (Kernel(family, False, 32, 8, 512, 4, 4, 1, max_splits=1, gemv=True),)
-
-
-def find(family: str, sparse: bool, dtype: DType, name: str) -> tuple[Kernel, int]:
-    """Return the kernel and number of k-slices called ``name``.
-
-    Raises:
-        UnsupportedError: when the catalogue of ``family`` has no such kernel.
-    """
-    base, _, suffix = name.rpartition("_k")
-    wanted, splits = (base, int(suffix)) if base and suffix.isdigit() else (name, 1)
-    known = {kernel.name(dtype): kernel for kernel in kernels(family, sparse)}
-    if wanted not in known or splits < 1:
-        mode = "2:4" if sparse else "dense"
-        raise UnsupportedError("--kernel", f"a {mode} kernel of {family}", f"'{name}'{closest(wanted, known)}")
-    return known[wanted], splits

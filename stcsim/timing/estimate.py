@@ -6,8 +6,8 @@ import math
 
 from stcsim.arch import Arch
 from stcsim.timing.catalogue import Kernel
+from stcsim.timing.conv_traffic import conv_reuse
 from stcsim.timing.lower import (
-    conv_reuse,
     iteration_cycles,
     l2_capacity_bytes,
     l2_latency_cycles,

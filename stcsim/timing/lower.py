@@ -9,9 +9,10 @@ import numpy as np
 
 from stcsim.arch import Arch
 from stcsim.timing.catalogue import Kernel
+from stcsim.timing.conv_traffic import conv_reuse
 from stcsim.timing.plan import TICKS_PER_CYCLE, IntArray, TilePlan
 from stcsim.timing.problem import Problem, a_row_bytes
-from stcsim.timing.tiling import Tiling, ceil_div, stage_bytes, tile_order
+from stcsim.timing.tiling import Tiling, ceil_div, load_share, tile_order
 
 _WARPGROUP_M = 64  # rows of D one warpgroup's wgmma computes (PTX ISA, wgmma)
 _SINGLE_BUFFERED_TILE = 64  # least warp tile side with 32-bit accumulators (CUTLASS, kBBufferSize)
@@ -35,6 +36,11 @@ def _edge_sizes(size: int, tile: int) -> IntArray:
     return np.array([tile, size % tile or tile], np.int64)
 
 
+def _column_sizes(problem: Problem, kernel: Kernel, tiling: Tiling) -> IntArray:
+    """Columns of B and D of a full panel and of the edge panel; every patch of a convolution is taken as full."""
+    return _edge_sizes(problem.n if kernel.patch is None else tiling.tile_n, tiling.tile_n)
+
+
 @dataclass(frozen=True, slots=True)
 class _Loads:
     """Bytes of one iteration's loads, (2, 2) tables [edge][last]: off L2 and, if missed, DRAM (per unit), into each SM."""
@@ -54,47 +60,11 @@ def _loads(arch: Arch, problem: Problem, kernel: Kernel, tiling: Tiling) -> _Loa
     a_row = np.array([a_row_bytes(problem.dtype, k, kernel.sparse) for k in (cta_k, last_k)], np.int64)
     b_row = np.array([max(1, k * problem.dtype.bits // 8) for k in (cta_k, last_k)], np.int64)
     a_l2 = np.outer(_edge_sizes(problem.m, tiling.tile_m), a_row) * (0 if problem.a_on_chip else 1)
-    b_full = np.outer(_edge_sizes(problem.n, tiling.tile_n), b_row)
+    b_full = np.outer(_column_sizes(problem, kernel, tiling), b_row)
     reuse = conv_reuse(arch, problem, kernel, tiling)
     b_l2, b_dram = (np.maximum(1, np.ceil(b_full * share)).astype(np.int64) for share in (reuse.from_l2, reuse.from_dram))
-    return _Loads(a_l2, b_l2, b_dram, -(-a_l2 // kernel.cluster_m), -(-b_full // kernel.cluster_n), reuse.period)
-
-
-@dataclass(frozen=True, slots=True)
-class Reuse:
-    """How often bytes of B move. Shares of a tile's bytes: ``from_l2`` of every load, ``from_dram`` of a load that misses.
-
-    ``period`` loads are distinct, later ones touch the same bytes again.
-    """
-
-    from_l2: float
-    from_dram: float
-    period: int
-
-
-def conv_reuse(arch: Arch, problem: Problem, kernel: Kernel, tiling: Tiling) -> Reuse:
-    """Return what a convolution's implicit GEMM reads of its input; a plain GEMM reads each of its bytes once.
-
-    The taps of a filter read overlapping pixels. When the pixels a CTA tile touches for one slice of channels fit the L1 left
-    beside shared memory, each is fetched from L2 once (CTA tile plus halo, taps innermost); else every tap goes to L2, where
-    the same chunks are touched again. TMA (wgmma kernels) goes around L1. From DRAM comes the tile without its halo, which
-    the neighbouring tile brings.
-    """
-    conv = problem.conv
-    if conv is None or conv.r * conv.s == 1:
-        return Reuse(1.0, 1.0, tiling.k_iters)
-    taps, step = conv.r * conv.s, conv.stride[0] * conv.stride[1]
-    columns = min(tiling.tile_n, conv.q)
-    rows = ceil_div(tiling.tile_n, conv.q)
-    unique = ((rows - 1) * conv.stride[0] + conv.r) * ((columns - 1) * conv.stride[1] + conv.s)
-    own = min(1.0, step / taps)
-    smem_bytes = tiling.ctas_per_sm * tiling.stages * stage_bytes(kernel, problem)
-    l1_bytes = arch.shared_memory.unified_kib * 1024 - smem_bytes
-    if not kernel.wgmma and tiling.ctas_per_sm * unique * kernel.k_bytes <= l1_bytes:
-        fetched = min(1.0, unique / (tiling.tile_n * taps))
-        return Reuse(fetched, min(own, fetched), tiling.k_iters)
-    period = max(1, math.ceil(tiling.k_iters * own))
-    return Reuse(1.0, min(1.0, tiling.k_iters * own / period), period)
+    b_sm = np.ceil(b_full * (load_share(kernel) / kernel.cluster_n)).astype(np.int64)
+    return _Loads(a_l2, b_l2, b_dram, -(-a_l2 // kernel.cluster_m), b_sm, reuse.period)
 
 
 def tensor_rate(arch: Arch, problem: Problem, kernel: Kernel) -> float:
@@ -154,7 +124,7 @@ def lower(arch: Arch, problem: Problem, kernel: Kernel, tiling: Tiling, clock_mh
     fits = problem.a_bytes(kernel.sparse) + problem.b_bytes + problem.d_bytes <= l2_capacity_bytes(arch)
     a_period = 1 if problem.a_on_chip else tiling.k_iters  # what never leaves the SM is never missed
     start = start_share(arch, kernel)
-    out = _out_bytes(problem, tiling)
+    out = _out_bytes(problem, kernel, tiling)
     out_sm = -(-out // tiling.unit_ctas)
     latency = l2_latency_cycles(arch) + arch.kernel.load_latency_cycles
     # a slot that could never have a tile is no idle time
@@ -238,10 +208,12 @@ def l2_capacity_bytes(arch: Arch) -> int:
     return int(arch.l2.capacity_mib * 1024 * 1024 * arch.l2.shared_fraction)
 
 
-def _out_bytes(problem: Problem, tiling: Tiling) -> IntArray:
+def _out_bytes(problem: Problem, kernel: Kernel, tiling: Tiling) -> IntArray:
     """Bytes a tile writes, [m edge][n edge]: D, or fp32/int32 partial sums when the reduction is split."""
     element = 0 if problem.d_on_chip else 4 if tiling.splits > 1 else problem.out_bytes
-    return np.outer(_edge_sizes(problem.m, tiling.tile_m), _edge_sizes(problem.n, tiling.tile_n)) * element
+    elements = np.outer(_edge_sizes(problem.m, tiling.tile_m), _column_sizes(problem, kernel, tiling))
+    needed: IntArray = np.ceil(elements * tiling.filled).astype(np.int64)
+    return needed * element
 
 
 def reduction_ticks(arch: Arch, problem: Problem, tiling: Tiling, clock_mhz: float) -> int:

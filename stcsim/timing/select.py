@@ -8,7 +8,8 @@ from dataclasses import dataclass, replace
 
 from stcsim.arch import Arch
 from stcsim.errors import UnsupportedError
-from stcsim.timing.catalogue import SPLITS, Kernel, find, kernels
+from stcsim.timing.catalogue import SPLITS, Kernel
+from stcsim.timing.conv_catalogue import find, menu
 from stcsim.timing.estimate import estimate_cycles
 from stcsim.timing.lower import lower
 from stcsim.timing.plan import TICKS_PER_CYCLE, GemmTiming, TilePlan
@@ -49,12 +50,11 @@ def candidates(arch: Arch, problem: Problem, sparse: bool, forced: str | None = 
         UnsupportedError: when no kernel fits or the forced one does not.
     """
     if forced is not None:
-        kernel, splits = find(arch.kernel.family, sparse, problem.dtype, forced)
+        kernel, splits = find(arch.kernel.family, sparse, problem.dtype, problem.conv, forced)
         pairs = [(kernel, splits)]
     else:
-        pairs = [
-            (kernel, splits) for kernel in kernels(arch.kernel.family, sparse) for splits in SPLITS if splits <= kernel.max_splits
-        ]
+        fitting = menu(arch.kernel.family, sparse, problem.dtype, problem.conv)
+        pairs = [(kernel, splits) for kernel in fitting for splits in SPLITS if splits <= kernel.max_splits]
     found, too_large = [], False
     for kernel, splits in pairs:
         if kernel.gemv and problem.n > 1 or forced is None and problem.dtype.bits > kernel.widest_bits:

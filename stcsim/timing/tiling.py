@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -24,6 +25,7 @@ class Tiling:
         ctas_per_sm: resident CTAs (ping-pong counts as two). stages: shared-memory buffers each CTA has.
         m_tiles, n_tiles: unit tiles of one GEMM. tile_m, tile_n: rows and columns of one unit tile.
         k_iters: main-loop iterations of the whole reduction; splits: slices it is cut into.
+        filled: share of the pixels of a convolution's patches that lie inside the image.
     """
 
     unit_ctas: int
@@ -36,6 +38,7 @@ class Tiling:
     tile_n: int
     k_iters: int
     splits: int
+    filled: float = 1.0
 
     @property
     def tiles(self) -> int:
@@ -51,7 +54,19 @@ def ceil_div(a: int, b: int) -> int:
 def stage_bytes(kernel: Kernel, problem: Problem) -> int:
     """Shared-memory bytes of one main-loop stage: the A tile (compressed with metadata when sparse) and the B tile."""
     cta_k = kernel.cta_k(problem.dtype)
-    return kernel.cta_m * a_row_bytes(problem.dtype, cta_k, kernel.sparse) + kernel.cta_n * kernel.k_bytes
+    b_bytes = math.ceil(kernel.cta_n * kernel.k_bytes * load_share(kernel))
+    return kernel.cta_m * a_row_bytes(problem.dtype, cta_k, kernel.sparse) + b_bytes
+
+
+def load_share(kernel: Kernel) -> float:
+    """Bytes of B that a load brings into shared memory, as a share of those that its MMAs read.
+
+    A patch kernel loads each row of pixels once, with the columns that hang over, for all taps of a filter row.
+    """
+    if kernel.patch is None:
+        return 1.0
+    columns = kernel.patch[1]
+    return (columns + kernel.taps - 1) / (kernel.taps * columns)
 
 
 def registers_per_cta(kernel: Kernel, problem: Problem) -> int:
@@ -97,18 +112,29 @@ def tile_up(arch: Arch, problem: Problem, kernel: Kernel, splits: int) -> Tiling
         return None
     tile_m, tile_n = kernel.cta_m * kernel.cluster_m, kernel.cta_n * kernel.cluster_n
     units = sum(sms // unit_ctas for sms in arch.sm.sms_per_gpc)
+    n_tiles, filled = _n_tiles(problem, kernel, tile_n)
     return Tiling(
         unit_ctas,
         units,
         ctas_per_sm,
         stages,
         ceil_div(problem.m, tile_m),
-        ceil_div(problem.n, tile_n),
+        n_tiles,
         tile_m,
         tile_n,
         k_iters,
         splits,
+        filled,
     )
+
+
+def _n_tiles(problem: Problem, kernel: Kernel, tile_n: int) -> tuple[int, float]:
+    """Return the tiles along n and the share of their pixels that is needed; patches may hang over the edges of an image."""
+    conv = problem.conv
+    if kernel.patch is None or conv is None:
+        return ceil_div(problem.n, tile_n), 1.0
+    tiles = conv.batch * ceil_div(conv.p, kernel.patch[0]) * ceil_div(conv.q, kernel.patch[1])
+    return tiles, problem.n / (tiles * tile_n)
 
 
 def _raster(tiling: Tiling, kernel: Kernel) -> tuple[IntArray, IntArray]:
@@ -133,7 +159,7 @@ def tile_order(problem: Problem, kernel: Kernel, tiling: Tiling) -> tuple[IntArr
     """Return (m_index, n_index, k_start, k_count, m_edge, n_edge); the slices of a tile follow each other."""
     m_order, n_order = _raster(tiling, kernel)
     m_index, m_edge = _panels(m_order, tiling.m_tiles, problem.batch, problem.m % tiling.tile_m != 0)
-    n_index, n_edge = _panels(n_order, tiling.n_tiles, problem.batch, problem.n % tiling.tile_n != 0)
+    n_index, n_edge = _panels(n_order, tiling.n_tiles, problem.batch, kernel.patch is None and problem.n % tiling.tile_n != 0)
     cuts = np.arange(tiling.splits + 1, dtype=np.int64) * tiling.k_iters // tiling.splits
     tiles = m_index.shape[0]
     m_index, n_index = np.tile(m_index, tiling.splits), np.tile(n_index, tiling.splits)

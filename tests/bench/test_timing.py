@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 import stcsim
-from stcsim.timing.catalogue import find
+from stcsim.timing.conv_catalogue import find
 from stcsim.timing.fast import simulate
 from stcsim.timing.lower import lower
 from stcsim.timing.outcome import Launch, time_gemm
@@ -35,7 +35,7 @@ def fastest_s(work: Callable[[], object], times: int = 5) -> float:
 
 def test_engine_rate() -> None:
     arch, each = stcsim.load_arch("a100"), problem(8192, 8192, 8192)
-    kernel, _ = find("sm80", False, each.dtype, "sm80_128x128x32_s5_2x2")
+    kernel, _ = find("sm80", False, each.dtype, None, "sm80_128x128x32_s5_2x2")
     tiling = tile_up(arch, each, kernel, 1)
     assert tiling is not None
     plan = lower(arch, each, kernel, tiling)

@@ -8,13 +8,13 @@ import pytest
 
 from stcsim.arch import load_arch
 from stcsim.isa import dtype
-from stcsim.timing.catalogue import Kernel, find, kernels
+from stcsim.timing.catalogue import Kernel, kernels
+from stcsim.timing.conv_catalogue import find
 from stcsim.timing.fast import simulate
-from stcsim.timing.lower import Reuse, conv_reuse, iteration_cycles, lower, reduction_ticks, smem_read_bytes
+from stcsim.timing.lower import iteration_cycles, lower, reduction_ticks, smem_read_bytes
 from stcsim.timing.plan import TICKS_PER_CYCLE, TilePlan
 from stcsim.timing.problem import Problem, a_row_bytes, metadata_bytes
 from stcsim.timing.tiling import Tiling, registers_per_cta, stage_bytes, tile_up
-from stcsim.trace import Conv2d
 from tests.shapes import problem
 
 A100 = load_arch("a100")
@@ -157,51 +157,6 @@ def test_ampere_2_4_waits_for_b_fragments() -> None:
     assert iteration_cycles(A100, TILE) == barrier
 
 
-def conv(**sizes: object) -> Conv2d:
-    fields = {"name": "c", "batch": 1, "c": 64, "h": 56, "w": 56, "k": 64, "r": 3, "s": 3, "stride": (1, 1), "padding": (1, 1),
-              "dilation": (1, 1), "groups": 1, "origin": "test"}  # fmt: skip
-    return Conv2d(**(fields | sizes))  # type: ignore[arg-type]
-
-
-def conv_problem(op: Conv2d) -> Problem:
-    g = op.gemm()
-    return Problem(g.m, g.n, g.k, g.batch, dtype("fp16"), 2, False, op)
-
-
-def test_convolution_fetches_a_pixel_once_where_l1_holds_its_tile() -> None:
-    # 128 output pixels of 56 columns: 3 rows of output, (2 + 3) x (55 + 3) = 290 input pixels for 128 x 9 reads
-    small = Kernel("sm80", False, 64, 128, 64, 3, 2, 2)
-    each = conv_problem(conv())
-    one = Tiling(1, 108, 1, 3, 1, 25, 64, 128, 18, 1)
-    # from L2 with the halo; from DRAM without it, a ninth of the reads; every load is of other bytes
-    assert conv_reuse(A100, each, small, one) == Reuse(290 / (128 * 9), 1 / 9, 18)
-
-
-def test_convolution_reads_every_tap_from_l2_where_l1_is_too_small() -> None:
-    each, crowded = conv_problem(conv()), Tiling(1, 108, 1, 16, 1, 25, 64, 128, 18, 1)  # 16 stages fill the shared memory
-    assert conv_reuse(A100, each, Kernel("sm80", False, 64, 128, 64, 16, 2, 2), crowded) == Reuse(1.0, 1.0, 2)
-    # 7 x 7 taps, stride 2, two iterations: 4/49 of the reads are distinct, less than one load; the one chunk is 8/49 of a tile
-    stem = conv_problem(conv(c=3, r=7, s=7, stride=(2, 2), padding=(3, 3), h=224, w=224))
-    two = Tiling(1, 108, 1, 16, 1, 98, 64, 128, 2, 1)
-    assert conv_reuse(A100, stem, Kernel("sm80", False, 64, 128, 64, 16, 2, 2), two) == Reuse(1.0, pytest.approx(8 / 49), 1)
-
-
-def test_bytes_of_a_miss_are_those_of_the_input() -> None:
-    # 12,544 pixels of 64 channels in fp16: what comes from DRAM is the input once, and the filters; taps come from L2
-    each = conv_problem(conv(batch=4, h=224, w=224))
-    kernel = Kernel("sm80", False, 64, 128, 64, 3, 2, 2)
-    tiling = tile_up(A100, each, kernel, 1)
-    assert tiling is not None
-    timing = simulate(lower(A100, each, kernel, tiling))
-    assert timing.dram_read_bytes - each.a_bytes(False) == pytest.approx(each.b_bytes, rel=0.01)
-
-
-def test_pointwise_convolution_is_a_plain_gemm() -> None:
-    each = conv_problem(conv(r=1, s=1, padding=(0, 0)))
-    tiling = tile_up(A100, each, TILE, 1)
-    assert tiling is not None and conv_reuse(A100, each, TILE, tiling) == Reuse(1.0, 1.0, tiling.k_iters)
-
-
 @pytest.mark.parametrize(
     ("name", "k", "dense", "sparse"),
     [("fp16", 64, 128, 64 + 8), ("int8", 64, 64, 32 + 8), ("tf32", 64, 256, 128 + 16), ("fp8", 32, 32, 16 + 4)],
@@ -225,5 +180,5 @@ def test_every_kernel_of_a_catalogue_has_a_name_that_finds_it() -> None:
     for family in ("sm75", "sm80", "sm86", "sm89", "sm90"):
         for sparse in (False, True):
             for kernel in kernels(family, sparse):
-                assert find(family, sparse, dtype("fp16"), kernel.name(dtype("fp16"))) == (kernel, 1)
-                assert find(family, sparse, dtype("fp16"), kernel.name(dtype("fp16"), 4)) == (kernel, 4)
+                assert find(family, sparse, dtype("fp16"), None, kernel.name(dtype("fp16"))) == (kernel, 1)
+                assert find(family, sparse, dtype("fp16"), None, kernel.name(dtype("fp16"), 4)) == (kernel, 4)
