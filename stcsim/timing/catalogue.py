@@ -10,6 +10,8 @@ are missed by up to 30 %, with none by up to 50 %). Hopper's 2:4 kernels have ti
 for elements wider than 8 bits only tiles of m = 128 and n >= 128 (inferred: in bf16 its times are the same from n = 64 to 256,
 one more wave shows as soon as tiles of 128 x 128 outnumber the SMs, and m = 16,384 at n = 64 takes two; in fp8 smaller tiles are
 needed to meet them).
+In fp16 cuBLAS has tiles of 96, 160 and 192 rows on Ampere (``sm80_xmma_gemm_f16f16_f16f32_f32_..._tilesize160x128x32_stage4_...``
+in many public profiles; no bf16 kernel of such a size was found in public, and measured bf16 GEMMs lack what they would bring).
 Ampere's small-n rows follow the int8 list (n = 32) and the ``_32x32_`` and ``_16x16_`` kernel names cuBLAS shows for decode
 shapes (assumed: the full menu of cuBLAS is not public). Tiles do not depend on the type when K is counted in bytes.
 
@@ -51,7 +53,7 @@ class Kernel:
         max_splits: most k-slices the library offers for it.
         gemv: a matrix-vector kernel: n = 1 only, no staging through shared memory to set up and to drain.
         early_launch: starts before the kernel ahead has ended, where the GPU can (programmatic dependent launch).
-        widest_bits: the widest element it is shipped for.
+        widest_bits: the widest element it is shipped for. only: the one input type it is shipped for; empty for all.
         patch: rows and columns of pixels, where a convolution kernel's tile is a block of an image; else ``cta_n`` in a row.
         taps: neighbouring taps of a filter row that one load of pixels serves; ``k_bytes`` then spans their channels.
     """
@@ -73,8 +75,13 @@ class Kernel:
     gemv: bool = False
     early_launch: bool = False
     widest_bits: int = 32
+    only: str = ""
     patch: tuple[int, int] | None = None
     taps: int = 1
+
+    def takes(self, dtype: DType) -> bool:
+        """Whether the library ships it for ``dtype``."""
+        return dtype.bits <= self.widest_bits and self.only in ("", dtype.name)
 
     def cta_k(self, dtype: DType) -> int:
         """Logical reduction elements per main-loop iteration."""
@@ -117,6 +124,16 @@ _SM80_DENSE = (
     (128, 16, 128, 5, 4, 1),
     (64, 16, 128, 8, 4, 1),
     (32, 32, 256, 4, 2, 1),
+)
+_SM80_DENSE_FP16 = (
+    (192, 128, 64, 3, 4, 2),
+    (160, 128, 64, 4, 2, 2),
+    (96, 128, 64, 4, 2, 2),
+    (96, 64, 64, 3, 2, 2),
+    (96, 64, 128, 4, 2, 2),
+    (64, 96, 128, 4, 2, 2),
+    (64, 96, 64, 4, 2, 2),
+    (32, 32, 128, 6, 2, 2),
 )
 _SM80_SPARSE = (
     (64, 128, 128, 6, 2, 2),
@@ -185,7 +202,8 @@ def kernels(family: str, sparse: bool) -> tuple[Kernel, ...]:
     """
     if family in ("sm80", "sm86", "sm89"):  # GA102 and Ada run the Ampere tiles; Ada's fp8 list is the int8 one
         if not sparse:
-            return tuple(Kernel("sm80", False, *row) for row in _SM80_DENSE) + _gemv("sm80")
+            half = tuple(Kernel("sm80", False, *row, only="fp16") for row in _SM80_DENSE_FP16)
+            return tuple(Kernel("sm80", False, *row) for row in _SM80_DENSE) + half + _gemv("sm80")
         rows = _SM80_SPARSE if family == "sm80" else _SM80_SPARSE + _TWO_STAGES_SPARSE
         return tuple(Kernel("sm80", True, *row, swizzle=1, max_splits=2) for row in rows)
     if family == "sm75":

@@ -62,7 +62,7 @@ def _plain(family: str, sparse: bool) -> tuple[Kernel, ...]:
         return general
     logged = tuple(Kernel("sm80", False, m, n, _CHANNEL_BYTES, stages, wm, wn) for m, n, stages, wm, wn in _IMPLICIT_GEMM)
     known = {(kernel.cta_m, kernel.cta_n, kernel.stages) for kernel in logged}
-    same_k = (kernel for kernel in general if kernel.k_bytes == _CHANNEL_BYTES)
+    same_k = (kernel for kernel in general if kernel.k_bytes == _CHANNEL_BYTES and not kernel.only)
     return logged + tuple(kernel for kernel in same_k if (kernel.cta_m, kernel.cta_n, kernel.stages) not in known)
 
 
@@ -99,7 +99,7 @@ def find(family: str, sparse: bool, dtype: DType, conv: Conv2d | None, name: str
     """
     base, _, suffix = name.rpartition("_k")
     wanted, splits = (base, int(suffix)) if base and suffix.isdigit() else (name, 1)
-    known = {kernel.name(dtype): kernel for kernel in (*menu(family, sparse, dtype, conv), *kernels(family, sparse))}
+    known = {kernel.name(dtype): kernel for kernel in (*kernels(family, sparse), *menu(family, sparse, dtype, conv))}
     if wanted not in known or splits < 1:
         mode = "2:4" if sparse else "dense"
         raise UnsupportedError("--kernel", f"a {mode} kernel of {family}", f"'{name}'{closest(wanted, known)}")

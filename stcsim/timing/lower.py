@@ -182,15 +182,16 @@ def iteration_cycles(arch: Arch, kernel: Kernel) -> float:
     """Cycles of an iteration that no server explains: barrier and issue, and B fragments that are not loaded ahead.
 
     Ampere's 2:4 kernels with warp tiles of 64 x 64 or more have registers for one set of B fragments (CUTLASS,
-    ``mma_sparse_multistage.h``): before each ``mma.sp`` step a warp waits for its loads unless its sub-core has another.
+    ``mma_sparse_multistage.h``): before a step of ``mma.sp`` a warp loads its B, as one warp of each other sub-core does, through
+    the one port. A second warp of the sub-core multiplies meanwhile, but for the first step after each barrier.
     """
     cycles = arch.kernel.k_iteration_cycles
-    warp_tile = min(kernel.cta_m // kernel.warps_m, kernel.cta_n // kernel.warps_n)
-    if not kernel.sparse or kernel.wgmma or warp_tile < _SINGLE_BUFFERED_TILE:
+    warp_n = kernel.cta_n // kernel.warps_n
+    if not kernel.sparse or kernel.wgmma or min(kernel.cta_m // kernel.warps_m, warp_n) < _SINGLE_BUFFERED_TILE:
         return cycles
-    steps = kernel.k_bytes // _MMA_SP_K_BYTES
-    warps_per_sub_core = max(1, kernel.warps_m * kernel.warps_n // _SUB_CORES)
-    return cycles + steps * arch.shared_memory.latency_cycles / warps_per_sub_core
+    smem = arch.shared_memory
+    load = _SUB_CORES * warp_n * _MMA_SP_K_BYTES / smem.bandwidth_bytes_per_clk + smem.latency_cycles
+    return cycles + load * (1 if kernel.warps_m * kernel.warps_n > _SUB_CORES else kernel.k_bytes // _MMA_SP_K_BYTES)
 
 
 def l2_latency_cycles(arch: Arch) -> float:

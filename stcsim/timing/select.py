@@ -57,7 +57,7 @@ def candidates(arch: Arch, problem: Problem, sparse: bool, forced: str | None = 
         pairs = [(kernel, splits) for kernel in fitting for splits in SPLITS if splits <= kernel.max_splits]
     found, too_large = [], False
     for kernel, splits in pairs:
-        if kernel.gemv and problem.n > 1 or forced is None and problem.dtype.bits > kernel.widest_bits:
+        if kernel.gemv and problem.n > 1 or forced is None and not kernel.takes(problem.dtype):
             continue
         if splits > 1 and forced is None and not _worth_splitting(arch, problem, kernel, splits):
             continue

@@ -149,10 +149,11 @@ def test_wgmma_reads_a_for_every_column_of_warpgroups() -> None:
 
 
 def test_ampere_2_4_waits_for_b_fragments() -> None:
-    # 64 x 64 warp tiles: two mma.sp steps an iteration, each exposes 29 cycles; two warps a sub-core hide half of it
-    barrier, latency = A100.kernel.k_iteration_cycles, A100.shared_memory.latency_cycles
-    assert iteration_cycles(A100, SPARSE) == barrier + 2 * latency
-    assert iteration_cycles(A100, Kernel("sm80", True, 256, 128, 128, 3, 4, 2)) == barrier + latency
+    # 64 x 64 warp tiles: four warps load 64 rows of 64 bytes each in 128 cycles, the last is there 29 later; before both steps
+    # of an iteration, or before the first where a second warp of the sub-core hides the other
+    barrier = A100.kernel.k_iteration_cycles
+    assert iteration_cycles(A100, SPARSE) == barrier + 2 * (128 + 29)
+    assert iteration_cycles(A100, Kernel("sm80", True, 256, 128, 128, 3, 4, 2)) == barrier + 128 + 29
     assert iteration_cycles(A100, Kernel("sm80", True, 64, 128, 128, 3, 2, 2)) == barrier  # 32 x 64: two sets fit
     assert iteration_cycles(A100, TILE) == barrier
 
