@@ -11,7 +11,8 @@ class Launch(Section):
     Attributes:
         stream_us: launched one by one into a stream, microseconds.
         graph_us: replayed from a CUDA graph, microseconds.
-        early_us: for kernels that start before the one ahead has ended (programmatic dependent launch); ``None`` where none do.
+        early_us: in a stream, for kernels that start and set up before the one ahead has ended (programmatic dependent launch);
+            ``None`` where none do.
     """
 
     stream_us: Cost

@@ -10,7 +10,7 @@ from stcsim.isa import type_bytes
 from stcsim.replay import modes_of, why_not_sparse
 from stcsim.result import KernelResult
 from stcsim.timing.catalogue import Kernel
-from stcsim.timing.outcome import Launch, engine, launch_us, outcome
+from stcsim.timing.outcome import Launch, engine, launch_us, outcome, starts_early
 from stcsim.timing.problem import Problem
 from stcsim.timing.select import SIMULATED, Candidate, select
 from stcsim.timing.tiling import stage_bytes
@@ -97,8 +97,9 @@ def _by_time(contender: Contender) -> tuple[bool, float]:
 
 
 def _estimate_us(setup: Launch, candidate: Candidate) -> float:
-    start_us = launch_us(setup.arch, setup.launch, candidate.kernel.early_launch)
-    return start_us + candidate.estimate_cycles / setup.arch.clock.sustained_mhz
+    early = starts_early(setup.arch, setup.launch, candidate.kernel)
+    cycles = candidate.estimate_cycles - (setup.arch.kernel.prologue_cycles if early else 0)
+    return launch_us(setup.arch, setup.launch, early) + cycles / setup.arch.clock.sustained_mhz
 
 
 def _contender(setup: Launch, problem: Problem, candidate: Candidate, best: KernelResult) -> Contender:

@@ -10,8 +10,9 @@ from stcsim.arch import Arch
 from stcsim.errors import UnsupportedError
 from stcsim.result import KernelResult
 from stcsim.timing.bounds import lower_bound_ticks, roofline_us
+from stcsim.timing.catalogue import Kernel
 from stcsim.timing.lower import lower
-from stcsim.timing.plan import PARTS, TICKS_PER_CYCLE, GemmTiming, TilePlan
+from stcsim.timing.plan import PARTS, PROLOGUE, TAIL, TICKS_PER_CYCLE, GemmTiming, TilePlan
 from stcsim.timing.power import Energy, energy, held_clock_mhz, mean_clock_mhz, watts
 from stcsim.timing.problem import Problem
 from stcsim.timing.select import Candidate, select
@@ -55,7 +56,7 @@ def engine(name: str) -> Callable[[TilePlan], GemmTiming]:
 
 
 def launch_us(arch: Arch, launch: str, early: bool = False) -> float:
-    """Microseconds a launch adds to the kernel; ``early`` if the kernel may start before the one ahead has ended.
+    """Microseconds a launch adds to the kernel; ``early`` if the kernel starts before the one ahead has ended.
 
     Raises:
         UnsupportedError: for any launch but graph, stream and kernel.
@@ -63,9 +64,24 @@ def launch_us(arch: Arch, launch: str, early: bool = False) -> float:
     known = {"graph": arch.launch.graph_us, "stream": arch.launch.stream_us, "kernel": 0.0}
     if launch not in known:
         raise UnsupportedError("timing", "one of graph, stream, kernel", f"'{launch}'")
-    if early and arch.launch.early_us is not None:
-        return min(known[launch], arch.launch.early_us)
-    return known[launch]
+    return min(known[launch], arch.launch.early_us or 0.0) if early else known[launch]
+
+
+def starts_early(arch: Arch, launch: str, kernel: Kernel) -> bool:
+    """Whether a kernel starts while the one ahead is still at work (programmatic dependent launch).
+
+    Only in a stream: the nodes of a graph wait for each other's end unless its edges say otherwise (CUDA programming guide).
+    """
+    return launch == "stream" and kernel.early_launch and arch.launch.early_us is not None
+
+
+def _hide_prologue(plan: TilePlan, timing: GemmTiming) -> GemmTiming:
+    """Return the timing of a kernel whose first prologues lie behind the kernel ahead: all else happens so much earlier."""
+    hidden, parts = plan.prologue_ticks, list(timing.part_ticks)
+    working = min(plan.slots, plan.tiles)
+    parts[PROLOGUE] -= hidden * working
+    parts[TAIL] -= hidden * (plan.slots - working)
+    return replace(timing, total_ticks=timing.total_ticks - hidden, part_ticks=tuple(parts))
 
 
 def time_gemm(setup: Launch, problem: Problem, sparse: bool) -> KernelResult:
@@ -76,11 +92,15 @@ def time_gemm(setup: Launch, problem: Problem, sparse: bool) -> KernelResult:
 
 def outcome(setup: Launch, problem: Problem, candidate: Candidate) -> KernelResult:
     """Turn a simulated candidate into a result, simulated again where the board limit holds its clock down."""
-    plan = candidate.plan
-    assert candidate.timing is not None and plan is not None
-    arch, start_us = setup.arch, launch_us(setup.arch, setup.launch, candidate.kernel.early_launch)
+    plan, timing = candidate.plan, candidate.timing
+    assert timing is not None and plan is not None
+    arch, early = setup.arch, starts_early(setup.arch, setup.launch, candidate.kernel)
+    start_us = launch_us(arch, setup.launch, early)
+    if early:
+        timing = _hide_prologue(plan, timing)
+        candidate = replace(candidate, timing=timing)
     spent = energy(arch, problem, candidate, setup.data)
-    cycles = candidate.timing.total_ticks / TICKS_PER_CYCLE
+    cycles = timing.total_ticks / TICKS_PER_CYCLE
     steady_mhz = held_clock_mhz(arch, spent, cycles, start_us)
     clock_mhz = setup.clock_mhz or mean_clock_mhz(arch, steady_mhz, start_us + cycles / arch.clock.sustained_mhz, setup.launches)
     if clock_mhz < arch.clock.sustained_mhz:
@@ -93,14 +113,17 @@ def outcome(setup: Launch, problem: Problem, candidate: Candidate) -> KernelResu
 
 
 def _simulate(setup: Launch, candidate: Candidate, plan: TilePlan) -> GemmTiming:
-    return simulate_long(plan, candidate.tiling, candidate.kernel, engine(setup.engine))
+    timing = simulate_long(plan, candidate.tiling, candidate.kernel, engine(setup.engine))
+    return _hide_prologue(plan, timing) if starts_early(setup.arch, setup.launch, candidate.kernel) else timing
 
 
 def _result(setup: Launch, problem: Problem, chosen: Candidate, spent: Energy, clock_mhz: float) -> KernelResult:
     """Convert ticks to microseconds; the parts of the breakdown sum to the time."""
     arch, timing, plan, tiling = setup.arch, chosen.timing, chosen.plan, chosen.tiling
     assert timing is not None and plan is not None
-    tick_us, start_us = 1 / TICKS_PER_CYCLE / clock_mhz, launch_us(arch, setup.launch, chosen.kernel.early_launch)
+    tick_us = 1 / TICKS_PER_CYCLE / clock_mhz
+    early = starts_early(arch, setup.launch, chosen.kernel)
+    start_us, hidden = launch_us(arch, setup.launch, early), plan.prologue_ticks if early else 0
     slot_us = tick_us / plan.slots
     breakdown = {"launch": start_us} | {part: ticks * slot_us for part, ticks in zip(PARTS, timing.part_ticks, strict=True)}
     time_us = start_us + timing.total_ticks * tick_us
@@ -122,5 +145,5 @@ def _result(setup: Launch, problem: Problem, chosen: Candidate, spent: Energy, c
         ctas_per_sm=tiling.ctas_per_sm,
         waves=tiling.tiles * problem.batch / plan.slots,
         roofline_us=roofline_us(arch, problem, chosen.kernel.sparse),
-        bounds_us={name: start_us + ticks * tick_us for name, ticks in lower_bound_ticks(plan).items() if ticks},
+        bounds_us={name: start_us + (ticks - hidden) * tick_us for name, ticks in lower_bound_ticks(plan).items() if ticks},
     )
