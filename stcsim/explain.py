@@ -11,6 +11,7 @@ from stcsim.replay import modes_of, why_not_sparse
 from stcsim.result import KernelResult
 from stcsim.timing.catalogue import Kernel
 from stcsim.timing.outcome import Launch, engine, launch_us, outcome, starts_early
+from stcsim.timing.plan import FINISHER, WHOLE, TilePlan
 from stcsim.timing.problem import Problem
 from stcsim.timing.select import SIMULATED, Candidate, select
 from stcsim.timing.tiling import stage_bytes
@@ -120,6 +121,11 @@ def _tile_text(kernel: Kernel, cta_k: int) -> str:
     return f"{kernel.cta_m} x {rows} by {columns} pixels x {cta_k} (m x n x k), {kernel.taps} taps a load"
 
 
+def _cut_text(plan: TilePlan) -> str:
+    pieces, finishers = int((plan.kind != WHOLE).sum()), int((plan.kind == FINISHER).sum())
+    return f"{finishers} tiles cut along k into {pieces} pieces, {plan.tiles - pieces} whole"
+
+
 def _plan_rows(arch: Arch, problem: Problem, chosen: Candidate) -> tuple[tuple[str, str], ...]:
     """Return the chosen kernel's plan in words."""
     kernel, tiling, plan = chosen.kernel, chosen.tiling, chosen.plan
@@ -147,4 +153,6 @@ def _plan_rows(arch: Arch, problem: Problem, chosen: Candidate) -> tuple[tuple[s
     ]
     if tiling.unit_ctas > 1:
         rows.insert(2, ("cluster", f"{kernel.cluster_m} x {kernel.cluster_n} CTAs share operands by multicast"))
+    if kernel.stream_k:
+        rows.append(("stream-K", _cut_text(plan)))
     return tuple(rows)

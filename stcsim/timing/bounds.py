@@ -17,7 +17,7 @@ def lower_bound_ticks(plan: TilePlan) -> dict[str, int]:
     """
     iterations = plan.tile_iterations
     start = plan.prologue_ticks + plan.l2_latency_ticks
-    end = plan.epilogue_ticks + plan.tail_ticks
+    end = int(plan.epilogue_ticks.min()) + plan.tail_ticks
     longest = int(plan.k_count.max()) * (max(plan.tensor_ticks, plan.warp_ticks, plan.smem_read_ticks) + plan.iteration_ticks)
     return {
         "tensor": start + -(-iterations * plan.tensor_ticks // plan.units) + plan.iteration_ticks + end,

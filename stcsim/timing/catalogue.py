@@ -4,7 +4,9 @@ Sources. ``sm80`` and ``sm75``: the tile lists of CUTLASS 2.x's generator (NVIDI
 ``python/cutlass_library/generator.py``), of which cuBLAS's and cuSPARSELt's Ampere kernels carry the same names
 (``..._tilesize128x128x64_stage3_warpsize2x2x1_...``). ``sm90``: ``sm90_shapes`` of the same source (clusters of up to two,
 K tile of 128 bytes, stages as shared memory allows), and cuBLAS's own: n = 192, 32 and 16, 256x152, 192x192 and 192x208 (kernel
-names such as ``nvjet_sm90_..._192x208_64x4_2x1_v_bz_coopB_TNT`` in public profiles of H100).
+names such as ``nvjet_sm90_..._192x208_64x4_2x1_v_bz_coopB_TNT`` in public profiles of H100). Stream-K is CUTLASS's
+(``StreamKScheduler``); cuBLAS's Hopper kernels are called ``..._segment_k_on_kernel__5x_cublas`` or ``..._segment_k_off_...``
+(public profiles), which is taken to be the same; neither its Ampere kernels nor cuSPARSELt's have such a name.
 cuSPARSELt's Ampere kernels cut the reduction into two slices at most (inferred: with more, its times at small n and k of 8,192
 are missed by up to 30 %, with none by up to 50 %). Hopper's 2:4 kernels have tiles of n >= 64, no ping-pong and no split-K, and
 for elements wider than 8 bits only tiles of m = 128 and n >= 128 (inferred: in bf16 its times are the same from n = 64 to 256,
@@ -26,7 +28,7 @@ fall of its large-m GEMMs by DRAM re-reads of A; ``timing.md``).
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 
 from stcsim.errors import UnsupportedError
@@ -51,6 +53,7 @@ class Kernel:
         pingpong: two CTA tiles alternate on an SM, one computing while the other writes (Hopper).
         swizzle: n-tiles per raster group; 1 walks straight along m.
         max_splits: most k-slices the library offers for it.
+        stream_k: cuts the tiles of its last waves along k so that all slots end together (``timing.stream_k``).
         gemv: a matrix-vector kernel: n = 1 only, no staging through shared memory to set up and to drain.
         early_launch: starts before the kernel ahead has ended, where the GPU can (programmatic dependent launch).
         widest_bits: the widest element it is shipped for. only: the one input type it is shipped for; empty for all.
@@ -72,6 +75,7 @@ class Kernel:
     pingpong: bool = False
     swizzle: int = 8
     max_splits: int = 32
+    stream_k: bool = False
     gemv: bool = False
     early_launch: bool = False
     widest_bits: int = 32
@@ -88,13 +92,17 @@ class Kernel:
         return self.k_bytes * 8 // dtype.bits
 
     def name(self, dtype: DType, splits: int = 1) -> str:
-        """Return the name used in tables and by ``--kernel``, e.g. ``sm80_128x256x32_s3_2x4`` (``_k4``: four k-slices)."""
+        """Return the name used in tables and by ``--kernel``, e.g. ``sm80_128x256x32_s3_2x4``.
+
+        ``_k4`` at its end: four k-slices, ``_sk``: stream-K.
+        """
         mode = "sp_" if self.sparse else "gemv_" if self.gemv else ""
         pixels = f"{self.cta_n}" if self.patch is None else "({}x{})".format(*self.patch)
         shape = f"{self.cta_m}x{pixels}x{self.cta_k(dtype)}"
         warps = f"s{self.stages}_{self.warps_m}x{self.warps_n}" if self.stages else ("pingpong" if self.pingpong else "coop")
         cluster = f"_c{self.cluster_m}x{self.cluster_n}" if self.cluster_m * self.cluster_n > 1 else ""
-        return f"{self.family}_{mode}{shape}_{warps}{cluster}" + (f"_k{splits}" if splits > 1 else "")
+        cut = ("_sk" if self.stream_k else "") + (f"_k{splits}" if splits > 1 else "")
+        return f"{self.family}_{mode}{shape}_{warps}{cluster}{cut}"
 
 
 # cta_m, cta_n, k_bytes, stages, warps_m, warps_n
@@ -214,17 +222,20 @@ def kernels(family: str, sparse: bool) -> tuple[Kernel, ...]:
 
 
 def _sm90(sparse: bool) -> Iterator[Kernel]:
-    """Yield Hopper's kernels: every tile alone and in clusters of two."""
+    """Yield Hopper's kernels: every tile alone and in clusters of two, dense ones without ping-pong with stream-K too."""
     most = 1 if sparse else SPLITS[-1]
     for m, n, warps_m, warps_n, pingpong in _SM90_TILES + (() if sparse else _SM90_DENSE_ONLY):
         if sparse and (n < 64 or pingpong):
             continue
         widest = 8 if sparse and (m != 128 or n < 128) else 32
         for cm, cn in _SM90_CLUSTERS:
-            yield Kernel(
+            kernel = Kernel(
                 "sm90", sparse, m, n, 128, 0, warps_m, warps_n, True, cm, cn, pingpong,
                 max_splits=most, early_launch=not sparse, widest_bits=widest,
             )  # fmt: skip
+            yield kernel
+            if not sparse and not pingpong:
+                yield replace(kernel, max_splits=1, stream_k=True)
 
 
 def _gemv(family: str) -> tuple[Kernel, ...]:

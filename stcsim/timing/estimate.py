@@ -19,6 +19,7 @@ from stcsim.timing.lower import (
 )
 from stcsim.timing.plan import TICKS_PER_CYCLE
 from stcsim.timing.problem import Problem, a_row_bytes
+from stcsim.timing.stream_k import stream_k_waves
 from stcsim.timing.tiling import Tiling
 
 _OVERLAP = 0.3  # share of a tile's start and end that a second resident CTA does not hide; only ranks kernels
@@ -29,20 +30,27 @@ def estimate_cycles(arch: Arch, problem: Problem, kernel: Kernel, tiling: Tiling
     tiles = tiling.tiles * problem.batch
     start = start_share(arch, kernel)
     resident = min(tiling.ctas_per_sm, math.ceil(tiles / tiling.units))
-    active = min(tiles, tiling.units * tiling.ctas_per_sm)
+    slots = tiling.units * tiling.ctas_per_sm
+    active = slots if kernel.stream_k else min(tiles, slots)
     k_iters = math.ceil(tiling.k_iters / tiling.splits)
-    out_bytes = tiling.tile_m * tiling.tile_n * (4 if tiling.splits > 1 else problem.out_bytes)
+    out_bytes = tiling.tile_m * tiling.tile_n * _element_bytes(problem, kernel, tiling)
     hidden = resident > 1 or kernel.wgmma
     epilogue = start * arch.kernel.epilogue_cycles + out_bytes * active / arch.l2.bandwidth_bytes_per_clk / (2 if hidden else 1)
     latency = l2_latency_cycles(arch)
     overlap = _OVERLAP if resident > 1 or kernel.pingpong else 1.0
-    waves = _waves(tiles, tiling.units * tiling.ctas_per_sm)
-    fixed = start * arch.kernel.prologue_cycles + latency + (waves - 1) * overlap * (epilogue + latency) + epilogue
+    waves = stream_k_waves(tiles, slots, tiling.k_iters) if kernel.stream_k else _waves(tiles, slots)
+    starts = waves if kernel.stream_k else waves - 1  # a range of stream-K has a piece more
+    fixed = start * arch.kernel.prologue_cycles + latency + starts * overlap * (epilogue + latency) + epilogue
     body = fixed + waves * k_iters * _iteration(arch, problem, kernel, tiling, resident, active)
     return (
         max(body, _dram_cycles(arch, problem, kernel, tiling))
         + reduction_ticks(arch, problem, tiling, arch.clock.sustained_mhz) / TICKS_PER_CYCLE
     )
+
+
+def _element_bytes(problem: Problem, kernel: Kernel, tiling: Tiling) -> int:
+    """Bytes of an element that a slot writes, and reads, when its iterations are done."""
+    return problem.out_bytes + 4 if kernel.stream_k else 4 if tiling.splits > 1 else problem.out_bytes
 
 
 def _waves(tiles: int, slots: int) -> float:

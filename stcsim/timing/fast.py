@@ -13,6 +13,7 @@ from stcsim.errors import UnsupportedError
 from stcsim.timing import kernels_fast
 from stcsim.timing.kernels_fast import (
     A_DRAM_TICKS,
+    EPILOGUE_TICKS,
     FILL_TICKS,
     INGRESS_TICKS,
     L2_TICKS,
@@ -20,6 +21,7 @@ from stcsim.timing.kernels_fast import (
     NEVER,
     SLOT_BITS,
     STAMP,
+    TABLES,
     Constants,
     run_events,
 )
@@ -35,7 +37,7 @@ def simulate(plan: TilePlan) -> GemmTiming:
     if plan.slots >= 1 << SLOT_BITS:
         raise UnsupportedError("simulation", f"fewer than {1 << SLOT_BITS} resident CTAs", str(plan.slots))
     counters, parts = np.zeros(kernels_fast.COUNTERS, np.int64), np.zeros(len(PARTS), np.int64)
-    tiles = np.stack([plan.m_index, plan.n_index, plan.k_start, plan.k_count])
+    tiles = np.stack([plan.m_index, plan.n_index, plan.k_start, plan.k_count, plan.kind])
     if not run_events(_constants(plan), _tables(plan), tiles, _chunks(plan), counters, parts):
         raise UnsupportedError("simulation", f"a kernel of fewer than {MAX_TICK // TICKS_PER_CYCLE} cycles", "a longer one")
     return _timing(plan, counters, parts)
@@ -52,7 +54,7 @@ def is_compiled() -> bool:
 def warm_up() -> None:
     """Compile the kernels, or load them from disk, by running a plan without tiles."""
     counters, parts = np.zeros(kernels_fast.COUNTERS, np.int64), np.zeros(len(PARTS), np.int64)
-    tables, tiles, chunks = (np.zeros(shape, np.int64) for shape in ((14, 8), (4, 0), (2, 0)))
+    tables, tiles, chunks = (np.zeros(shape, np.int64) for shape in (TABLES, (5, 0), (2, 0)))
     run_events(Constants(*(1 for _ in Constants._fields)), tables, tiles, chunks, counters, parts)
 
 
@@ -71,14 +73,8 @@ def _timing(plan: TilePlan, counters: IntArray, parts: IntArray) -> GemmTiming:
         dram_busy_ticks=int(counters[kernels_fast.DRAM_BUSY]),
         l2_read_bytes=int(counters[kernels_fast.L2_READ]),
         dram_read_bytes=int(counters[kernels_fast.DRAM_READ]),
-        write_bytes=_write_bytes(plan),
+        write_bytes=int(plan.out_bytes[plan.out_classes].sum()),
     )
-
-
-def _write_bytes(plan: TilePlan) -> int:
-    """Return the bytes of D written by all tiles."""
-    edges = (plan.m_index >= plan.m_edge).astype(np.int64), (plan.n_index >= plan.n_edge).astype(np.int64)
-    return int(plan.out_bytes[edges].sum())
 
 
 def _constants(plan: TilePlan) -> Constants:
@@ -87,14 +83,15 @@ def _constants(plan: TilePlan) -> Constants:
 
 def _tables(plan: TilePlan) -> IntArray:
     """Return the plan's tables flat, one a row, with A's and B's shares of a booking added up for every pair of classes."""
-    tables = np.zeros((14, 8), np.int64)
+    tables = np.zeros(TABLES, np.int64)
     for server, row in (("fill", FILL_TICKS), ("ingress", INGRESS_TICKS), ("l2", L2_TICKS)):
         a, b = getattr(plan, f"a_{server}_ticks"), getattr(plan, f"b_{server}_ticks")
-        tables[row] = (a[:, None, :] + b[None, :, :]).reshape(8)
+        tables[row, :8] = (a[:, None, :] + b[None, :, :]).reshape(8)
     loads = [getattr(plan, f"{operand}_{cost}") for cost in ("dram_ticks", "l2_bytes", "dram_bytes") for operand in "ab"]
     out = [plan.out_smem_ticks, plan.out_ingress_ticks, plan.out_l2_ticks, plan.out_dram_ticks, plan.out_bytes]
     for row, table in enumerate(loads + out, start=A_DRAM_TICKS):
-        tables[row, :4] = table.reshape(4)
+        tables[row, : table.size] = table.reshape(-1)
+    tables[EPILOGUE_TICKS, :12] = np.repeat(plan.epilogue_ticks, 4)
     return tables
 
 

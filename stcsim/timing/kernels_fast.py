@@ -50,19 +50,19 @@ class Constants(NamedTuple):
     prefetch: int
     prologue_ticks: int
     next_prologue_ticks: int
-    epilogue_ticks: int
     l2_latency_ticks: int
     dram_latency_ticks: int
 
 
-# Rows of the array ``tables``, (14, 8): the (2, 2)
-# tables of a ``TilePlan``, flat: class ``2 * edge + last`` (D: ``2 * m edge + n edge``).
+# Rows of the array ``tables``, (15, 16): the tables of a ``TilePlan``, flat: class ``2 * edge + last``
+# (OUT and EPILOGUE: ``4 * kind + 2 * m edge + n edge``).
 # FILL, INGRESS and L2 hold A plus B, class ``4 * a_edge + 2 * b_edge + last``.
 FILL_TICKS, INGRESS_TICKS, L2_TICKS, A_DRAM_TICKS, B_DRAM_TICKS, A_L2_BYTES, B_L2_BYTES, A_DRAM_BYTES, B_DRAM_BYTES = range(9)
-OUT_SMEM_TICKS, OUT_INGRESS_TICKS, OUT_L2_TICKS, OUT_DRAM_TICKS, OUT_BYTES = range(9, 14)
+OUT_SMEM_TICKS, OUT_INGRESS_TICKS, OUT_L2_TICKS, OUT_DRAM_TICKS, OUT_BYTES, EPILOGUE_TICKS = range(9, 15)
+TABLES = (15, 16)  # a power of two is quicker to index
 
-# Rows of the array ``tiles``, (4, tiles), in the order in which they are handed out.
-M_INDEX, N_INDEX, K_START, K_COUNT = range(4)
+# Rows of the array ``tiles``, (5, tiles), in the order in which they are handed out.
+M_INDEX, N_INDEX, K_START, K_COUNT, KIND = range(5)
 
 # Rows of the array ``free``, (3, units): when a unit's servers are next free.
 _TENSOR_FREE, _PORT_FREE, _INGRESS_FREE = range(3)
@@ -172,17 +172,18 @@ def _fill(t, slot, unit, tile, arrivals, causes, plan, tables, tiles, chunks, fr
 
 @_jit
 def _write(t, unit, tile, plan, tables, tiles, free, counters):  # type: ignore[no-untyped-def]
-    """Book the writing of D at tick ``t``; return the tile's end."""
-    edge = 2 * int(tiles[M_INDEX, tile] >= plan.m_edge) + int(tiles[N_INDEX, tile] >= plan.n_edge)
-    end = max(t + plan.epilogue_ticks, _book(free[_PORT_FREE], unit, t, tables[OUT_SMEM_TICKS, edge]))
-    end = max(end, _book(free[_INGRESS_FREE], unit, t, tables[OUT_INGRESS_TICKS, edge]))
-    end = max(end, _book(counters, _L2_FREE, t, tables[OUT_L2_TICKS, edge]))
-    _book(counters, _DRAM_FREE, t, tables[OUT_DRAM_TICKS, edge])
-    counters[SMEM_BUSY] += tables[OUT_SMEM_TICKS, edge]
-    counters[INGRESS_BUSY] += tables[OUT_INGRESS_TICKS, edge]
-    counters[L2_BUSY] += tables[OUT_L2_TICKS, edge]
-    counters[DRAM_BUSY] += tables[OUT_DRAM_TICKS, edge]
-    counters[_INSERTED] += tables[OUT_BYTES, edge]
+    """Book the writing of D or of partial sums at tick ``t``; return the tile's end."""
+    edges = 2 * int(tiles[M_INDEX, tile] >= plan.m_edge) + int(tiles[N_INDEX, tile] >= plan.n_edge)
+    out = 4 * tiles[KIND, tile] + edges
+    end = max(t + tables[EPILOGUE_TICKS, out], _book(free[_PORT_FREE], unit, t, tables[OUT_SMEM_TICKS, out]))
+    end = max(end, _book(free[_INGRESS_FREE], unit, t, tables[OUT_INGRESS_TICKS, out]))
+    end = max(end, _book(counters, _L2_FREE, t, tables[OUT_L2_TICKS, out]))
+    _book(counters, _DRAM_FREE, t, tables[OUT_DRAM_TICKS, out])
+    counters[SMEM_BUSY] += tables[OUT_SMEM_TICKS, out]
+    counters[INGRESS_BUSY] += tables[OUT_INGRESS_TICKS, out]
+    counters[L2_BUSY] += tables[OUT_L2_TICKS, out]
+    counters[DRAM_BUSY] += tables[OUT_DRAM_TICKS, out]
+    counters[_INSERTED] += tables[OUT_BYTES, out]
     return end
 
 

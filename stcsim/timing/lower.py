@@ -10,15 +10,18 @@ import numpy as np
 from stcsim.arch import Arch
 from stcsim.timing.catalogue import Kernel
 from stcsim.timing.conv_traffic import conv_reuse
-from stcsim.timing.plan import TICKS_PER_CYCLE, IntArray, TilePlan
+from stcsim.timing.plan import FINISHER, TICKS_PER_CYCLE, IntArray, TilePlan
 from stcsim.timing.problem import Problem, a_row_bytes
-from stcsim.timing.tiling import Tiling, ceil_div, load_share, tile_order
+from stcsim.timing.stream_k import hand_out
+from stcsim.timing.tiling import Tiling, ceil_div, load_share
 
 _WARPGROUP_M = 64  # rows of D one warpgroup's wgmma computes (PTX ISA, wgmma)
 _SINGLE_BUFFERED_TILE = 64  # least warp tile side with 32-bit accumulators (CUTLASS, kBBufferSize)
 _MMA_SP_K_BYTES = 64  # of a dense row that one mma.sp step covers (m16n8k32 in 16 bits)
 _MMA_M, _MMA_N, _MMA_BITS = 16, 8, 256  # one full-depth mma: rows, columns, bits of k (PTX ISA)
 _SUB_CORES = 4  # of an SM, each with its own scheduler
+_PARTIAL_SUM_BYTES = 4  # fp32 or int32
+_WRITES_D = np.array([1, 0, 1], np.int64).reshape(3, 1, 1)  # by kind; partial sums go from registers to L2 and stay there
 
 
 def _ticks(amount: IntArray | float, per_cycle: float) -> IntArray:
@@ -115,7 +118,7 @@ def lower(arch: Arch, problem: Problem, kernel: Kernel, tiling: Tiling, clock_mh
     their pace in microseconds, all else in cycles.
     """
     clock_mhz = clock_mhz or arch.clock.sustained_mhz
-    m_index, n_index, k_start, k_count, m_edge, n_edge = tile_order(problem, kernel, tiling)
+    tiles = hand_out(problem, kernel, tiling)
     loads = _loads(arch, problem, kernel, tiling)
     port, l2 = arch.shared_memory.bandwidth_bytes_per_clk, arch.l2.bandwidth_bytes_per_clk
     fill = port / arch.shared_memory.fill_contention if arch.shared_memory.fill_contention > 0 else math.inf
@@ -127,19 +130,22 @@ def lower(arch: Arch, problem: Problem, kernel: Kernel, tiling: Tiling, clock_mh
     out = _out_bytes(problem, kernel, tiling)
     out_sm = -(-out // tiling.unit_ctas)
     latency = l2_latency_cycles(arch) + arch.kernel.load_latency_cycles
+    epilogue = cycles_to_ticks(start * arch.kernel.epilogue_cycles)
+    written, moved = _by_kind(out, out * _PARTIAL_SUM_BYTES // problem.out_bytes)
     # a slot that could never have a tile is no idle time
     resident = min(tiling.ctas_per_sm, ceil_div(tiling.tiles * problem.batch, tiling.units))
     return TilePlan(
         units=tiling.units,
         slots_per_unit=resident,
         stages=tiling.stages,
-        m_index=m_index,
-        n_index=n_index,
-        k_start=k_start,
-        k_count=k_count,
+        m_index=tiles.m_index,
+        n_index=tiles.n_index,
+        k_start=tiles.k_start,
+        k_count=tiles.k_count,
+        kind=tiles.kind,
         k_iters=tiling.k_iters,
-        m_edge=m_edge,
-        n_edge=n_edge,
+        m_edge=tiles.m_edge,
+        n_edge=tiles.n_edge,
         a_chunks=problem.batch * tiling.m_tiles * a_period,
         b_chunks=problem.batch * tiling.n_tiles * loads.b_period,
         a_period=a_period,
@@ -154,7 +160,7 @@ def lower(arch: Arch, problem: Problem, kernel: Kernel, tiling: Tiling, clock_mh
         prefetch=kernel.wgmma,
         prologue_ticks=cycles_to_ticks(start * arch.kernel.prologue_cycles),
         next_prologue_ticks=1 if kernel.wgmma else cycles_to_ticks(start * arch.kernel.next_prologue_cycles),
-        epilogue_ticks=cycles_to_ticks(start * arch.kernel.epilogue_cycles),
+        epilogue_ticks=epilogue + np.array([0, 0, cycles_to_ticks(latency)]),  # a finisher reads before it writes
         tail_ticks=reduction_ticks(arch, problem, tiling, clock_mhz),
         l2_latency_ticks=cycles_to_ticks(latency),
         dram_latency_ticks=cycles_to_ticks(arch.dram.latency_cycles + arch.kernel.load_latency_cycles),
@@ -170,11 +176,11 @@ def lower(arch: Arch, problem: Problem, kernel: Kernel, tiling: Tiling, clock_mh
         b_l2_bytes=loads.b_l2,
         a_dram_bytes=loads.a_l2,
         b_dram_bytes=loads.b_dram,
-        out_smem_ticks=_ticks(2 * out_sm, port),
-        out_ingress_ticks=_ticks(out_sm, into_sm),
-        out_l2_ticks=_ticks(out, l2),
-        out_dram_ticks=_ticks(out, dram) * (0 if fits or tiling.splits > 1 else 1),
-        out_bytes=out,
+        out_smem_ticks=_ticks(2 * out_sm, port) * _WRITES_D,
+        out_ingress_ticks=_ticks(-(-moved // tiling.unit_ctas), into_sm),
+        out_l2_ticks=_ticks(moved, l2),
+        out_dram_ticks=_ticks(out, dram) * _WRITES_D * (0 if fits or tiling.splits > 1 else 1),
+        out_bytes=written,
     )
 
 
@@ -215,6 +221,14 @@ def _out_bytes(problem: Problem, kernel: Kernel, tiling: Tiling) -> IntArray:
     elements = np.outer(_edge_sizes(problem.m, tiling.tile_m), _column_sizes(problem, kernel, tiling))
     needed: IntArray = np.ceil(elements * tiling.filled).astype(np.int64)
     return needed * element
+
+
+def _by_kind(out: IntArray, partial: IntArray) -> tuple[IntArray, IntArray]:
+    """Bytes that a tile writes, and that it moves between SM and L2, [kind][m edge][n edge]; a finisher reads partial sums."""
+    written = np.array([out, partial, out])
+    moved = written.copy()
+    moved[FINISHER] += partial
+    return written, moved
 
 
 def reduction_ticks(arch: Arch, problem: Problem, tiling: Tiling, clock_mhz: float) -> int:

@@ -18,9 +18,14 @@ caused it.
 
 **Tiles.** There are ``tiles`` tiles, numbered in the order in which they are handed out; tile ``i`` belongs to m-panel
 ``m_index[i]``, n-panel ``n_index[i]`` and starts at iteration ``k_start[i]`` of the whole reduction, running for
-``k_count[i] >= 1`` iterations. Panels that are not full (the last row or column of the matrix) have their own class in the
-tables ``[edge][last]``: ``edge`` is 1 where ``m_index >= m_edge`` (for A) or ``n_index >= n_edge`` (for B), else 0 (edge
-panels are numbered last); ``last`` is 1 for iteration ``k_iters - 1`` of the reduction, else 0.
+``k_count[i] >= 1`` iterations. Its ``kind[i]`` is ``WHOLE`` (it writes D), ``PARTIAL`` (a stream-K piece without the last
+iterations of its tile of D: it writes partial sums to a workspace in L2) or ``FINISHER`` (the piece with the last iterations:
+it reads its peers' partial sums, which the workspace has added up, and writes D). The kind only chooses costs: nobody waits
+for a peer. The slices of split-K, whose reduction follows as ``tail_ticks``, are ``WHOLE``.
+
+Panels that are not full (the last row or column of the matrix) have their own class in the tables ``[edge][last]``: ``edge``
+is 1 where ``m_index >= m_edge`` (for A) or ``n_index >= n_edge`` (for B), else 0 (edge panels are numbered last); ``last`` is
+1 for iteration ``k_iters - 1`` of the reduction, else 0.
 
 **Residency.** A load of iteration ``k`` of panel ``p`` touches the A chunk ``m_index * a_period + k % a_period`` and the B
 chunk ``n_index * b_period + k % b_period`` (a convolution's taps touch the same pixels again: then ``b_period`` is smaller
@@ -29,7 +34,7 @@ a ``ready`` tick. A chunk is resident if it has a stamp and ``inserted - stamp <
 an operand with its ``warm`` flag have stamp 0 and ready 0; the others have no stamp. A touch of a resident chunk sets its
 stamp to ``inserted`` (A before B). A touch of a chunk that is not resident is a *miss*: ``inserted`` grows by the
 ``dram_bytes`` of the load's class ``[edge][last]`` (fewer than its ``l2_bytes`` where a load reads bytes more than once), then
-the stamp becomes ``inserted`` and ``ready`` is set as below. Writing D grows ``inserted`` by its bytes.
+the stamp becomes ``inserted`` and ``ready`` is set as below. Writing D or partial sums grows ``inserted`` by their bytes.
 
 **Events.** Everything happens at events; an event belongs to one slot, and events are handled in the order ``(tick,
 slot)``. All bookings of one event are made at its tick, in the order given here.
@@ -44,9 +49,9 @@ slot)``. All bookings of one event are made at its tick, in the order given here
    end is ``max(tensor end, port end) + iteration_ticks``. The next event is at ``max(compute end, arrival of load i
    + 1)``, or, after the tile's last iteration, the *epilogue* event at the compute end.
 4. *epilogue* at tick ``t``: the shared-memory port is booked for ``out_smem_ticks``; ingress, L2 and DRAM are booked for
-   ``out_ingress_ticks``, ``out_l2_ticks`` and ``out_dram_ticks`` of the tile's class ``[m edge][n edge]`` (the DRAM booking
-   delays others but is not waited for), and ``inserted`` grows by ``out_bytes``. The tile ends at the latest of ``t +
-   epilogue_ticks`` and the ends of port, ingress and L2. The slot then takes the next tile of the counter, if any is left.
+   ``out_ingress_ticks``, ``out_l2_ticks`` and ``out_dram_ticks`` of the tile's class ``[kind][m edge][n edge]`` (the DRAM
+   booking delays others but is not waited for), and ``inserted`` grows by ``out_bytes``. The tile ends at the latest of ``t +
+   epilogue_ticks[kind]`` and the ends of port, ingress and L2. The slot then takes the next tile of the counter, if any is left.
    Without ``prefetch`` its *fill* event is at the tile's end plus ``next_prologue_ticks``. With ``prefetch`` (a persistent
    kernel whose producer warp runs ahead) the loads of a fill are issued at ``t``, after the bookings above, there is no
    fill event, and the first *iteration* event is at the larger of the arrival of load 0 and the tile's end plus
@@ -90,6 +95,9 @@ Their numbers are compiled into ``kernels_fast``; after a change of order, ``mak
 """
 TENSOR, SMEM, ISSUE, INGRESS, L2, DRAM, LATENCY, PROLOGUE, EPILOGUE, REDUCTION, TAIL = range(11)
 
+KINDS = WHOLE, PARTIAL, FINISHER = range(3)
+"""What a tile does with its sums."""
+
 IntArray = npt.NDArray[np.int64]
 
 
@@ -97,7 +105,8 @@ IntArray = npt.NDArray[np.int64]
 class TilePlan:
     """One kernel launch, tiled for one GPU (see the module's text for every rule).
 
-    Tables ``a_*`` and ``b_*`` are (2, 2) int64 arrays indexed ``[edge][last]``; ``out_*`` are indexed ``[m edge][n edge]``.
+    Tables ``a_*`` and ``b_*`` are (2, 2) int64 arrays indexed ``[edge][last]``; ``out_*`` are (3, 2, 2) arrays indexed
+    ``[kind][m edge][n edge]``, ``epilogue_ticks`` has one number for each kind.
     """
 
     units: int
@@ -107,6 +116,7 @@ class TilePlan:
     n_index: IntArray = field(repr=False)
     k_start: IntArray = field(repr=False)
     k_count: IntArray = field(repr=False)
+    kind: IntArray = field(repr=False)
     k_iters: int
     m_edge: int
     n_edge: int
@@ -124,7 +134,7 @@ class TilePlan:
     prefetch: bool
     prologue_ticks: int
     next_prologue_ticks: int
-    epilogue_ticks: int
+    epilogue_ticks: IntArray
     tail_ticks: int
     l2_latency_ticks: int
     dram_latency_ticks: int
@@ -161,6 +171,11 @@ class TilePlan:
         """Main-loop iterations summed over the tiles: what an engine's speed is counted in."""
         return int(self.k_count.sum())
 
+    @property
+    def out_classes(self) -> tuple[IntArray, IntArray, IntArray]:
+        """Class ``[kind][m edge][n edge]`` of every tile: indices into a table ``out_*``."""
+        return self.kind, (self.m_index >= self.m_edge).astype(np.int64), (self.n_index >= self.n_edge).astype(np.int64)
+
 
 @dataclass(frozen=True, slots=True)
 class GemmTiming:
@@ -171,7 +186,8 @@ class GemmTiming:
         part_ticks: slot-ticks by part, in the order of ``PARTS``; they sum to ``slots * total_ticks``.
         tensor_busy_ticks, smem_busy_ticks, ingress_busy_ticks: booked ticks summed over the units.
         l2_busy_ticks, dram_busy_ticks: booked ticks of the shared servers.
-        l2_read_bytes: ``l2_bytes`` of all loads, hit or miss. dram_read_bytes: ``dram_bytes`` of misses. write_bytes: of D.
+        l2_read_bytes: ``l2_bytes`` of all loads, hit or miss. dram_read_bytes: ``dram_bytes`` of misses. write_bytes: of D and
+            partial sums (reads of partial sums book ticks, but are no load and not counted).
     """
 
     total_ticks: int

@@ -11,9 +11,11 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
+import numpy as np
+
 from stcsim.arch import Arch
 from stcsim.timing.lower import smem_read_bytes
-from stcsim.timing.plan import GemmTiming, TilePlan
+from stcsim.timing.plan import TilePlan
 from stcsim.timing.problem import Problem
 from stcsim.timing.select import Candidate
 from stcsim.timing.tiling import stage_bytes
@@ -50,11 +52,12 @@ def energy(arch: Arch, problem: Problem, candidate: Candidate, data: str = "rand
     )
     if data == "low-power":
         core_pj *= power.low_switching_ratio
-    return Energy(1e-12 * core_pj, 1e-12 * power.dram_pj_per_byte * (timing.dram_read_bytes + _dram_write_bytes(plan, timing)))
+    return Energy(1e-12 * core_pj, 1e-12 * power.dram_pj_per_byte * (timing.dram_read_bytes + _dram_write_bytes(plan)))
 
 
-def _dram_write_bytes(plan: TilePlan, timing: GemmTiming) -> int:
-    return timing.write_bytes if plan.out_dram_ticks.any() else 0
+def _dram_write_bytes(plan: TilePlan) -> int:
+    """Return the bytes written whose way goes on to DRAM: not those of partial sums."""
+    return int(np.where(plan.out_dram_ticks > 0, plan.out_bytes, 0)[plan.out_classes].sum())
 
 
 def watts(arch: Arch, spent: Energy, clock_mhz: float, time_us: float) -> float:

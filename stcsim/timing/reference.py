@@ -187,15 +187,15 @@ class Gpu:
         return Load(ready_tick, LATENCY if dram_end - dram_ticks == tick else DRAM)
 
     def write(self, tick: int, unit: Unit, tile: int) -> int:
-        """Write a tile of D; return the tile's end. DRAM is kept busy but not waited for."""
-        plan = self.plan
-        edges = int(plan.m_index[tile] >= plan.m_edge), int(plan.n_index[tile] >= plan.n_edge)
-        smem_end = unit.smem.book(tick, plan.out_smem_ticks.item(edges))
-        ingress_end = unit.ingress.book(tick, plan.out_ingress_ticks.item(edges))
-        l2_end = self.l2.book(tick, plan.out_l2_ticks.item(edges))
-        self.dram.book(tick, plan.out_dram_ticks.item(edges))
-        self.residency.written_bytes += plan.out_bytes.item(edges)
-        return max(tick + plan.epilogue_ticks, smem_end, ingress_end, l2_end)
+        """Write a tile of D or its partial sums; return the tile's end. DRAM is kept busy but not waited for."""
+        plan, kind = self.plan, self.plan.kind.item(tile)
+        out = kind, int(plan.m_index[tile] >= plan.m_edge), int(plan.n_index[tile] >= plan.n_edge)  # class
+        smem_end = unit.smem.book(tick, plan.out_smem_ticks.item(out))
+        ingress_end = unit.ingress.book(tick, plan.out_ingress_ticks.item(out))
+        l2_end = self.l2.book(tick, plan.out_l2_ticks.item(out))
+        self.dram.book(tick, plan.out_dram_ticks.item(out))
+        self.residency.written_bytes += plan.out_bytes.item(out)
+        return max(tick + plan.epilogue_ticks.item(kind), smem_end, ingress_end, l2_end)
 
 
 class CtaSlot:

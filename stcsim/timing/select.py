@@ -15,6 +15,7 @@ from stcsim.timing.lower import lower
 from stcsim.timing.plan import TICKS_PER_CYCLE, GemmTiming, TilePlan
 from stcsim.timing.problem import Problem
 from stcsim.timing.steady import simulate_long
+from stcsim.timing.stream_k import cut_tiles
 from stcsim.timing.tiling import Tiling, tile_up
 
 SIMULATED = 8
@@ -25,6 +26,9 @@ MOST_ITERATIONS = 500_000_000
 """Largest kernel that is simulated; a larger GEMM is refused."""
 BUDGET_ITERATIONS = 300_000
 """After so many simulated tile-iterations no further kernel is tried: the larger the GEMM, the better the estimates."""
+
+STREAM_K_WAVES = 8
+"""Waves from which on stream-K is not tried: an empty last wave costs an eighth at most."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +66,8 @@ def candidates(arch: Arch, problem: Problem, sparse: bool, forced: str | None = 
         if splits > 1 and forced is None and not _worth_splitting(arch, problem, kernel, splits):
             continue
         tiling = tile_up(arch, problem, kernel, splits)
+        if tiling is not None and kernel.stream_k and forced is None and not _worth_cutting(problem, tiling):
+            continue
         if tiling is not None and tiling.tiles * problem.batch * tiling.k_iters // splits > MOST_ITERATIONS:
             too_large = True
         elif tiling is not None:
@@ -83,6 +89,18 @@ def _worth_splitting(arch: Arch, problem: Problem, kernel: Kernel, splits: int) 
     """Slices pay only while the tiles alone leave SMs empty."""
     tiles = -(-problem.m // kernel.cta_m) * -(-problem.n // kernel.cta_n) * problem.batch
     return tiles * (splits - 1) < 4 * arch.sm.count and problem.k >= splits * kernel.cta_k(problem.dtype) * 2
+
+
+def _worth_cutting(problem: Problem, tiling: Tiling) -> bool:
+    """Whether a library offers stream-K: a last wave less than half full (CUTLASS's rule) that is a good part of the time.
+
+    With less than one wave more than two slots share a tile and wait for each other, which the plan does not know: split-K is
+    for those. What a fused kernel keeps on the SM cannot be shared out.
+    """
+    tiles, slots = tiling.tiles * problem.batch, tiling.units * tiling.ctas_per_sm
+    if problem.a_on_chip or problem.d_on_chip or not slots < tiles < STREAM_K_WAVES * slots:
+        return False
+    return cut_tiles(tiles, slots, tiling.k_iters) > 0 and 2 * (tiles % slots) < slots
 
 
 def select(

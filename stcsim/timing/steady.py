@@ -2,8 +2,9 @@
 
 The kernel is simulated three times with only its first tiles: some full waves, as many again and as many again, and always the
 last partial one, so that all end as the whole does. If both steps took the same time, that is the pace of the waves left out; if
-not, the kernel is simulated whole. A step spans whole periods of the walk over the matrix as nearly as waves allow, because a
-period has its own pattern of L2 hits. The engines know nothing of this; its error is measured in ``tests/bounds/test_steady.py``.
+not, the kernel is simulated whole, as one with split-K or stream-K is. A step spans whole periods of the walk over the matrix as
+nearly as waves allow, because a period has its own pattern of L2 hits. The engines know nothing of this; its error is measured in
+``tests/bounds/test_steady.py``.
 """
 
 from __future__ import annotations
@@ -33,7 +34,7 @@ def simulate_long(
     """Return the timing of ``plan``: skipping ahead if it has over ``above`` tile-iterations and a steady pace, else whole."""
     step = _step_waves(plan.slots, min(kernel.swizzle, tiling.n_tiles) * tiling.m_tiles)
     waves, rest = divmod(plan.tiles, plan.slots)
-    if plan.tile_iterations <= above or tiling.splits > 1 or waves < _WORTH * 3 * (_WARM_UP_WAVES + step):
+    if plan.tile_iterations <= above or tiling.splits > 1 or kernel.stream_k or waves < _WORTH * 3 * (_WARM_UP_WAVES + step):
         return simulate(plan)
     ends = [(_WARM_UP_WAVES + each * step) * plan.slots + rest for each in range(3)]
     first, second, third = (simulate(_first_tiles(plan, tiles)) for tiles in ends)
@@ -57,7 +58,7 @@ def _step_waves(slots: int, period_tiles: int) -> int:
 
 def _first_tiles(plan: TilePlan, tiles: int) -> TilePlan:
     """Return the plan cut after its first tiles."""
-    cut = {name: getattr(plan, name)[:tiles] for name in ("m_index", "n_index", "k_start", "k_count")}
+    cut = {name: getattr(plan, name)[:tiles] for name in ("m_index", "n_index", "k_start", "k_count", "kind")}
     return replace(plan, **cut)
 
 

@@ -104,11 +104,11 @@ def _residency(arch: Arch, kernel: Kernel, problem: Problem) -> tuple[int, int]:
 
 
 def tile_up(arch: Arch, problem: Problem, kernel: Kernel, splits: int) -> Tiling | None:
-    """Cut ``problem`` by ``kernel``; ``None`` if it does not fit the GPU or has more slices than iterations of k."""
+    """Cut ``problem`` by ``kernel``; ``None`` if it does not fit the GPU or k has no such slices (stream-K takes none)."""
     ctas_per_sm, stages = _residency(arch, kernel, problem)
     unit_ctas = kernel.cluster_m * kernel.cluster_n
     k_iters = ceil_div(problem.k, kernel.cta_k(problem.dtype))
-    if ctas_per_sm < 1 or splits > k_iters or unit_ctas > arch.kernel.max_cluster_ctas:
+    if ctas_per_sm < 1 or splits > (1 if kernel.stream_k else k_iters) or unit_ctas > arch.kernel.max_cluster_ctas:
         return None
     tile_m, tile_n = kernel.cta_m * kernel.cluster_m, kernel.cta_n * kernel.cluster_n
     units = sum(sms // unit_ctas for sms in arch.sm.sms_per_gpc)

@@ -12,7 +12,7 @@ from stcsim.timing.catalogue import kernels
 from stcsim.timing.fast import simulate
 from stcsim.timing.lower import lower
 from stcsim.timing.outcome import Launch, time_gemm
-from stcsim.timing.plan import PARTS, TilePlan
+from stcsim.timing.plan import PARTS, WHOLE, TilePlan
 from stcsim.timing.select import select
 from stcsim.timing.tiling import tile_up
 from tests.differential.random_plans import random_plan
@@ -87,7 +87,7 @@ def test_one_cta_alone_equals_the_formula() -> None:
     first_load = plan.prologue_ticks + int(plan.a_dram_ticks[0, 0]) + plan.dram_latency_ticks
     assert plan.warp_ticks > plan.tensor_ticks
     loop = 128 * (plan.warp_ticks + plan.iteration_ticks)
-    assert timing.total_ticks == first_load + loop + plan.epilogue_ticks
+    assert timing.total_ticks == first_load + loop + plan.epilogue_ticks[WHOLE]
 
 
 def test_mma_time_alone_when_memory_is_free() -> None:
@@ -101,7 +101,7 @@ def test_traffic_alone_when_mma_is_free() -> None:
     bounds = lower_bound_ticks(plan)
     # 40 loads of 50 ticks through one L2; what the bound leaves out is one latency, MMA and epilogue at the end
     assert bounds["l2"] == 100 + 2000
-    assert simulate(plan).total_ticks == bounds["l2"] + plan.l2_latency_ticks + plan.tensor_ticks + plan.epilogue_ticks
+    assert simulate(plan).total_ticks == bounds["l2"] + plan.l2_latency_ticks + plan.tensor_ticks + plan.epilogue_ticks[WHOLE]
 
 
 FASTER = (

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from random import Random
+from typing import Any
 
-from stcsim.timing.plan import TilePlan
+from stcsim.timing.plan import FINISHER, KINDS, PARTIAL, WHOLE, TilePlan
 from tests.plans import OPERAND_TABLES, OUT_TABLES, Tile, make_plan
 
 SHARED = ("_l2_ticks", "_dram_ticks")
@@ -17,11 +18,14 @@ def random_plan(seed: int) -> TilePlan:
     m_tiles, n_tiles, k_iters = rng.randint(1, 5), rng.randint(1, 5), rng.randint(1, 12)
     step = rng.choice((1, 4, 4, 4))  # multiples of 4 meet often, odd ticks catch roundings
     tables = {
-        name: random_table(rng, step, most=rng.choice((0, 1, 2, 5) if name.endswith(SHARED) else (0, 3, 3, 10)))
-        for name in OPERAND_TABLES + OUT_TABLES
+        name: random_table(rng, step, rng.choice((0, 1, 2, 5) if name.endswith(SHARED) else (0, 3, 3, 10)), *shape)
+        for names, shape in ((OPERAND_TABLES, (2, 2)), (OUT_TABLES, (3, 2, 2)))
+        for name in names
     }
+    tiles = random_tiles(rng, m_tiles, n_tiles, k_iters)
     return make_plan(
-        tiles=random_tiles(rng, m_tiles, n_tiles, k_iters),
+        tiles=tiles,
+        kind=random_kinds(rng, tiles, k_iters),
         k_iters=k_iters,
         units=rng.choice((1, 2, 2, 3, 4, 5, 6, 8)),
         slots_per_unit=rng.randint(1, 3),
@@ -40,7 +44,7 @@ def random_plan(seed: int) -> TilePlan:
         prefetch=rng.random() < 0.5,
         prologue_ticks=step * rng.randint(1, 10),
         next_prologue_ticks=step * rng.randint(0, 5),
-        epilogue_ticks=step * rng.randint(1, 10),
+        epilogue_ticks=[step * rng.randint(1, 10) for _ in KINDS],
         tail_ticks=rng.choice((0, step * rng.randint(1, 10))),
         l2_latency_ticks=step * rng.randint(1, 5),
         dram_latency_ticks=step * rng.randint(0, 10),
@@ -61,6 +65,18 @@ def random_tiles(rng: Random, m_tiles: int, n_tiles: int, k_iters: int) -> list[
     return tiles
 
 
-def random_table(rng: Random, step: int, most: int) -> list[list[int]]:
-    """Return costs for the four classes, up to ``most`` steps each."""
-    return [[step * rng.randint(0, most) for _ in range(2)] for _ in range(2)]
+def random_kinds(rng: Random, tiles: list[Tile], k_iters: int) -> list[int]:
+    """Return the kinds of the tiles: slices of a split reduction, all whole, or pieces of stream-K, or anything."""
+    if rng.random() < 0.3:
+        return [WHOLE] * len(tiles)
+    if rng.random() < 0.5:
+        return [rng.choice(KINDS) for _ in tiles]
+    return [
+        WHOLE if k_count == k_iters else FINISHER if k_start + k_count == k_iters else PARTIAL for _, _, k_start, k_count in tiles
+    ]
+
+
+def random_table(rng: Random, step: int, most: int, *shape: int) -> list[Any]:
+    """Return costs for every class, up to ``most`` steps each."""
+    size, *inner = shape
+    return [random_table(rng, step, most, *inner) if inner else step * rng.randint(0, most) for _ in range(size)]

@@ -56,6 +56,12 @@ def test_order_of_ties_decides_for_many_seeds(monkeypatch: pytest.MonkeyPatch) -
     assert sum(differ) >= 150  # so an engine with another rule for ties cannot pass for equal
 
 
+def test_seeds_have_every_kind_of_tile_on_every_edge() -> None:
+    classes = {each for seed in SEEDS for each in zip(*(of.tolist() for of in random_plan(seed).out_classes), strict=True)}
+
+    assert len(classes) == 3 * 2 * 2
+
+
 def test_seeds_reach_every_part() -> None:
     part_ticks = np.sum([reference.simulate(random_plan(seed)).part_ticks for seed in SEEDS], axis=0)
 

@@ -12,7 +12,7 @@ from stcsim.timing.catalogue import Kernel, kernels
 from stcsim.timing.conv_catalogue import find
 from stcsim.timing.fast import simulate
 from stcsim.timing.lower import iteration_cycles, lower, reduction_ticks, smem_read_bytes
-from stcsim.timing.plan import TICKS_PER_CYCLE, TilePlan
+from stcsim.timing.plan import TICKS_PER_CYCLE, WHOLE, TilePlan
 from stcsim.timing.problem import Problem, a_row_bytes, metadata_bytes
 from stcsim.timing.tiling import Tiling, registers_per_cta, stage_bytes, tile_up
 from tests.shapes import problem
@@ -51,7 +51,7 @@ def test_ragged_gemm() -> None:
     assert (plan.m_edge, plan.n_edge, plan.k_iters) == (1, 1, 2)
     assert plan.a_l2_bytes.tolist() == [[128 * 64, 128 * 16], [72 * 64, 72 * 16]]
     assert plan.b_l2_bytes.tolist() == [[128 * 64, 128 * 16], [2 * 64, 2 * 16]]
-    assert plan.out_bytes.tolist() == [[128 * 128 * 2, 128 * 2 * 2], [72 * 128 * 2, 72 * 2 * 2]]
+    assert plan.out_bytes[WHOLE].tolist() == [[128 * 128 * 2, 128 * 2 * 2], [72 * 128 * 2, 72 * 2 * 2]]
 
 
 def test_sparse_gemm_loads_half_of_a_and_the_metadata() -> None:
@@ -70,7 +70,7 @@ def test_split_k_writes_partial_sums_and_adds_them_up() -> None:
     tiling, plan = plan_of(each, splits=2)
 
     assert plan.k_start.tolist() == [0, 2] and plan.k_count.tolist() == [2, 3]
-    assert plan.out_bytes[0, 0] == 128 * 128 * 4 and plan.out_dram_ticks.max() == 0
+    assert plan.out_bytes[WHOLE, 0, 0] == 128 * 128 * 4 and plan.out_dram_ticks.max() == 0
     start, moved = A100.launch.graph_us * A100.clock.sustained_mhz, 128 * 128 * (2 * 4 + 2)
     assert plan.tail_ticks == pytest.approx((start + moved / A100.l2.bandwidth_bytes_per_clk) * TICKS_PER_CYCLE, abs=1)
     assert reduction_ticks(A100, each, tiling, A100.clock.sustained_mhz) == plan.tail_ticks

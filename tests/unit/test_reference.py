@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import pytest
 
+from stcsim.timing.plan import FINISHER, PARTIAL, WHOLE
 from stcsim.timing.reference import Server, Simulation, simulate
 from tests.plans import make_plan, parts
 
@@ -254,6 +255,30 @@ def test_first_of_equal_causes_counts(costs: dict[str, int], cause: str) -> None
 )
 def test_tile_ends_with_its_slowest_write_but_dram(costs: dict[str, int], total_ticks: int) -> None:
     assert simulate(make_plan(ONE_TILE, **costs)).total_ticks == total_ticks
+
+
+def test_stream_k_pieces_write_partial_sums_that_a_finisher_reads() -> None:
+    # slot 0: the first 3 iterations of a tile of 5; slot 1: the last 2; then a whole tile
+    plan = make_plan(
+        [(0, 0, 0, 3), (0, 0, 3, 2), (0, 1, 0, 5)], units=2, kind=[PARTIAL, FINISHER, WHOLE], epilogue_ticks=[5, 5, 9],
+        out_l2_ticks=[[[10, 0], [0, 0]], [[20, 0], [0, 0]], [[30, 0], [0, 0]]],
+        out_bytes=[[[2, 0], [0, 0]], [[4, 0], [0, 0]], [[2, 0], [0, 0]]],
+        out_smem_ticks=[[[2, 0], [0, 0]], [[0, 0], [0, 0]], [[2, 0], [0, 0]]],
+        out_dram_ticks=[[[7, 0], [0, 0]], [[0, 0], [0, 0]], [[7, 0], [0, 0]]],
+    )  # fmt: skip
+
+    timing = simulate(plan)
+
+    # finisher 101..121: L2 121..151; it does not wait for its peer 101..131, whose sums go behind: L2 151..171
+    # slot 1 is free first: whole tile, load there at 152, ..202, L2 ..212
+    assert timing.total_ticks == 212
+    assert (timing.write_bytes, timing.l2_busy_ticks, timing.dram_busy_ticks) == (2 + 4 + 2, 30 + 20 + 10, 7 + 7)
+    assert parts(timing)["epilogue"] == 30 + 40 + 10 and timing.smem_busy_ticks == 2 + 2
+
+
+def test_epilogue_takes_the_ticks_of_its_kind() -> None:
+    for kind, ticks in ((WHOLE, 20), (PARTIAL, 30), (FINISHER, 40)):
+        assert simulate(make_plan(ONE_TILE, kind=kind, epilogue_ticks=[20, 30, 40])).total_ticks == 111 + ticks
 
 
 def test_write_to_dram_delays_the_next_miss() -> None:

@@ -173,6 +173,7 @@ MECHANISMS = (
     Mechanism("cuSPARSELt's Ampere kernels walk along m", "groups of 8", AMPERE_SPARSE, off=only(is_ampere_sparse, swizzle=8)),
     Mechanism("dense kernels walk in groups of 8", "along m", DENSE, off=only(lambda kernel: not kernel.sparse, swizzle=1)),
     Mechanism("split-K", "none", off=only(is_any, max_splits=1)),
+    Mechanism("stream-K", "none", HOPPER_DENSE, off=taken_out(lambda kernel: kernel.stream_k)),
     Mechanism("at most two slices in Ampere 2:4", "32", AMPERE_SPARSE, off=only(is_ampere_sparse, max_splits=32)),
     Mechanism("reduction after split-K", "free",
               off=lambda: instead_of(lower.reduction_ticks, lambda arch, problem, tiling, clock_mhz: 0)),

@@ -29,7 +29,7 @@ NEEDED = {
 }
 #: What no GPU of the tables shows: their GPCs have even numbers of SMs, and clusters are of two.
 SILENT = {"clusters fit into GPCs"}
-SHAPES = ((4096, 4096, 4096), (4096, 1, 256), (1000, 96, 8000), (2304, 256, 2304))
+SHAPES = ((4096, 4096, 4096), (4096, 2048, 4096), (4096, 1, 256), (1000, 96, 8000), (2304, 256, 2304))
 
 
 @pytest.fixture(scope="module")
