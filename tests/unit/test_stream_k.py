@@ -12,7 +12,8 @@ import stcsim
 from stcsim.arch import Arch, load_arch
 from stcsim.errors import UnsupportedError
 from stcsim.explain import explain
-from stcsim.timing.catalogue import find, kernels
+from stcsim.timing.catalogue import kernels
+from stcsim.timing.conv_catalogue import find
 from stcsim.timing.fast import simulate
 from stcsim.timing.lower import lower
 from stcsim.timing.outcome import Launch, time_gemm
@@ -127,7 +128,7 @@ def test_five_tiles_on_two_slots_by_hand() -> None:
 
 
 def plan_of(arch: Arch, each: Problem, name: str) -> TilePlan:
-    kernel, splits = find("sm90", False, each.dtype, name)
+    kernel, splits = find("sm90", False, each.dtype, None, name)
     tiling = tile_up(arch, each, kernel, splits)
     assert tiling is not None
     return lower(arch, each, kernel, tiling)
@@ -200,7 +201,7 @@ def test_it_can_be_forced_and_is_explained() -> None:
 
 def test_large_ones_are_simulated_whole() -> None:
     each = problem(4096, 256 * 66 * 8 + 256, 1024)
-    kernel, _ = find("sm90", False, each.dtype, PAIR)
+    kernel, _ = find("sm90", False, each.dtype, None, PAIR)
     tiling = tile_up(H100, each, kernel, 1)
     assert tiling is not None
     plan = lower(H100, each, kernel, tiling)
