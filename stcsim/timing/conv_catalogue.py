@@ -7,11 +7,12 @@ first, assumed), all with 64 channels of K. The logs are cut short, so CUTLASS's
 *Patches*, dense and 2:4: ``sm80_xmma_fprop_avdt_sparse_int8int8_tilesize64x64x64_tapsperload3_threadspercta128_r3s3_u1v1`` (a
 public engine of ResNet-18, NVIDIA/TensorRT issue 4020). The name says: 3 x 3 filters, stride 1, and one load of pixels serves
 the three taps of a filter row. That the pixels of a tile form a rectangle of one image is assumed (such a load needs it), and
-so are the tiles other than 64 x 64. For 2:4 the plain tiles of ``catalogue`` remain beside them.
+so are the tiles other than 64 x 64. For 2:4 the plain tiles of ``catalogue`` remain beside them. No name has split-K.
 """
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import cache
 
 from stcsim.errors import UnsupportedError, closest
@@ -57,10 +58,12 @@ def menu(family: str, sparse: bool, dtype: DType, conv: Conv2d | None) -> tuple[
 
 @cache
 def _plain(family: str, sparse: bool) -> tuple[Kernel, ...]:
-    general = kernels(family, sparse)
+    general = tuple(replace(kernel, max_splits=1) for kernel in kernels(family, sparse))
     if sparse:
         return general
-    logged = tuple(Kernel("sm80", False, m, n, _CHANNEL_BYTES, stages, wm, wn) for m, n, stages, wm, wn in _IMPLICIT_GEMM)
+    logged = tuple(
+        Kernel("sm80", False, m, n, _CHANNEL_BYTES, stages, wm, wn, max_splits=1) for m, n, stages, wm, wn in _IMPLICIT_GEMM
+    )
     known = {(kernel.cta_m, kernel.cta_n, kernel.stages) for kernel in logged}
     same_k = (kernel for kernel in general if kernel.k_bytes == _CHANNEL_BYTES and not kernel.only)
     return logged + tuple(kernel for kernel in same_k if (kernel.cta_m, kernel.cta_n, kernel.stages) not in known)
