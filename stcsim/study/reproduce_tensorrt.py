@@ -10,6 +10,10 @@ from stcsim.study.reproduce_types import Case, Execution, Point, Published, Stud
 KERNELS = "kernels and their choice are those of the catalogue; TensorRT's own are not public"
 FUSED = "batch norm, activation and residual addition run in the convolution's kernel, pooling in its own"
 GAPS = "gaps between kernels are those of a CUDA graph; copies between host and GPU are not counted"
+CONVOLUTIONS = (
+    "8-bit convolutions choose among tiles that public TensorRT logs name, without split-K; tiles of patches other than 64 channels"
+    " by 8 x 8 pixels are assumed (stcsim/timing/conv_catalogue.py)"
+)
 STEM = "every layer is INT8, the classifier too; the first convolution (k = 147) has no 2:4 form and stays dense"
 
 _BATCHES = parse_axis("batch=1..2048").values
@@ -28,7 +32,8 @@ def _network(trace: str, gpu: str, dtype: str, batch: Value, **options: Any) -> 
 def _a40(name: str, title: str, claim: str, axis: str, points: tuple[Point, ...]) -> Study:
     assumed = (
         "post-training quantisation and quantisation-aware training run the same kernels; both published figures are the range",
-        STEM, KERNELS, FUSED, GAPS,
+        STEM, KERNELS, CONVOLUTIONS, FUSED, GAPS,
+        "nothing is fitted to these ratios, but the convolution kernels were looked for after the ratios had been seen",
         "energy of a MAC on the A40 is fitted to dense cuBLAS times, most other parameters are the A100's (`stcsim arch a40`)",
     )  # fmt: skip
     return Study(name, title, "A40", claim, _INT8_BLOG, points, assumed, axis)
@@ -90,7 +95,7 @@ RESNEXT101_BATCH = Study(
     (
         "the clock of the power measurements is not given: boost, and base clock as an example of a low one",
         "idle power counts, so a shorter run saves energy even where the work costs the same",
-        STEM, KERNELS, FUSED, GAPS,
+        STEM, KERNELS, CONVOLUTIONS, FUSED, GAPS,
     ),
     "batch",
 )  # fmt: skip

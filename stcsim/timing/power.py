@@ -35,13 +35,14 @@ class Energy:
 def energy(arch: Arch, problem: Problem, candidate: Candidate, data: str = "randn") -> Energy:
     """Return the energy of a simulated kernel from what it did: MACs, and bytes at each level.
 
-    A 2:4 kernel executes the kept MACs only, each at ``sparse_mac_ratio`` of a dense one. ``data`` is ``"randn"``, or
+    A 2:4 kernel executes the kept MACs only, each at ``sparse_mac_ratio`` of a dense one; pixels outside the image are zeros
+    and switch nothing. ``data`` is ``"randn"``, or
     ``"low-power"`` (zeros, constants): then little toggles in the cores.
     """
     kernel, plan, timing, power = candidate.kernel, candidate.plan, candidate.timing, arch.power
     assert plan is not None and timing is not None
     ctas_iterations = plan.tile_iterations * candidate.tiling.unit_ctas
-    macs: float = ctas_iterations * kernel.cta_m * kernel.cta_n * kernel.cta_k(problem.dtype)
+    macs = ctas_iterations * kernel.cta_m * kernel.cta_n * kernel.cta_k(problem.dtype) * candidate.tiling.filled
     if kernel.sparse:
         macs *= power.sparse_mac_ratio * problem.dtype.sparse_kept / problem.dtype.sparse_group
     smem_bytes = ctas_iterations * (smem_read_bytes(problem, kernel) + stage_bytes(kernel, problem))

@@ -111,7 +111,7 @@ def a_from_registers(problem: Problem, kernel: Kernel, read: int) -> int:
     return slices * kernel.cta_n * kernel.k_bytes if kernel.wgmma else read
 
 
-def no_output(problem: Problem, tiling: Tiling) -> IntArray:
+def no_output(problem: Problem, kernel: Kernel, tiling: Tiling) -> IntArray:
     """Stand in for the table of bytes that tiles write."""
     return np.zeros((2, 2), np.int64)
 
@@ -152,6 +152,8 @@ MECHANISMS = (
     Mechanism("B fragments of Ampere 2:4 in one buffer", "loaded ahead", AMPERE_SPARSE,
               off=lambda: instead_of(lower.iteration_cycles, lambda arch, kernel: arch.kernel.k_iteration_cycles)),
     Mechanism("metadata of 2:4", "no bytes", ("* 2:4 *",), off=lambda: instead_of(problem.metadata_bytes, lambda dtype, k: 0)),
+    Mechanism("warps of a CTA that cannot fill the tensor cores", "any can", (*AMPERE_DENSE, *AMPERE_SPARSE),
+              off=lambda: instead_of(lower.warp_rate, lower.tensor_rate)),
     Mechanism("issue efficiency", "1", settings=leaves(tensor_core__issue_efficiency=1)),
     Mechanism("cycles of every iteration", "0", settings=leaves(kernel__k_iteration_cycles=0)),
     # memory
@@ -184,6 +186,8 @@ MECHANISMS = (
     Mechanism("Hopper's 2:4 tiles of 16-bit types", "those of 8 bits", ("h100* 2:4 *16",),
               off=only(is_hopper_sparse, widest_bits=32)),
     Mechanism("cuBLAS's 256x152, 192x192, 192x208", "none", HOPPER_DENSE, off=taken_out(is_odd)),
+    Mechanism("cuBLAS's fp16 tiles of 96 to 192 rows", "none", ("a100-pcie dense fp16",),
+              off=taken_out(lambda kernel: kernel.only == "fp16")),
     # launch, clock and power
     Mechanism("launch", "0", settings=leaves(launch__stream_us=0, launch__graph_us=0)),
     Mechanism("early launch", "none", HOPPER_DENSE, settings=leaves(launch__early_us=None)),
