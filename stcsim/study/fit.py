@@ -53,7 +53,7 @@ PARAMETERS = (
     Parameter("kernel.k_iteration_cycles", 1, 400, "barrier and issue in each main-loop iteration"),
     Parameter("launch.graph_us", 0.2, 5, "cost of a kernel replayed from a CUDA graph"),
     Parameter("launch.stream_us", 0.5, 12, "cost of a kernel launched into a stream"),
-    Parameter("launch.early_us", 0, 5, "the same for kernels that start before the one ahead has ended"),
+    Parameter("launch.early_us", 0.2, 5, "the same for kernels that start before the one ahead has ended"),
     Parameter("clock.sustained_mhz", 0.5, 1, "clock below the board limit, half of boost to boost", "clock.boost_mhz"),
     Parameter("power.tensor_pj_per_mac", 0.2, 4, "energy of one 16-bit MAC at boost clock"),
     Parameter("power.half_width_ratio", 0.25, 1, "energy of one MAC over one of twice the width"),
