@@ -29,7 +29,7 @@ NEEDED = {
 }
 #: What no GPU of the tables shows: their GPCs have even numbers of SMs, and clusters are of two.
 SILENT = {"clusters fit into GPCs"}
-SHAPES = ((4096, 4096, 4096), (4096, 2048, 4096), (4096, 1, 256), (1000, 96, 8000), (2304, 256, 2304))
+SHAPES = ((4096, 4096, 4096), (2048, 2048, 2048), (4096, 2048, 4096), (4096, 1, 256), (1000, 96, 8000), (2304, 256, 2304))
 
 
 @pytest.fixture(scope="module")
@@ -64,7 +64,7 @@ def test_a_sample_is_always_the_same_and_never_of_a_lower_grade() -> None:
     assert all(len(rows) == 5 and {row.grade for row in rows} == {"A"} for rows in once.values())
 
 
-KINDS = (("a100-pcie", "bf16"), ("h100-pcie", "bf16"), ("h100-pcie", "fp8"))
+KINDS = (("a100-pcie", "bf16"), ("a100-pcie", "fp16"), ("h100-pcie", "bf16"), ("h100-pcie", "fp8"))
 UNMEASURED = tuple(
     Measured(gpu, sparse, name, "bf16", *shape, 1, 1.0, "stream", False, "randn", 100, "A", "here:1", {})
     for (gpu, name), sparse, shape in product(KINDS, (False, True), SHAPES)
