@@ -1,7 +1,7 @@
 """Published case studies beside predictions: every figure of a study simulated, and how far it is from the published one.
 
-A study is data; ``stcsim.study.reproduce_studies`` lists them. No parameter is fitted to any of them; two groups of kernels (2:4
-tiles with two stages for SMs of 100 KB, 8-bit convolutions) were added after the ratios of the A40 had been seen.
+A study is data; ``stcsim.study.reproduce_studies`` lists them. No parameter is fitted to any of them; the kernels of
+8-bit convolutions were looked for, and their assumed ones chosen, after the ratios of the A40 had been seen.
 """
 
 from __future__ import annotations

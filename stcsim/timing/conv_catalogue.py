@@ -7,7 +7,8 @@ first, assumed), all with 64 channels of K. The logs are cut short, so CUTLASS's
 *Patches*, dense and 2:4: ``sm80_xmma_fprop_avdt_sparse_int8int8_tilesize64x64x64_tapsperload3_threadspercta128_r3s3_u1v1`` (a
 public engine of ResNet-18, NVIDIA/TensorRT issue 4020). The name says: 3 x 3 filters, stride 1, and one load of pixels serves
 the three taps of a filter row. That the pixels of a tile form a rectangle of one image is assumed (such a load needs it), and
-so are the tiles other than 64 x 64. For 2:4 the plain tiles of ``catalogue`` remain beside them. No name has split-K.
+so are the tiles other than 64 x 64. For 2:4 the plain tiles of CUTLASS's list remain beside
+them (``..._sparse_conv_...`` names without tiles are public). No name has split-K.
 """
 
 from __future__ import annotations
@@ -53,12 +54,12 @@ def menu(family: str, sparse: bool, dtype: DType, conv: Conv2d | None) -> tuple[
     """
     if conv is None or dtype.bits != _BITS or family not in _FAMILIES:
         return kernels(family, sparse)
-    return _plain(family, sparse) + (_patches(sparse) if _fits_patches(conv) else ())
+    return _plain(sparse) + (_patches(sparse) if _fits_patches(conv) else ())
 
 
 @cache
-def _plain(family: str, sparse: bool) -> tuple[Kernel, ...]:
-    general = tuple(replace(kernel, max_splits=1) for kernel in kernels(family, sparse))
+def _plain(sparse: bool) -> tuple[Kernel, ...]:
+    general = tuple(replace(kernel, max_splits=1) for kernel in kernels("sm80", sparse))
     if sparse:
         return general
     logged = tuple(
