@@ -18,8 +18,8 @@ from stcsim.timing.tiling import Tiling
 
 SKIP_ABOVE_ITERATIONS = 3_000_000
 """Tile-iterations up to which a kernel is simulated whole (about a quarter of a second)."""
-_WARM_UP_WAVES = 16
-_LEAST_WAVES, _MOST_WAVES = 18, 64  # of one step
+_WARM_UP_WAVES = 12
+_LEAST_WAVES, _MOST_WAVES = 15, 64  # of one step
 _WORTH = 2  # the whole must be so many times the three runs together
 _SAME_PACE = 0.002  # largest relative difference of the two steps
 
