@@ -90,7 +90,6 @@ class TensorCore(Section):
         issue_efficiency: share of the nominal rate that back-to-back instructions reach.
         mma_sync_efficiency: share of the nominal rate open to warp-level ``mma.sync`` and ``mma.sp``.
         latency_cycles: completion latency of one full-depth MMA instruction.
-        warp_gap_cycles: what one warp of a sub-core leaves between two of its ``mma.sync`` beyond the tensor core's interval.
         sparse_min_issue_cycles: shortest interval between two ``mma.sp`` of one sub-core; null where none was seen.
     """
 
@@ -100,7 +99,6 @@ class TensorCore(Section):
     issue_efficiency: Efficiency
     mma_sync_efficiency: Efficiency
     latency_cycles: Cost
-    warp_gap_cycles: Cost
     sparse_min_issue_cycles: CostOrNull
 
     @model_validator(mode="after")

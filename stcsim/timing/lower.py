@@ -10,6 +10,7 @@ import numpy as np
 from stcsim.arch import Arch
 from stcsim.timing.catalogue import Kernel
 from stcsim.timing.conv_traffic import conv_reuse
+from stcsim.timing.instruction import ROUND_CYCLES, SUB_CORES
 from stcsim.timing.plan import FINISHER, TICKS_PER_CYCLE, IntArray, TilePlan
 from stcsim.timing.problem import Problem, a_row_bytes
 from stcsim.timing.stream_k import hand_out
@@ -19,7 +20,6 @@ _WARPGROUP_M = 64  # rows of D one warpgroup's wgmma computes (PTX ISA, wgmma)
 _SINGLE_BUFFERED_TILE = 64  # least warp tile side with 32-bit accumulators (CUTLASS, kBBufferSize)
 _MMA_SP_K_BYTES = 64  # of a dense row that one mma.sp step covers (m16n8k32 in 16 bits)
 _MMA_M, _MMA_N, _MMA_BITS = 16, 8, 256  # one full-depth mma: rows, columns, bits of k (PTX ISA)
-_SUB_CORES = 4  # of an SM, each with its own scheduler
 _PARTIAL_SUM_BYTES = 4  # fp32 or int32
 _WRITES_D = np.array([1, 0, 1], np.int64).reshape(3, 1, 1)  # by kind; partial sums go from registers to L2 and stay there
 
@@ -84,17 +84,19 @@ def tensor_rate(arch: Arch, problem: Problem, kernel: Kernel) -> float:
 def warp_rate(arch: Arch, problem: Problem, kernel: Kernel) -> float:
     """Logical MACs per cycle that one CTA's warps reach with the SM to themselves.
 
-    Fewer than four warps leave sub-cores unused; one warp of a sub-core leaves ``warp_gap_cycles`` between two of its
-    ``mma``, two fill each other's gaps. A warpgroup (``wgmma``) keeps all four sub-cores busy by itself.
+    Fewer than four warps leave sub-cores unused. A warp that is alone on its sub-core loses a few cycles in every round of its
+    independent ``mma`` (as many as its tile has), two warps fill each other's gaps (``timing.instruction``). A warpgroup
+    (``wgmma``) keeps all four sub-cores busy by itself.
     """
     rate = tensor_rate(arch, problem, kernel)
     if kernel.wgmma:
         return rate
     warps = kernel.warps_m * kernel.warps_n
     logical_k = _MMA_BITS // problem.dtype.bits * (2 if kernel.sparse else 1)
-    interval = _MMA_M * _MMA_N * logical_k * _SUB_CORES / rate
-    filled = min(1.0, ceil_div(warps, _SUB_CORES) * interval / (interval + arch.tensor_core.warp_gap_cycles))
-    return rate * filled * min(warps, _SUB_CORES) / _SUB_CORES
+    interval = _MMA_M * _MMA_N * logical_k * SUB_CORES / rate
+    independent = max(1, kernel.cta_m // kernel.warps_m // _MMA_M * (kernel.cta_n // kernel.warps_n // _MMA_N))
+    filled = min(1.0, ceil_div(warps, SUB_CORES) * interval / (interval + ROUND_CYCLES / independent))
+    return rate * filled * min(warps, SUB_CORES) / SUB_CORES
 
 
 def smem_read_bytes(problem: Problem, kernel: Kernel) -> int:
@@ -196,8 +198,8 @@ def iteration_cycles(arch: Arch, kernel: Kernel) -> float:
     if not kernel.sparse or kernel.wgmma or min(kernel.cta_m // kernel.warps_m, warp_n) < _SINGLE_BUFFERED_TILE:
         return cycles
     smem = arch.shared_memory
-    load = _SUB_CORES * warp_n * _MMA_SP_K_BYTES / smem.bandwidth_bytes_per_clk + smem.latency_cycles
-    return cycles + load * (1 if kernel.warps_m * kernel.warps_n > _SUB_CORES else kernel.k_bytes // _MMA_SP_K_BYTES)
+    load = SUB_CORES * warp_n * _MMA_SP_K_BYTES / smem.bandwidth_bytes_per_clk + smem.latency_cycles
+    return cycles + load * (1 if kernel.warps_m * kernel.warps_n > SUB_CORES else kernel.k_bytes // _MMA_SP_K_BYTES)
 
 
 def l2_latency_cycles(arch: Arch) -> float:
