@@ -11,7 +11,7 @@ from stcsim.isa import dtype
 from stcsim.timing.catalogue import Kernel, kernels
 from stcsim.timing.conv_catalogue import find
 from stcsim.timing.fast import simulate
-from stcsim.timing.lower import iteration_cycles, lower, reduction_ticks, smem_read_bytes
+from stcsim.timing.lower import iteration_cycles, lower, reduction_ticks, smem_read_bytes, tensor_rate, warp_rate
 from stcsim.timing.plan import TICKS_PER_CYCLE, WHOLE, TilePlan
 from stcsim.timing.problem import Problem, a_row_bytes, metadata_bytes
 from stcsim.timing.tiling import Tiling, registers_per_cta, stage_bytes, tile_up
@@ -146,6 +146,23 @@ def test_wgmma_reads_a_for_every_column_of_warpgroups() -> None:
     # 192 x 208: both warpgroups read all of A (192 x 128 bytes), three blocks of 64 rows read B (208 x 128 bytes)
     kernel = Kernel("sm90", False, 192, 208, 128, 0, 1, 2, wgmma=True)
     assert smem_read_bytes(problem(192, 208, 64), kernel) == 2 * 192 * 128 + 3 * 208 * 128
+
+
+def test_few_warps_cannot_fill_the_tensor_cores() -> None:
+    each = problem(512, 512, 512)
+    full = tensor_rate(A100, each, TILE)
+    # four warps of 64 x 64: 32 independent MMAs a round of 8.16 cycles each, and 2.5 cycles lost
+    interval = 16 * 8 * 16 * 4 / full
+    assert warp_rate(A100, each, TILE) == pytest.approx(full * 32 * interval / (32 * interval + 2.5))
+    # 32 x 32 has eight; eight warps fill each other's gaps; two warps leave half of the sub-cores unused
+    assert warp_rate(A100, each, Kernel("sm80", False, 64, 64, 64, 10, 2, 2)) == pytest.approx(
+        full * 8 * interval / (8 * interval + 2.5)
+    )
+    assert warp_rate(A100, each, Kernel("sm80", False, 256, 128, 64, 3, 4, 2)) == full
+    assert warp_rate(A100, each, Kernel("sm80", False, 64, 32, 128, 6, 2, 1)) < full / 2
+    assert warp_rate(H100, each, Kernel("sm90", False, 64, 128, 128, 0, 1, 1, True)) == tensor_rate(
+        H100, each, Kernel("sm90", False, 64, 128, 128, 0, 1, 1, True)
+    )
 
 
 def test_ampere_2_4_waits_for_b_fragments() -> None:
