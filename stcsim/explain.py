@@ -10,7 +10,7 @@ from stcsim.isa import type_bytes
 from stcsim.replay import modes_of, why_not_sparse
 from stcsim.result import KernelResult
 from stcsim.timing.catalogue import Kernel
-from stcsim.timing.outcome import Launch, engine, launch_us, outcome, starts_early
+from stcsim.timing.outcome import Launch, choose, engine, launch_us, outcome, starts_early
 from stcsim.timing.plan import FINISHER, WHOLE, TilePlan
 from stcsim.timing.problem import Problem
 from stcsim.timing.select import SIMULATED, Candidate, select
@@ -84,7 +84,7 @@ def explain(
 
 
 def _side(setup: Launch, problem: Problem, sparse: bool) -> Side:
-    ranked = select(setup.arch, problem, sparse, engine(setup.engine), setup.kernel, SIMULATED, _MARGIN)
+    ranked = choose(setup, problem, select(setup.arch, problem, sparse, engine(setup.engine), setup.kernel, SIMULATED, _MARGIN))
     winner = ranked[0]
     result = outcome(setup, problem, winner)
     bounds = result.bounds_us | {"roofline": result.roofline_us}
@@ -111,7 +111,7 @@ def _contender(setup: Launch, problem: Problem, candidate: Candidate, best: Kern
     result = outcome(setup, problem, candidate)
     worse = {part: result.breakdown[part] - best.breakdown[part] for part in best.breakdown}
     part = max(worse, key=lambda key: worse[key])
-    return Contender(name, estimate, result.time_us, f"+{100 * (result.time_us / best.time_us - 1):.0f} %, most of it {part}")
+    return Contender(name, estimate, result.time_us, f"{100 * (result.time_us / best.time_us - 1):+.0f} %, most of it {part}")
 
 
 def _tile_text(kernel: Kernel, cta_k: int) -> str:

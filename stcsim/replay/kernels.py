@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 
 from stcsim.result import KernelResult, MemoryResult
 from stcsim.timing.memory_op import Load, Traffic, gemm_load, memory_load, time_memory, with_fused_reads
-from stcsim.timing.outcome import Launch, engine, outcome
+from stcsim.timing.outcome import Launch, choose, engine, outcome
 from stcsim.timing.power import Energy, energy
 from stcsim.timing.problem import Problem
 from stcsim.timing.select import Candidate, select
@@ -22,10 +22,14 @@ class Layer:
 
 
 class Kernels:
-    """Selects and times kernels, and remembers them."""
+    """Selects and times kernels, and remembers them.
 
-    def __init__(self, setup: Launch) -> None:
+    ``alone``: they run one at a time, over and over, and are chosen at the clock they hold; in a network the clock is shared.
+    """
+
+    def __init__(self, setup: Launch, alone: bool = False) -> None:
         self.setup = setup
+        self._alone_on_board = alone
         self._selected: dict[tuple[Problem, bool], tuple[Candidate, Energy]] = {}
         self._alone: dict[tuple[Problem, bool, float | None], KernelResult] = {}
         self._memory: dict[tuple[Traffic, float], MemoryResult] = {}
@@ -57,7 +61,8 @@ class Kernels:
         key = (layer.problem, layer.sparse)
         if key not in self._selected:
             arch = self.setup.arch
-            winner = select(arch, layer.problem, layer.sparse, engine("fast"), self.setup.kernel)[0]
+            ranked = select(arch, layer.problem, layer.sparse, engine("fast"), self.setup.kernel)
+            winner = (choose(self.setup, layer.problem, ranked) if self._alone_on_board else ranked)[0]
             self._selected[key] = winner, energy(arch, layer.problem, winner, self.setup.data)
         return self._selected[key]
 

@@ -174,7 +174,7 @@ def _timed(
     setup: Launch, steps: Sequence[Planned], progress: Progress | None
 ) -> tuple[tuple[LayerRow, ...], tuple[MemoryRow, ...], Totals]:
     """Time every kernel in both networks; ``steps`` in the order of the trace."""
-    kernels = Kernels(setup)
+    kernels = Kernels(setup, alone=len(steps) == 1)
     both = sides(kernels, steps, progress)
     rows, memory = [], []
     for step, sparse_is_best in zip(steps, both.sparse_is_best, strict=True):

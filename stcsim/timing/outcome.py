@@ -12,11 +12,14 @@ from stcsim.result import KernelResult
 from stcsim.timing.bounds import lower_bound_ticks, roofline_us
 from stcsim.timing.catalogue import Kernel
 from stcsim.timing.lower import lower
-from stcsim.timing.plan import PARTS, PROLOGUE, TAIL, TICKS_PER_CYCLE, GemmTiming, TilePlan
+from stcsim.timing.plan import DRAM, PARTS, PROLOGUE, TAIL, TICKS_PER_CYCLE, GemmTiming, TilePlan
 from stcsim.timing.power import Energy, energy, held_clock_mhz, mean_clock_mhz, watts
 from stcsim.timing.problem import Problem
 from stcsim.timing.select import Candidate, select
 from stcsim.timing.steady import simulate_long
+
+_ROUNDS = 2  # most simulations at a clock that is held down: waits for DRAM do not follow the clock exactly
+_SAME_CLOCK = 0.98  # a clock that is this share of the one before is not simulated again
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,37 +87,89 @@ def _hide_prologue(plan: TilePlan, timing: GemmTiming) -> GemmTiming:
     return replace(timing, total_ticks=timing.total_ticks - hidden, part_ticks=tuple(parts))
 
 
+@dataclass(frozen=True, slots=True)
+class _Held:
+    """What a candidate spends, and the clock it holds.
+
+    ``fixed_us`` of its time, launch and waits for DRAM, do not change with the clock; ``cycles`` do.
+    """
+
+    spent: Energy
+    fixed_us: float
+    cycles: float
+    clock_mhz: float
+
+    @property
+    def time_us(self) -> float:
+        return self.fixed_us + self.cycles / self.clock_mhz
+
+
+def _started(setup: Launch, candidate: Candidate) -> Candidate:
+    """Return a simulated candidate without the prologue that lies behind the kernel ahead."""
+    if not starts_early(setup.arch, setup.launch, candidate.kernel):
+        return candidate
+    assert candidate.plan is not None and candidate.timing is not None
+    return replace(candidate, timing=_hide_prologue(candidate.plan, candidate.timing))
+
+
+def _hold(setup: Launch, problem: Problem, candidate: Candidate, at_mhz: float) -> _Held:
+    """Return what ``candidate`` holds, ``_started`` and simulated at the clock ``at_mhz``."""
+    plan, timing, arch = candidate.plan, candidate.timing, setup.arch
+    assert timing is not None and plan is not None
+    spent = energy(arch, problem, candidate, setup.data)
+    waits = timing.part_ticks[DRAM] / plan.slots / TICKS_PER_CYCLE
+    cycles = timing.total_ticks / TICKS_PER_CYCLE - waits
+    fixed_us = launch_us(arch, setup.launch, starts_early(arch, setup.launch, candidate.kernel)) + waits / at_mhz
+    if setup.clock_mhz:
+        return _Held(spent, fixed_us, cycles, setup.clock_mhz)
+    steady_mhz = held_clock_mhz(arch, spent, cycles, fixed_us)
+    at_first_us = fixed_us + cycles / arch.clock.sustained_mhz
+    return _Held(spent, fixed_us, cycles, mean_clock_mhz(arch, steady_mhz, at_first_us, setup.launches))
+
+
+def choose(setup: Launch, problem: Problem, ranked: list[Candidate]) -> list[Candidate]:
+    """Put the simulated candidate first that is fastest at the clock it holds: a search measures on a board with a limit.
+
+    ``ranked`` is what ``select`` returns. Its first stays first if it holds the highest clock, and in a tie.
+    """
+    highest = setup.arch.clock.sustained_mhz
+
+    def held(candidate: Candidate) -> _Held:
+        return _hold(setup, problem, _started(setup, candidate), highest)
+
+    if held(ranked[0]).clock_mhz >= highest:
+        return ranked
+    timed = [candidate for candidate in ranked if candidate.timing is not None]
+    return sorted(timed, key=lambda candidate: held(candidate).time_us) + ranked[len(timed) :]
+
+
 def time_gemm(setup: Launch, problem: Problem, sparse: bool) -> KernelResult:
     """Select a kernel for ``problem`` and time it at the clock it can hold. Raises UnsupportedError when none fits."""
-    winner = select(setup.arch, problem, sparse, engine("fast"), setup.kernel)[0]
-    return outcome(setup, problem, winner)
+    ranked = select(setup.arch, problem, sparse, engine("fast"), setup.kernel)
+    return outcome(setup, problem, choose(setup, problem, ranked)[0])
 
 
 def outcome(setup: Launch, problem: Problem, candidate: Candidate) -> KernelResult:
     """Turn a simulated candidate into a result, simulated again where the board limit holds its clock down."""
-    plan, timing = candidate.plan, candidate.timing
-    assert timing is not None and plan is not None
-    arch, early = setup.arch, starts_early(setup.arch, setup.launch, candidate.kernel)
-    start_us = launch_us(arch, setup.launch, early)
-    if early:
-        timing = _hide_prologue(plan, timing)
-        candidate = replace(candidate, timing=timing)
-    spent = energy(arch, problem, candidate, setup.data)
-    cycles = timing.total_ticks / TICKS_PER_CYCLE
-    steady_mhz = held_clock_mhz(arch, spent, cycles, start_us)
-    clock_mhz = setup.clock_mhz or mean_clock_mhz(arch, steady_mhz, start_us + cycles / arch.clock.sustained_mhz, setup.launches)
-    if clock_mhz < arch.clock.sustained_mhz:
-        plan = lower(arch, problem, candidate.kernel, candidate.tiling, clock_mhz)
-        candidate = replace(candidate, plan=plan, timing=_simulate(setup, candidate, plan))
-        spent = energy(arch, problem, candidate, setup.data)
-    elif setup.engine != "fast":  # the engines agree, so the fast one may choose; the other one then times the choice
-        candidate = replace(candidate, timing=_simulate(setup, candidate, plan))
-    return _result(setup, problem, candidate, spent, clock_mhz)
+    clock_mhz = setup.arch.clock.sustained_mhz
+    candidate = _started(setup, candidate)
+    held = _hold(setup, problem, candidate, clock_mhz)
+    if held.clock_mhz >= clock_mhz and setup.engine != "fast":  # the fast one chose, and agrees; the other one times the choice
+        candidate = _simulated(setup, problem, candidate, clock_mhz)
+    for _ in range(_ROUNDS):
+        if held.clock_mhz < clock_mhz:
+            clock_mhz = held.clock_mhz
+            candidate = _simulated(setup, problem, candidate, clock_mhz)
+            again = _hold(setup, problem, candidate, clock_mhz)
+            held = again if again.clock_mhz < _SAME_CLOCK * clock_mhz else replace(again, clock_mhz=clock_mhz)
+    return _result(setup, problem, candidate, held.spent, clock_mhz)
 
 
-def _simulate(setup: Launch, candidate: Candidate, plan: TilePlan) -> GemmTiming:
+def _simulated(setup: Launch, problem: Problem, candidate: Candidate, clock_mhz: float) -> Candidate:
+    """Return ``candidate`` simulated at ``clock_mhz``, and ``_started``."""
+    plan = lower(setup.arch, problem, candidate.kernel, candidate.tiling, clock_mhz)
     timing = simulate_long(plan, candidate.tiling, candidate.kernel, engine(setup.engine))
-    return _hide_prologue(plan, timing) if starts_early(setup.arch, setup.launch, candidate.kernel) else timing
+    return _started(setup, replace(candidate, plan=plan, timing=timing))
 
 
 def _result(setup: Launch, problem: Problem, chosen: Candidate, spent: Energy, clock_mhz: float) -> KernelResult:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from functools import cache
 
 import numpy as np
 
@@ -111,7 +112,7 @@ def tile_up(arch: Arch, problem: Problem, kernel: Kernel, splits: int) -> Tiling
     if ctas_per_sm < 1 or splits > (1 if kernel.stream_k else k_iters) or unit_ctas > arch.kernel.max_cluster_ctas:
         return None
     tile_m, tile_n = kernel.cta_m * kernel.cluster_m, kernel.cta_n * kernel.cluster_n
-    units = sum(sms // unit_ctas for sms in arch.sm.sms_per_gpc)
+    units = _units(tuple(arch.sm.sms_per_gpc), unit_ctas)
     n_tiles, filled = _n_tiles(problem, kernel, tile_n)
     return Tiling(
         unit_ctas,
@@ -126,6 +127,12 @@ def tile_up(arch: Arch, problem: Problem, kernel: Kernel, splits: int) -> Tiling
         splits,
         filled,
     )
+
+
+@cache
+def _units(sms_per_gpc: tuple[int, ...], unit_ctas: int) -> int:
+    """Clusters of ``unit_ctas`` that the GPU holds: none straddles two GPCs."""
+    return sum(sms // unit_ctas for sms in sms_per_gpc)
 
 
 def _n_tiles(problem: Problem, kernel: Kernel, tile_n: int) -> tuple[int, float]:

@@ -8,6 +8,7 @@ import pytest
 
 import stcsim
 from stcsim.arch import load_arch
+from stcsim.explain import explain, gemm_problem
 from stcsim.timing.catalogue import Kernel
 from stcsim.timing.fast import simulate
 from stcsim.timing.lower import lower
@@ -92,3 +93,23 @@ def test_energy_of_a_run_is_summed() -> None:
     assert result.totals.dense_uj == pytest.approx(
         sum(row.count * row.dense.energy_uj for row in (*result.rows, *result.memory) if row.dense)
     )
+
+
+@pytest.mark.parametrize("gpu", ["a100-pcie", "h100-pcie", "l40s"])
+def test_a_gemm_replayed_forever_stays_near_its_board_limit(gpu: str) -> None:
+    # waits for DRAM do not stretch as the clock falls: cycles counted at the highest clock alone would let 430 W pass at 350
+    arch = load_arch(gpu)
+    for m, n, k in ((13_824, 256, 2_560), (16_384, 64, 2_048), (4_096, 4_096, 4_096), (2_048, 16_384, 2_048)):
+        for side in ("dense", "2:4"):
+            row = stcsim.gemm(m, n, k, arch, dtype="fp8" if gpu != "a100-pcie" else "int8", sparsity=side).rows[0]
+            result = row.dense if side == "dense" else row.sparse
+            assert result is not None and result.watts < 1.05 * arch.power.board_limit_w, (m, n, k, side)
+
+
+@pytest.mark.parametrize("shape", [(13_824, 256, 2_560), (3_072, 1_024, 8_192), (16_384, 512, 3_072)])
+def test_the_kernel_is_chosen_at_the_clock_it_holds(shape: tuple[int, int, int]) -> None:
+    # at the highest clock a kernel without clusters wins the first of these; it draws so much more that it would take longer
+    side = explain(load_arch("h100-pcie"), gemm_problem(*shape, dtype="fp8"), sparsity="dense").sides[0]
+    chosen, *losers = side.contenders
+    assert chosen.time_us is not None
+    assert all(loser.time_us is None or loser.time_us > 0.97 * chosen.time_us for loser in losers)
