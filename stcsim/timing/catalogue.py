@@ -14,6 +14,7 @@ one more wave shows as soon as tiles of 128 x 128 outnumber the SMs, and m = 16,
 needed to meet them).
 In fp16 cuBLAS has tiles of 96, 160 and 192 rows on Ampere (``sm80_xmma_gemm_f16f16_f16f32_f32_..._tilesize160x128x32_stage4_...``
 in many public profiles, none with split-K; no bf16 kernel of such a size was found, and measured bf16 GEMMs lack its gain).
+In fp8 on Ada it has 64 bytes of K with four and six stages (``sm89_xmma_gemm_e4m3..._tilesize64x128x64_stage4_...``).
 Ampere's small-n rows follow the int8 list (n = 32) and the ``_32x32_`` and ``_16x16_`` kernel names cuBLAS shows for decode
 shapes (assumed: the full menu of cuBLAS is not public). Tiles do not depend on the type when K is counted in bytes.
 
@@ -143,6 +144,12 @@ _SM80_DENSE_FP16 = (
     (64, 96, 64, 4, 2, 2),
     (32, 32, 128, 6, 2, 2),
 )
+_SM89_DENSE_FP8 = (
+    (128, 64, 64, 4, 2, 2),
+    (64, 128, 64, 4, 2, 2),
+    (64, 64, 64, 4, 2, 2),
+    (64, 64, 64, 6, 2, 2),
+)
 _SM80_SPARSE = (
     (64, 128, 128, 6, 2, 2),
     (256, 128, 128, 3, 4, 2),
@@ -211,7 +218,9 @@ def kernels(family: str, sparse: bool) -> tuple[Kernel, ...]:
     if family in ("sm80", "sm86", "sm89"):  # GA102 and Ada run the Ampere tiles; Ada's fp8 list is the int8 one
         if not sparse:
             half = tuple(Kernel("sm80", False, *row, max_splits=1, only="fp16") for row in _SM80_DENSE_FP16)
-            return tuple(Kernel("sm80", False, *row) for row in _SM80_DENSE) + half + _gemv("sm80")
+            fp8 = _SM89_DENSE_FP8 if family == "sm89" else ()
+            narrow = tuple(Kernel("sm80", False, *row, only="fp8") for row in fp8)
+            return tuple(Kernel("sm80", False, *row) for row in _SM80_DENSE) + half + narrow + _gemv("sm80")
         rows = _SM80_SPARSE if family == "sm80" else _SM80_SPARSE + _TWO_STAGES_SPARSE
         return tuple(Kernel("sm80", True, *row, swizzle=1, max_splits=2) for row in rows)
     if family == "sm75":

@@ -2,7 +2,9 @@
 
 Sources. *Implicit GEMM*, dense: nine tiles in the tactic names of public build logs and of the TensorRT developer guide
 (``sm80_xmma_fprop_implicit_gemm_interleaved_i8i8_..._tilesize96x32x64_stage4_warpsize2x1x1_g1_tensor16x8x32``; pixels stand
-first, assumed), all with 64 channels of K. The logs are cut short, so CUTLASS's tiles with 64 bytes of K are here too.
+first, assumed), all with 64 channels of K. The logs are cut short, so CUTLASS's tiles with 64 bytes of K are here too, and those
+that 8-bit GEMM kernels of the same library have in public profiles (``sm89_xmma_gemm_e4m3..._tilesize64x128x64_stage4_...``;
+with three stages, as the logged tiles of that size have, they are assumed).
 
 *Patches*, dense and 2:4: ``sm80_xmma_fprop_avdt_sparse_int8int8_tilesize64x64x64_tapsperload3_threadspercta128_r3s3_u1v1`` (a
 public engine of ResNet-18, NVIDIA/TensorRT issue 4020). The name says: 3 x 3 filters, stride 1, and one load of pixels serves
@@ -36,6 +38,11 @@ _IMPLICIT_GEMM: tuple[tuple[int, int, int, int, int], ...] = (
     (96, 256, 3, 1, 4),
     (192, 128, 3, 2, 4),
     (128, 256, 4, 2, 4),
+    (64, 64, 4, 2, 2),
+    (64, 128, 4, 2, 2),
+    (128, 64, 4, 2, 2),
+    (64, 128, 3, 2, 2),
+    (128, 64, 3, 2, 2),
 )
 # channels out, rows and columns of pixels, stages; always 2 x 2 warps
 _PATCHES = (

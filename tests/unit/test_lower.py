@@ -200,3 +200,12 @@ def test_every_kernel_of_a_catalogue_has_a_name_that_finds_it() -> None:
             for kernel in kernels(family, sparse):
                 assert find(family, sparse, dtype("fp16"), None, kernel.name(dtype("fp16"))) == (kernel, 1)
                 assert find(family, sparse, dtype("fp16"), None, kernel.name(dtype("fp16"), 4)) == (kernel, 4)
+
+
+def test_fp8_of_ada_has_tiles_of_its_own() -> None:
+    def own(family: str, name: str) -> set[tuple[int, int, int]]:
+        of_type = (kernel for kernel in kernels(family, False) if kernel.only and kernel.takes(dtype(name)))
+        return {(kernel.cta_m, kernel.cta_n, kernel.stages) for kernel in of_type}
+
+    assert own("sm89", "fp8") == {(128, 64, 4), (64, 128, 4), (64, 64, 4), (64, 64, 6)}
+    assert not own("sm89", "int8") and not own("sm80", "fp8")
