@@ -11,8 +11,8 @@ KERNELS = "kernels and their choice are those of the catalogue; TensorRT's own a
 FUSED = "batch norm, activation and residual addition run in the convolution's kernel, pooling in its own"
 GAPS = "gaps between kernels are those of a CUDA graph; copies between host and GPU are not counted"
 CONVOLUTIONS = (
-    "8-bit convolutions choose among tiles that public TensorRT logs name, no split-K; patches other than 64 channels"
-    " by 8 x 8 pixels are assumed (stcsim/timing/conv_catalogue.py)"
+    "8-bit convolutions choose among tiles that public TensorRT logs and profiles name, no split-K; patches other than"
+    " 64 channels by 8 x 8 pixels and two tiles of three stages are assumed (stcsim/timing/conv_catalogue.py)"
 )
 STEM = "every layer is INT8, the classifier too; the first convolution (k = 147) has no 2:4 form and stays dense"
 
