@@ -156,12 +156,13 @@ def outcome(setup: Launch, problem: Problem, candidate: Candidate) -> KernelResu
     held = _hold(setup, problem, candidate, clock_mhz)
     if held.clock_mhz >= clock_mhz and setup.engine != "fast":  # the fast one chose, and agrees; the other one times the choice
         candidate = _simulated(setup, problem, candidate, clock_mhz)
+    share = 1.0
     for _ in range(_ROUNDS):
-        if held.clock_mhz < clock_mhz:
-            clock_mhz = held.clock_mhz
-            candidate = _simulated(setup, problem, candidate, clock_mhz)
-            again = _hold(setup, problem, candidate, clock_mhz)
-            held = again if again.clock_mhz < _SAME_CLOCK * clock_mhz else replace(again, clock_mhz=clock_mhz)
+        if held.clock_mhz >= share * clock_mhz:
+            break
+        clock_mhz, share = held.clock_mhz, _SAME_CLOCK
+        candidate = _simulated(setup, problem, candidate, clock_mhz)
+        held = _hold(setup, problem, candidate, clock_mhz)
     return _result(setup, problem, candidate, held.spent, clock_mhz)
 
 
