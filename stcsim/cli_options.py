@@ -72,7 +72,14 @@ SparsityOption = Annotated[
     ),
 ]
 EngineOption = Annotated[Engine, typer.Option("--engine", help="The readable engine is slow; both give the same answer.")]
-KernelOption = Annotated[str | None, typer.Option("--kernel", metavar="NAME", help="Force one kernel instead of the fastest.")]
+KernelOption = Annotated[
+    str | None,
+    typer.Option(
+        "--kernel",
+        metavar="NAME",
+        help="Force one kernel instead of the fastest; heuristic: dense ones as cuBLAS picks them.",
+    ),
+]
 LaunchOption = Annotated[LaunchMode, typer.Option("--timing", help="CUDA-graph replay, or launches into a stream.")]
 JsonOption = Annotated[Path | None, typer.Option("--json", metavar="FILE", help="Write inputs and every figure as JSON.")]
 CsvOption = Annotated[Path | None, typer.Option("--csv", metavar="FILE", help="Write one line for each layer as CSV.")]

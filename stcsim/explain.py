@@ -9,11 +9,11 @@ from stcsim.isa import dtype as find_dtype
 from stcsim.isa import type_bytes
 from stcsim.replay import modes_of, why_not_sparse
 from stcsim.result import KernelResult
-from stcsim.timing.catalogue import Kernel
+from stcsim.timing.kernel import Kernel
 from stcsim.timing.outcome import Launch, choose, engine, launch_us, outcome, starts_early
 from stcsim.timing.plan import FINISHER, WHOLE, TilePlan
 from stcsim.timing.problem import Problem
-from stcsim.timing.select import SIMULATED, Candidate, select
+from stcsim.timing.select import HEURISTIC, SIMULATED, Candidate, select
 from stcsim.timing.tiling import stage_bytes
 
 _MARGIN = 2.0  # simulate more losers than a selection would, to show why they lose
@@ -84,13 +84,25 @@ def explain(
 
 
 def _side(setup: Launch, problem: Problem, sparse: bool) -> Side:
-    ranked = choose(setup, problem, select(setup.arch, problem, sparse, engine(setup.engine), setup.kernel, SIMULATED, _MARGIN))
+    ranked = _ranked(setup, problem, sparse)
     winner = ranked[0]
     result = outcome(setup, problem, winner)
     bounds = result.bounds_us | {"roofline": result.roofline_us}
     losers = sorted((_contender(setup, problem, each, result) for each in ranked[1:]), key=_by_time)
     contenders = (Contender(result.kernel, _estimate_us(setup, winner), result.time_us, "chosen"), *losers)
     return Side("2:4" if sparse else "dense", result, bounds, _plan_rows(setup.arch, problem, winner), contenders)
+
+
+def _ranked(setup: Launch, problem: Problem, sparse: bool) -> list[Candidate]:
+    """Return the winner and the rest; behind what heuristics take, what a search would have timed."""
+
+    def found(kernel: str | None) -> list[Candidate]:
+        return select(setup.arch, problem, sparse, engine(setup.engine), kernel, SIMULATED, _MARGIN)
+
+    if setup.kernel != HEURISTIC:
+        return choose(setup, problem, found(setup.kernel))
+    taken = found(HEURISTIC)[0]
+    return [taken, *(each for each in found(None) if (each.kernel, each.tiling) != (taken.kernel, taken.tiling))]
 
 
 def _by_time(contender: Contender) -> tuple[bool, float]:

@@ -24,6 +24,7 @@ _DEFAULTS = {
     "data": "randn",
     "launches": "100",
     "suite": "",
+    "library": "",
 }
 
 
@@ -36,6 +37,7 @@ class Measured:
         time_us: measured time, launch as ``timing`` says (``graph``, ``stream`` or ``kernel``).
         weights_in_l2: whether the same weights were used by the launch before.
         launches: how many in a row one time is the mean of (a board needs time to enforce its power limit).
+        by_heuristic: the kernel was taken by the heuristics of cuBLAS, not by a search.
         data: ``randn``, or ``low-power`` (zeros, constants).
         grade: A (trusted), B (caveat) or C (not scored). where: file and line.
         record: the row as read, all columns.
@@ -54,6 +56,7 @@ class Measured:
     weights_in_l2: bool
     data: str
     launches: int
+    by_heuristic: bool
     grade: str
     where: str
     record: dict[str, str]
@@ -134,6 +137,7 @@ def _parse(record: dict[str, str], where: str) -> Measured:
         weights_in_l2=_choice(full["weights_in_l2"].lower(), ("true", "false"), f"{where}: weights_in_l2") == "true",
         data=_choice(full["data"], ("randn", "low-power"), f"{where}: data"),
         launches=_whole(full["launches"], f"{where}: launches"),
+        by_heuristic=full["library"].lower().startswith("cublas") and not full["library"].lower().startswith("cublaslt"),
         grade=full["grade"], where=where, record={str(key): value or "" for key, value in record.items()},
     )  # fmt: skip
 

@@ -18,6 +18,7 @@ from stcsim.isa import dtype, type_bytes
 from stcsim.study.measured import Measured, read_measured
 from stcsim.timing.outcome import Launch, launch_us, time_gemm
 from stcsim.timing.problem import Problem
+from stcsim.timing.select import HEURISTIC
 
 Progress = Callable[[int, int], None]
 
@@ -157,7 +158,8 @@ def _predict_batch(batch: tuple[Sequence[Measured], dict[str, Arch]]) -> list[Pr
 def predict(row: Measured, arch: Arch) -> Predicted:
     """Predict one measured row on ``arch``; its timing mode, output type and warm weights are honoured."""
     problem = Problem(row.m, row.n, row.k, row.batch, dtype(row.dtype), type_bytes(row.out_dtype), row.weights_in_l2)
-    setup = Launch(arch, launch=row.timing, launches=row.launches, data=row.data)
+    kernel = HEURISTIC if row.by_heuristic else None
+    setup = Launch(arch, launch=row.timing, kernel=kernel, launches=row.launches, data=row.data)
     result = time_gemm(setup, problem, row.sparse)
     roofline_us = result.roofline_us + launch_us(arch, row.timing)
     return Predicted(row, result.time_us, roofline_us, result.kernel, result.bound)

@@ -20,7 +20,8 @@ from functools import cache
 
 from stcsim.errors import UnsupportedError, closest
 from stcsim.isa import DType
-from stcsim.timing.catalogue import Kernel, kernels
+from stcsim.timing.catalogue import kernels
+from stcsim.timing.kernel import Kernel
 from stcsim.trace import Conv2d
 
 _FAMILIES = ("sm80", "sm86", "sm89")

@@ -6,7 +6,7 @@ import math
 from dataclasses import dataclass
 
 from stcsim.arch import Arch
-from stcsim.timing.catalogue import Kernel
+from stcsim.timing.kernel import Kernel
 from stcsim.timing.problem import Problem
 from stcsim.timing.tiling import Tiling, ceil_div, load_share, stage_bytes
 

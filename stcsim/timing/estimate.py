@@ -5,8 +5,8 @@ from __future__ import annotations
 import math
 
 from stcsim.arch import Arch
-from stcsim.timing.catalogue import Kernel
 from stcsim.timing.conv_traffic import conv_reuse
+from stcsim.timing.kernel import Kernel
 from stcsim.timing.lower import (
     iteration_cycles,
     l2_capacity_bytes,

@@ -8,15 +8,17 @@ from dataclasses import dataclass
 import numpy as np
 
 from stcsim.arch import Arch
-from stcsim.timing.catalogue import Kernel
 from stcsim.timing.conv_traffic import conv_reuse
 from stcsim.timing.instruction import ROUND_CYCLES, SUB_CORES
+from stcsim.timing.kernel import Kernel
 from stcsim.timing.plan import FINISHER, TICKS_PER_CYCLE, IntArray, TilePlan
 from stcsim.timing.problem import Problem, a_row_bytes
 from stcsim.timing.stream_k import hand_out
 from stcsim.timing.tiling import Tiling, ceil_div, load_share
 
-_WARPGROUP_M = 64  # rows of D one warpgroup's wgmma computes (PTX ISA, wgmma)
+WARPGROUP_M = 64
+"""Rows of D that one wgmma computes (PTX ISA)."""
+
 _SINGLE_BUFFERED_TILE = 64  # least warp tile side with 32-bit accumulators (CUTLASS, kBBufferSize)
 _MMA_SP_K_BYTES = 64  # of a dense row that one mma.sp step covers (m16n8k32 in 16 bits)
 _MMA_M, _MMA_N, _MMA_BITS = 16, 8, 256  # one full-depth mma: rows, columns, bits of k (PTX ISA)
@@ -102,14 +104,16 @@ def warp_rate(arch: Arch, problem: Problem, kernel: Kernel) -> float:
 def smem_read_bytes(problem: Problem, kernel: Kernel) -> int:
     """Shared-memory bytes one CTA's MMAs read per iteration.
 
-    ``mma.sync``: every warp column re-reads A, every warp row re-reads B (ldmatrix). ``wgmma``: B once per 64 rows of D, A
-    once per column of warpgroups (SS form; the cycles measured in arXiv 2402.13499, tables 8-10, follow). 2:4 halves A (plus
-    metadata), not B.
+    ``mma.sync``: every warp column re-reads A, every warp row re-reads B (ldmatrix). ``wgmma``: B once per 64 rows of D,
+    A once per column of warpgroups (transposed: the other way round) (SS form; the cycles measured in arXiv 2402.13499,
+    tables 8-10, follow). 2:4 halves A (plus metadata), not B.
     """
     a_tile = kernel.cta_m * a_row_bytes(problem.dtype, kernel.cta_k(problem.dtype), kernel.sparse)
     b_tile = kernel.cta_n * kernel.k_bytes
+    if kernel.transposed:
+        return a_tile * ceil_div(kernel.cta_n, WARPGROUP_M) + b_tile * kernel.warps_m
     if kernel.wgmma:
-        return a_tile * kernel.warps_n + b_tile * ceil_div(kernel.cta_m, _WARPGROUP_M)
+        return a_tile * kernel.warps_n + b_tile * ceil_div(kernel.cta_m, WARPGROUP_M)
     return a_tile * kernel.warps_n + b_tile * kernel.warps_m
 
 

@@ -10,7 +10,7 @@ from stcsim.arch import Arch
 from stcsim.errors import UnsupportedError
 from stcsim.result import KernelResult
 from stcsim.timing.bounds import lower_bound_ticks, roofline_us
-from stcsim.timing.catalogue import Kernel
+from stcsim.timing.kernel import Kernel
 from stcsim.timing.lower import lower
 from stcsim.timing.plan import DRAM, PARTS, PROLOGUE, TAIL, TICKS_PER_CYCLE, GemmTiming, TilePlan
 from stcsim.timing.power import Energy, energy, held_clock_mhz, mean_clock_mhz, watts
@@ -24,8 +24,9 @@ _SAME_CLOCK = 0.98  # a clock that is this share of the one before is not simula
 
 @dataclass(frozen=True, slots=True)
 class Launch:
-    """How GEMMs are timed: on which GPU, by which engine, launched how, with which kernel (``None``: as a library picks).
+    """How GEMMs are timed: on which GPU, by which engine, launched how, with which kernel.
 
+    ``kernel`` is ``None`` for the fastest, as a search finds it, a name, or ``"heuristic"`` for what cuBLAS takes without one.
     ``launch`` is ``"graph"``, ``"stream"`` or ``"kernel"`` (no launch overhead: a profiler's kernel time). ``launches`` is how
     often in a row: a board needs time to enforce its power limit (``None``: so often that it has). ``clock_mhz`` is the SM clock
     where something else than this GEMM decides it. ``data`` is what is multiplied: ``"randn"``, or ``"low-power"`` (zeros,

@@ -3,29 +3,36 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 
 from stcsim.arch import Arch
 from stcsim.errors import UnsupportedError
-from stcsim.timing.catalogue import SPLITS, Kernel
 from stcsim.timing.conv_catalogue import find, menu
 from stcsim.timing.estimate import estimate_cycles
+from stcsim.timing.heuristic import heuristic_cycles
+from stcsim.timing.kernel import SPLITS, Kernel
 from stcsim.timing.lower import lower
 from stcsim.timing.plan import TICKS_PER_CYCLE, GemmTiming, TilePlan
 from stcsim.timing.problem import Problem
+from stcsim.timing.shortlist import shortlist
 from stcsim.timing.steady import simulate_long
 from stcsim.timing.stream_k import cut_tiles
 from stcsim.timing.tiling import Tiling, tile_up
 
 SIMULATED = 8
 """Most kernels that are simulated for one GEMM."""
+LARGE_MENU = 200
+"""Kernels from which on a menu is put through the first sieve (``shortlist``)."""
 MARGIN = 1.2
 """A kernel is not simulated if its estimate is so many times the best simulation so far."""
 MOST_ITERATIONS = 500_000_000
 """Largest kernel that is simulated; a larger GEMM is refused."""
 BUDGET_ITERATIONS = 300_000
 """After so many simulated tile-iterations no further kernel is tried: the larger the GEMM, the better the estimates."""
+
+HEURISTIC = "heuristic"
+"""Instead of a kernel's name: the dense kernel that cuBLAS takes without measuring any (``timing.heuristic``); 2:4 as ever."""
 
 STREAM_K_WAVES = 8
 """Waves from which on stream-K is not tried: an empty last wave costs an eighth at most."""
@@ -53,36 +60,48 @@ def candidates(arch: Arch, problem: Problem, sparse: bool, forced: str | None = 
     Raises:
         UnsupportedError: when no kernel fits or the forced one does not.
     """
-    if forced is not None:
-        kernel, splits = find(arch.kernel.family, sparse, problem.dtype, problem.conv, forced)
-        pairs = [(kernel, splits)]
-    else:
-        fitting = menu(arch.kernel.family, sparse, problem.dtype, problem.conv)
-        pairs = [(kernel, splits) for kernel in fitting for splits in SPLITS if splits <= kernel.max_splits]
-    found, too_large = [], False
-    for kernel, splits in pairs:
-        if kernel.gemv and problem.n > 1 or forced is None and not kernel.takes(problem.dtype):
-            continue
-        if splits > 1 and forced is None and not _worth_splitting(arch, problem, kernel, splits):
-            continue
-        tiling = tile_up(arch, problem, kernel, splits)
-        if tiling is not None and kernel.stream_k and forced is None and not _worth_cutting(problem, tiling):
-            continue
-        if tiling is not None and tiling.tiles * problem.batch * tiling.k_iters // splits > MOST_ITERATIONS:
-            too_large = True
-        elif tiling is not None:
-            found.append(Candidate(kernel, tiling, estimate_cycles(arch, problem, kernel, tiling)))
-    if too_large and not found:
+    menus = _pairs(arch, problem, sparse, forced)
+    found, too_large = next(filter(any, (_cut(arch, problem, pairs, forced is not None) for pairs in menus)), ([], False))
+    if found:
+        return sorted(found, key=lambda candidate: candidate.estimate_cycles)
+    if too_large:
         expected = f"a GEMM of at most {MOST_ITERATIONS:,} tile-iterations (65,536 on a side is well inside)"
         raise UnsupportedError(f"{problem.m}x{problem.n}x{problem.k}", expected, "a larger one")
-    if not found:
-        mode = "2:4" if sparse else "dense"
-        raise UnsupportedError(
-            f"{arch.name}",
-            f"a {mode} {problem.dtype.name} kernel that fits {problem.m}x{problem.n}x{problem.k}",
-            forced or "none",
-        )
-    return sorted(found, key=lambda candidate: candidate.estimate_cycles)
+    mode = "2:4" if sparse else "dense"
+    raise UnsupportedError(
+        f"{arch.name}",
+        f"a {mode} {problem.dtype.name} kernel that fits {problem.m}x{problem.n}x{problem.k}",
+        forced or "none",
+    )
+
+
+def _pairs(arch: Arch, problem: Problem, sparse: bool, forced: str | None) -> Iterator[list[tuple[Kernel, int]]]:
+    """Yield kernels with their k-slices: the best of a large menu, and all of it should none of those fit."""
+    if forced is not None:
+        yield [find(arch.kernel.family, sparse, problem.dtype, problem.conv, forced)]
+        return
+    offered = menu(arch.kernel.family, sparse, problem.dtype, problem.conv)
+    if len(offered) > LARGE_MENU:
+        yield shortlist(arch, problem, offered)
+    yield [(kernel, splits) for kernel in offered for splits in SPLITS if splits <= kernel.max_splits]
+
+
+def _cut(arch: Arch, problem: Problem, pairs: list[tuple[Kernel, int]], forced: bool) -> tuple[list[Candidate], bool]:
+    """Return what fits the GPU, each with its closed form, and whether something is left out because it is too large."""
+    found, too_large = [], False
+    for kernel, splits in pairs:
+        if kernel.gemv and problem.n > 1 or not forced and not kernel.takes(problem.dtype):
+            continue
+        if splits > 1 and not forced and not _worth_splitting(arch, problem, kernel, splits):
+            continue
+        tiling = tile_up(arch, problem, kernel, splits)
+        if tiling is None or kernel.stream_k and not forced and not _worth_cutting(problem, tiling):
+            continue
+        if tiling.tiles * problem.batch * tiling.k_iters // splits > MOST_ITERATIONS:
+            too_large = True
+        else:
+            found.append(Candidate(kernel, tiling, estimate_cycles(arch, problem, kernel, tiling)))
+    return found, too_large
 
 
 def _worth_splitting(arch: Arch, problem: Problem, kernel: Kernel, splits: int) -> bool:
@@ -114,17 +133,35 @@ def select(
 ) -> list[Candidate]:
     """Simulate the most promising kernels; return all candidates, the winner first (ties: the better estimate).
 
+    ``forced`` is a kernel's name, or ``HEURISTIC``.
+
     Raises:
         UnsupportedError: as :func:`candidates`.
     """
+    if forced == HEURISTIC and (sparse or problem.n == 1):  # its rule is cuBLAS's, whose matrix-vector products have another
+        forced = None
+    if forced == HEURISTIC:
+        return _by_heuristic(arch, problem, candidates(arch, problem, sparse), simulate)
     ranked = candidates(arch, problem, sparse, forced)
     timed: list[Candidate] = []
     best_cycles, iterations = math.inf, 0
     for candidate in ranked[:limit]:
         if candidate.estimate_cycles > margin * best_cycles or iterations > BUDGET_ITERATIONS:
             break
-        plan = lower(arch, problem, candidate.kernel, candidate.tiling)
-        timed.append(replace(candidate, plan=plan, timing=simulate_long(plan, candidate.tiling, candidate.kernel, simulate)))
+        timed.append(_simulated(arch, problem, candidate, simulate))
         best_cycles = min(best_cycles, timed[-1].rank[1] / TICKS_PER_CYCLE)
-        iterations += plan.tile_iterations
+        iterations += timed[-1].plan.tile_iterations if timed[-1].plan else 0
     return sorted(timed, key=lambda candidate: candidate.rank) + ranked[len(timed) :]
+
+
+def _simulated(arch: Arch, problem: Problem, candidate: Candidate, simulate: Callable[[TilePlan], GemmTiming]) -> Candidate:
+    plan = lower(arch, problem, candidate.kernel, candidate.tiling)
+    return replace(candidate, plan=plan, timing=simulate_long(plan, candidate.tiling, candidate.kernel, simulate))
+
+
+def _by_heuristic(
+    arch: Arch, problem: Problem, ranked: list[Candidate], simulate: Callable[[TilePlan], GemmTiming]
+) -> list[Candidate]:
+    """Return all candidates, first the one that heuristics take, the only one that is simulated (ties: the better estimate)."""
+    taken = min(ranked, key=lambda each: heuristic_cycles(arch, problem, each.kernel, each.tiling))
+    return [_simulated(arch, problem, taken, simulate), *(each for each in ranked if each is not taken)]

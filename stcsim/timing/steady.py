@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import fields, replace
 
-from stcsim.timing.catalogue import Kernel
+from stcsim.timing.kernel import Kernel
 from stcsim.timing.plan import TENSOR, GemmTiming, TilePlan
 from stcsim.timing.tiling import Tiling
 

@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from stcsim.timing.catalogue import Kernel
+from stcsim.timing.kernel import Kernel
 from stcsim.timing.plan import FINISHER, PARTIAL, WHOLE, IntArray
 from stcsim.timing.problem import Problem
 from stcsim.timing.tiling import Tiling, tile_order

@@ -9,11 +9,12 @@ from functools import cache
 import numpy as np
 
 from stcsim.arch import Arch
-from stcsim.timing.catalogue import Kernel
+from stcsim.timing.kernel import Kernel
 from stcsim.timing.plan import IntArray
 from stcsim.timing.problem import Problem, a_row_bytes
 
 _THREADS_PER_WARP = 32
+_MOST_STAGES = 16  # of a Hopper kernel whose tiles are small (cuBLAS, names such as nvjet_sm90_tst_64x8_64x16_...)
 _ADDRESS_REGISTERS = 40  # per thread beside accumulators and fragments; typical of CUTLASS kernels (234 of 255 at 128x128)
 
 
@@ -93,7 +94,7 @@ def _residency(arch: Arch, kernel: Kernel, problem: Problem) -> tuple[int, int]:
             else 0
         )
         ctas = 2 if kernel.pingpong else 1
-        stages = (largest - staging) // stage // ctas
+        stages = min(_MOST_STAGES, (largest - staging) // stage) // ctas
         return (ctas, stages) if stages >= 2 else (0, 0)
     needed = stage * kernel.stages
     if needed > largest:
@@ -112,8 +113,10 @@ def tile_up(arch: Arch, problem: Problem, kernel: Kernel, splits: int) -> Tiling
     if ctas_per_sm < 1 or splits > (1 if kernel.stream_k else k_iters) or unit_ctas > arch.kernel.max_cluster_ctas:
         return None
     tile_m, tile_n = kernel.cta_m * kernel.cluster_m, kernel.cta_n * kernel.cluster_n
-    units = _units(tuple(arch.sm.sms_per_gpc), unit_ctas)
+    units = cluster_units(arch, unit_ctas)
     n_tiles, filled = _n_tiles(problem, kernel, tile_n)
+    if kernel.pingpong and ceil_div(problem.m, tile_m) * n_tiles * splits * problem.batch <= units:
+        stages *= 2  # the second warpgroup has no tile and leaves its share of the buffers
     return Tiling(
         unit_ctas,
         units,
@@ -127,6 +130,11 @@ def tile_up(arch: Arch, problem: Problem, kernel: Kernel, splits: int) -> Tiling
         splits,
         filled,
     )
+
+
+def cluster_units(arch: Arch, unit_ctas: int) -> int:
+    """Return how many clusters of ``unit_ctas`` the GPU holds."""
+    return _units(tuple(arch.sm.sms_per_gpc), unit_ctas)
 
 
 @cache

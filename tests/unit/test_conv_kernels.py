@@ -8,10 +8,11 @@ import pytest
 from stcsim.arch import load_arch
 from stcsim.errors import UnsupportedError
 from stcsim.isa import dtype
-from stcsim.timing.catalogue import Kernel, kernels
+from stcsim.timing.catalogue import kernels
 from stcsim.timing.conv_catalogue import find, menu
 from stcsim.timing.conv_traffic import Reuse, conv_reuse
 from stcsim.timing.fast import simulate
+from stcsim.timing.kernel import Kernel
 from stcsim.timing.lower import lower
 from stcsim.timing.problem import Problem
 from stcsim.timing.tiling import Tiling, load_share, stage_bytes, tile_up

@@ -8,9 +8,10 @@ import pytest
 
 from stcsim.arch import load_arch
 from stcsim.isa import dtype
-from stcsim.timing.catalogue import Kernel, kernels
+from stcsim.timing.catalogue import kernels
 from stcsim.timing.conv_catalogue import find
 from stcsim.timing.fast import simulate
+from stcsim.timing.kernel import Kernel
 from stcsim.timing.lower import iteration_cycles, lower, reduction_ticks, smem_read_bytes, tensor_rate, warp_rate
 from stcsim.timing.plan import TICKS_PER_CYCLE, WHOLE, TilePlan
 from stcsim.timing.problem import Problem, a_row_bytes, metadata_bytes

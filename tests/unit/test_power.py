@@ -9,8 +9,8 @@ import pytest
 import stcsim
 from stcsim.arch import load_arch
 from stcsim.explain import explain, gemm_problem
-from stcsim.timing.catalogue import Kernel
 from stcsim.timing.fast import simulate
+from stcsim.timing.kernel import Kernel
 from stcsim.timing.lower import lower
 from stcsim.timing.power import Energy, energy, held_clock_mhz, mean_clock_mhz, watts
 from stcsim.timing.select import Candidate

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
+from functools import cache
 from typing import Any
 from unittest.mock import patch
 
@@ -19,7 +20,7 @@ import numpy as np
 from stcsim.arch import Arch
 from stcsim.study.measured import Measured
 from stcsim.timing import catalogue, lower, problem
-from stcsim.timing.catalogue import Kernel
+from stcsim.timing.kernel import Kernel
 from stcsim.timing.plan import IntArray, TilePlan
 from stcsim.timing.problem import Problem
 from stcsim.timing.tiling import Tiling, ceil_div
@@ -75,6 +76,7 @@ def kernels_as(change: Callable[[Kernel], Kernel | None]) -> Callable[[], Abstra
     """Return a context in which ``change`` has been at every kernel of the catalogue; ``None`` takes a kernel out."""
     shipped = catalogue.kernels
 
+    @cache
     def changed(family: str, sparse: bool) -> tuple[Kernel, ...]:
         return tuple(other for kernel in shipped(family, sparse) if (other := change(kernel)) is not None)
 
@@ -101,14 +103,19 @@ def b_once_mma(problem: Problem, kernel: Kernel, read: int) -> int:
     return read if kernel.wgmma else read - (kernel.warps_m - 1) * kernel.cta_n * kernel.k_bytes
 
 
+def along_and_across(kernel: Kernel) -> tuple[int, int]:
+    """Return the sides of a tile along the rows and the columns of its ``wgmma``."""
+    return (kernel.cta_n, kernel.cta_m) if kernel.transposed else (kernel.cta_m, kernel.cta_n)
+
+
 def b_once_wgmma(problem: Problem, kernel: Kernel, read: int) -> int:
-    slices = ceil_div(kernel.cta_m, 64)
-    return read - (slices - 1) * kernel.cta_n * kernel.k_bytes if kernel.wgmma else read
+    rows, columns = along_and_across(kernel)
+    return read - (ceil_div(rows, 64) - 1) * columns * kernel.k_bytes if kernel.wgmma else read
 
 
 def a_from_registers(problem: Problem, kernel: Kernel, read: int) -> int:
-    slices = ceil_div(kernel.cta_m, 64)
-    return slices * kernel.cta_n * kernel.k_bytes if kernel.wgmma else read
+    rows, columns = along_and_across(kernel)
+    return ceil_div(rows, 64) * columns * kernel.k_bytes if kernel.wgmma else read
 
 
 def no_output(problem: Problem, kernel: Kernel, tiling: Tiling) -> IntArray:
@@ -138,9 +145,9 @@ def is_hopper_sparse(kernel: Kernel) -> bool:
     return kernel.sparse and kernel.wgmma
 
 
-def is_odd(kernel: Kernel) -> bool:
-    """Whether a tile is one of cuBLAS's own on Hopper."""
-    return (kernel.cta_m, kernel.cta_n) in {(256, 152), (192, 192), (192, 208)}
+def is_fine(kernel: Kernel) -> bool:
+    """Whether a tile is one of the fine grid of cuBLAS on Hopper that CUTLASS does not have."""
+    return kernel.wgmma and not {kernel.cta_m, kernel.cta_n} <= {16, 32, 64, 128, 256}
 
 
 MECHANISMS = (
@@ -181,11 +188,15 @@ MECHANISMS = (
               off=lambda: instead_of(lower.reduction_ticks, lambda arch, problem, tiling, clock_mhz: 0)),
     Mechanism("matrix-vector kernel", "none", AMPERE_DENSE, off=taken_out(lambda kernel: kernel.gemv)),
     Mechanism("clusters that share by multicast", "CTAs alone", HOPPER, settings=leaves(kernel__max_cluster_ctas=1)),
+    Mechanism("clusters of more than two", "of two", HOPPER_DENSE, settings=leaves(kernel__max_cluster_ctas=2)),
     Mechanism("clusters fit into GPCs", "one GPC", HOPPER, settings=lambda arch: {"sm.sms_per_gpc": [arch.sm.count]}),
     Mechanism("ping-pong", "none", HOPPER_DENSE, off=taken_out(lambda kernel: kernel.pingpong)),
     Mechanism("Hopper's 2:4 tiles of 16-bit types", "those of 8 bits", ("h100* 2:4 *16",),
               off=only(is_hopper_sparse, widest_bits=32)),
-    Mechanism("cuBLAS's 256x152, 192x192, 192x208", "none", HOPPER_DENSE, off=taken_out(is_odd)),
+    Mechanism("cuBLAS's fine grid of tiles on Hopper", "16 to 256 by doubling", HOPPER_DENSE, off=taken_out(is_fine)),
+    Mechanism("tiles with the MMA's rows along n", "none", HOPPER_DENSE, off=taken_out(lambda kernel: kernel.transposed)),
+    Mechanism("torch's kernels are picked by heuristics", "by a search", ("a100 dense *", "h100 dense *"),
+              row=lambda row: replace(row, by_heuristic=False)),
     Mechanism("cuBLAS's fp16 tiles of 96 to 192 rows", "none", ("a100-pcie dense fp16",),
               off=taken_out(lambda kernel: kernel.only == "fp16")),
     # launch, clock and power

@@ -1,0 +1,51 @@
+"""Which kernel a dense library takes unmeasured: a model of cuBLAS's heuristics before Hopper, by a cost coarser than the truth.
+
+Inferred from 588 published times of torch's linear layers on an A100 (``tests/validation/README.md``): for one k they depend
+on m x n alone, and each fits one kernel. Waves count whole (256 tiles of 128 x 128 on 216 slots cost as much as 432),
+partial sums of split-K are dear (64 tiles stay whole at k = 4,096 though 108 SMs are there), what an SM loads comes at its
+share of the L2, and fewer than eight warps on an SM are taken to reach 0.7 of the tensor cores. The numbers are what those
+times are met best with.
+"""
+
+from __future__ import annotations
+
+from stcsim.arch import Arch
+from stcsim.timing.kernel import Kernel
+from stcsim.timing.lower import tensor_rate
+from stcsim.timing.problem import Problem, a_row_bytes
+from stcsim.timing.tiling import Tiling, ceil_div
+
+LONE_SHARE = 0.7
+"""Share of the tensor cores that fewer than eight warps on an SM are taken to reach."""
+_WARPS = 8
+_REDUCTION_BYTES_PER_CLK = 500.0
+_WRITE_BYTES_PER_CLK = 25.0  # of one SM; hardly matters
+
+
+def heuristic_cycles(arch: Arch, problem: Problem, kernel: Kernel, tiling: Tiling) -> float:
+    """Return the cost by which a library's heuristics rank a kernel, in cycles."""
+    tiles, slots = tiling.tiles * problem.batch, tiling.units * tiling.ctas_per_sm
+    resident = min(tiling.ctas_per_sm, ceil_div(tiles, tiling.units))
+    k_iters = ceil_div(tiling.k_iters, tiling.splits)
+    written = resident * tiling.tile_m * tiling.tile_n * problem.out_bytes / _WRITE_BYTES_PER_CLK
+    waves = ceil_div(tiles, slots) * (k_iters * _iteration(arch, problem, kernel, tiling, resident) + written)
+    return waves + _reduction(arch, problem, tiling.splits)
+
+
+def _reduction(arch: Arch, problem: Problem, splits: int) -> float:
+    """Cycles that cutting k is taken to cost."""
+    if splits == 1:
+        return 0.0
+    moved = problem.batch * problem.m * problem.n * (4 * splits + problem.out_bytes)
+    return arch.launch.graph_us * arch.clock.sustained_mhz + moved / _REDUCTION_BYTES_PER_CLK
+
+
+def _iteration(arch: Arch, problem: Problem, kernel: Kernel, tiling: Tiling, resident: int) -> float:
+    """Cycles of one iteration of all CTAs on an SM."""
+    cta_k = kernel.cta_k(problem.dtype)
+    lone = kernel.warps_m * kernel.warps_n * tiling.ctas_per_sm < _WARPS
+    tensor = kernel.cta_m * kernel.cta_n * cta_k / tensor_rate(arch, problem, kernel) / (LONE_SHARE if lone else 1.0)
+    loaded = kernel.cta_m * a_row_bytes(problem.dtype, cta_k, kernel.sparse) + kernel.cta_n * kernel.k_bytes
+    loads = loaded * arch.sm.count / arch.l2.bandwidth_bytes_per_clk
+    latency = (arch.l2.far_latency_cycles + arch.l2.near_latency_cycles + max(tensor, loads)) / max(1, tiling.stages - 1)
+    return max(resident * max(tensor, loads), latency)
