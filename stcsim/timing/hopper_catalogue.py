@@ -4,16 +4,17 @@ Sources. cuBLAS: kernel names in public profiles of H100 and H200, ``nvjet_sm90_
 Tiles have 64, 128, 192, 256, 320 or 384 rows and any multiple of 8 columns (64x8, 64x16, ... 64x240; 128x48, 128x56, ...
 128x208; 192x192, 192x208, 256x104, 320x128, 384x80), or 64 or 128 columns and any multiple of 8 rows (8x64, 16x64, 80x64,
 96x64, 144x64, 96x128, 176x128, 288x128; ``TNN`` at the end of their names, taken to mean that rows of the MMA lie along n),
-128 bytes of k and as many stages as shared memory holds, sixteen at most (64x16_64x16, 64x64_64x13, 128x128_64x6,
-192x208_64x4). Up to 256x88 and 176x128 a name lacks ``coop``: one warpgroup has the tile to itself, as many sums a thread as
-registers hold, and another one works on the next tile meanwhile (taken to be CUTLASS's ping-pong; all have 384 threads).
-From 128x184 on two share it. Clusters of 2x1 and 1x2 have names in all sizes; 4x1, 1x4, 2x2, 4x2 and 2x4 from 64x8 to 96x64
-and for 128x64, 128x136, 320x128 and 384x80: here clusters of four are for all, of eight for the small ones. CUTLASS:
-``sm90_shapes`` of its generator (NVIDIA/cutlass @7107b05), clusters of up to two. Stream-K is CUTLASS's
-(``StreamKScheduler``); older cuBLAS kernels are called ``..._segment_k_on_kernel__5x_cublas`` (public profiles), which is
-taken to be the same. cuSPARSELt: tiles of n >= 64, no ping-pong and no split-K, and for elements wider than 8 bits only
-tiles of m = 128 and n >= 128 (inferred: in bf16 its times are the same from n = 64 to 256, one more wave shows as soon as
-tiles of 128 x 128 outnumber the SMs, and m = 16,384 at n = 64 takes two; in fp8 smaller tiles are needed to meet them).
+128 bytes of k and as many stages as shared memory holds beside 16.5 KB (for D on its way, and barriers), sixteen at most:
+that meets the stages in all of 88 names (``test_hopper_catalogue.py``). Up to 256x88 and 176x128 a name lacks ``coop``: one
+warpgroup has the tile to itself, as many sums a thread as registers hold, and another one works on the next tile meanwhile
+(taken to be CUTLASS's ping-pong; all have 384 threads). From 128x184 on two share it. Clusters of 2x1 and 1x2 have names in
+all sizes; 4x1, 1x4, 2x2, 4x2 and 2x4 from 64x8 to 96x64 and for 128x64, 128x136, 320x128 and 384x80: here clusters of four
+are for all, of eight for the small ones. CUTLASS: ``sm90_shapes`` of its generator (NVIDIA/cutlass @7107b05), clusters of up
+to two. Stream-K is CUTLASS's (``StreamKScheduler``); older cuBLAS kernels are called ``..._segment_k_on_kernel__5x_cublas``
+(public profiles), which is taken to be the same. cuSPARSELt: tiles of n >= 64, no ping-pong and no split-K, and for elements
+wider than 8 bits only tiles of m = 128 and n >= 128 (inferred: in bf16 its times are the same from n = 64 to 256, one more
+wave shows as soon as tiles of 128 x 128 outnumber the SMs, and m = 16,384 at n = 64 takes two; in fp8 smaller tiles are
+needed to meet them).
 """
 
 from __future__ import annotations
@@ -29,9 +30,10 @@ _EIGHTS = ((4, 2), (2, 4))
 _LONG = (64, 128, 192, 256, 320, 384)  # along the rows of the MMA
 _LONG_TRANSPOSED = (64, 128)
 _WIDE = range(8, 257, 8)  # along its columns
-_WIDE_SHARED = range(264, 321, 8)  # along the columns of two
+_WIDE_SHARED = range(272, 321, 16)  # along the columns of two
 _ALONE = 176 * 128  # most sums of a tile that one warpgroup computes: 176 a thread
 _SHARED = 160 * 256  # of one that two share
+_STAGING_BYTES = 16 * 1024 + 512
 _SMALL = 64 * 96  # largest tile in clusters of eight
 
 # cta_m, cta_n, consumer warpgroups along m
@@ -63,7 +65,9 @@ def hopper(sparse: bool) -> Iterator[Kernel]:
 def _cublas() -> Iterator[Kernel]:
     """Yield cuBLAS's dense kernels."""
     for m, n in ((m, n) for m in _LONG for n in _WIDE if m * n <= _SHARED):
-        yield from _in_clusters(m, n, m * n > _ALONE, m % 128 == 0, False)
+        coop = m * n > _ALONE
+        if not coop or m % 128 == 0 or n % 16 == 0:  # what two share they halve
+            yield from _in_clusters(m, n, coop, m % 128 == 0, False)
     for m, n in ((m, n) for n in _LONG_TRANSPOSED for m in (*_WIDE, *_WIDE_SHARED) if m % _LONG[0] and m * n <= _SHARED):
         yield from _in_clusters(m, n, m * n > _ALONE or m > _WIDE[-1], m % 16 == 0, True)
 
@@ -72,7 +76,10 @@ def _in_clusters(m: int, n: int, coop: bool, halves_m: bool, transposed: bool) -
     """Yield a tile in its clusters; if two warpgroups share it, they halve its rows or its columns."""
     warps = (1, 1) if not coop else (2, 1) if halves_m else (1, 2)
     for cluster in _PAIRS + _FOURS + (_EIGHTS if m * n <= _SMALL else ()):
-        yield _kernel(m, n, cluster, warps, pingpong=not coop, max_splits=SPLITS[-1], early_launch=True, transposed=transposed)
+        yield _kernel(
+            m, n, cluster, warps, pingpong=not coop, max_splits=SPLITS[-1], early_launch=True, transposed=transposed,
+            staging_bytes=_STAGING_BYTES,
+        )  # fmt: skip
 
 
 def _cusparselt() -> Iterator[Kernel]:
@@ -95,9 +102,10 @@ def _kernel(
     early_launch: bool = False,
     widest_bits: int = 32,
     transposed: bool = False,
+    staging_bytes: int | None = None,
 ) -> Kernel:
     return Kernel(
         "sm90", sparse, m, n, _K_BYTES, 0, *warps, wgmma=True, cluster_m=cluster[0], cluster_n=cluster[1], pingpong=pingpong,
         max_splits=max_splits, stream_k=stream_k, early_launch=early_launch, widest_bits=widest_bits,
-        transposed=transposed,
+        transposed=transposed, staging_bytes=staging_bytes,
     )  # fmt: skip

@@ -29,6 +29,7 @@ class Kernel:
         stream_k: cuts the tiles of its last waves along k so that all slots end together (``timing.stream_k``).
         gemv: a matrix-vector kernel: n = 1 only, no staging through shared memory to set up and to drain.
         early_launch: starts before the kernel ahead has ended, where the GPU can (programmatic dependent launch).
+        staging_bytes: shared memory that is kept free of stages, where that is known (Hopper): for D on its way, and barriers.
         widest_bits: the widest element it is shipped for. only: the one input type it is shipped for; empty for all.
         patch: rows and columns of pixels, where a convolution kernel's tile is a block of an image; else ``cta_n`` in a row.
         taps: neighbouring taps of a filter row that one load of pixels serves; ``k_bytes`` then spans their channels.
@@ -52,6 +53,7 @@ class Kernel:
     stream_k: bool = False
     gemv: bool = False
     early_launch: bool = False
+    staging_bytes: int | None = None
     widest_bits: int = 32
     only: str = ""
     patch: tuple[int, int] | None = None

@@ -182,7 +182,7 @@ def lower(arch: Arch, problem: Problem, kernel: Kernel, tiling: Tiling, clock_mh
         b_l2_bytes=loads.b_l2,
         a_dram_bytes=loads.a_l2,
         b_dram_bytes=loads.b_dram,
-        out_smem_ticks=_ticks(2 * out_sm, port) * _WRITES_D,
+        out_smem_ticks=_ticks(2 * _staged_bytes(problem, kernel, tiling, out_sm), port) * _WRITES_D,
         out_ingress_ticks=_ticks(-(-moved // tiling.unit_ctas), into_sm),
         out_l2_ticks=_ticks(moved, l2),
         out_dram_ticks=_ticks(out, dram) * _WRITES_D * (0 if fits or tiling.splits > 1 else 1),
@@ -229,6 +229,17 @@ def _out_bytes(problem: Problem, kernel: Kernel, tiling: Tiling) -> IntArray:
     return needed * element
 
 
+def _staged_bytes(problem: Problem, kernel: Kernel, tiling: Tiling, out: IntArray) -> IntArray:
+    """Bytes of a tile of D on its way through shared memory, there and back.
+
+    Kernels before Hopper stage accumulators and convert them behind (CUTLASS, ``epilogue/threadblock/epilogue.h``), ``wgmma``
+    kernels convert first (``sm90_epilogue_tma_warpspecialized.hpp``).
+    """
+    if kernel.wgmma or tiling.splits > 1:  # partial sums are as wide as accumulators
+        return out
+    return out * _PARTIAL_SUM_BYTES // problem.out_bytes
+
+
 def _by_kind(out: IntArray, partial: IntArray) -> tuple[IntArray, IntArray]:
     """Bytes that a tile writes, and that it moves between SM and L2, [kind][m edge][n edge]; a finisher reads partial sums."""
     written = np.array([out, partial, out])
@@ -238,10 +249,13 @@ def _by_kind(out: IntArray, partial: IntArray) -> tuple[IntArray, IntArray]:
 
 
 def reduction_ticks(arch: Arch, problem: Problem, tiling: Tiling, clock_mhz: float) -> int:
-    """Ticks of the split-K reduction: a dependent kernel that reads the partial sums from L2, writes D; 0 without a split."""
+    """Ticks of the split-K reduction: a dependent kernel that reads the partial sums and writes D; 0 without a split.
+
+    Its rate is the DRAM's although the L2 may hold what it reads (inferred: at the L2's rate what was cut ends 10 % too soon).
+    """
     if tiling.splits == 1:
         return 0
     elements = problem.batch * problem.m * problem.n
     moved = elements * (4 * tiling.splits + problem.out_bytes)
-    start = arch.launch.graph_us * clock_mhz
-    return cycles_to_ticks(start + moved / arch.l2.bandwidth_bytes_per_clk)
+    moved_us = moved / (arch.dram.bandwidth_gb_per_s * arch.dram.achieved_fraction * 1e3)
+    return cycles_to_ticks((arch.launch.graph_us + moved_us) * clock_mhz)

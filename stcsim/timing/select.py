@@ -10,7 +10,7 @@ from stcsim.arch import Arch
 from stcsim.errors import UnsupportedError
 from stcsim.timing.conv_catalogue import find, menu
 from stcsim.timing.estimate import estimate_cycles
-from stcsim.timing.heuristic import heuristic_cycles
+from stcsim.timing.heuristic import has_heuristics, heuristic_cycles
 from stcsim.timing.kernel import SPLITS, Kernel
 from stcsim.timing.lower import lower
 from stcsim.timing.plan import TICKS_PER_CYCLE, GemmTiming, TilePlan
@@ -138,7 +138,7 @@ def select(
     Raises:
         UnsupportedError: as :func:`candidates`.
     """
-    if forced == HEURISTIC and (sparse or problem.n == 1):  # its rule is cuBLAS's, whose matrix-vector products have another
+    if forced == HEURISTIC and (sparse or problem.n == 1 or not has_heuristics(arch)):
         forced = None
     if forced == HEURISTIC:
         return _by_heuristic(arch, problem, candidates(arch, problem, sparse), simulate)

@@ -113,5 +113,6 @@ def _iteration(arch: Arch, menu: _Menu, tensor: FloatArray) -> tuple[FloatArray,
 def _reduction(arch: Arch, problem: Problem) -> FloatArray:
     """Return the cycles that split-K adds, [splits][1]."""
     moved = problem.batch * problem.m * problem.n * (4 * _SPLITS + problem.out_bytes)
-    cycles = arch.launch.graph_us * arch.clock.sustained_mhz + moved / arch.l2.bandwidth_bytes_per_clk
+    moved_us = moved / (arch.dram.bandwidth_gb_per_s * arch.dram.achieved_fraction * 1e3)
+    cycles = (arch.launch.graph_us + moved_us) * arch.clock.sustained_mhz
     return np.where(_SPLITS > 1, cycles, 0.0)

@@ -15,6 +15,7 @@ from stcsim.timing.problem import Problem, a_row_bytes
 
 _THREADS_PER_WARP = 32
 _MOST_STAGES = 16  # of a Hopper kernel whose tiles are small (cuBLAS, names such as nvjet_sm90_tst_64x8_64x16_...)
+_MOST_STAGING_BYTES = 32 * 1024
 _ADDRESS_REGISTERS = 40  # per thread beside accumulators and fragments; typical of CUTLASS kernels (234 of 255 at 128x128)
 
 
@@ -88,13 +89,8 @@ def _residency(arch: Arch, kernel: Kernel, problem: Problem) -> tuple[int, int]:
     stage = stage_bytes(kernel, problem)
     largest = int(smem.max_per_cta_kib * 1024)
     if kernel.wgmma:
-        staging = (
-            min(kernel.cta_m * kernel.cta_n * problem.out_bytes, 32 * 1024)
-            if kernel.warps_m * kernel.warps_n > 1 or kernel.pingpong
-            else 0
-        )
         ctas = 2 if kernel.pingpong else 1
-        stages = min(_MOST_STAGES, (largest - staging) // stage) // ctas
+        stages = min(_MOST_STAGES, (largest - _staging_bytes(kernel, problem)) // stage) // ctas
         return (ctas, stages) if stages >= 2 else (0, 0)
     needed = stage * kernel.stages
     if needed > largest:
@@ -103,6 +99,14 @@ def _residency(arch: Arch, kernel: Kernel, problem: Problem) -> tuple[int, int]:
     by_smem = int((smem.capacity_kib * 1024) // (needed + smem.reserved_per_cta_kib * 1024))
     by_registers = arch.sm.registers // registers_per_cta(kernel, problem)
     return min(by_smem, by_registers, arch.sm.max_warps // warps, arch.sm.max_ctas), kernel.stages
+
+
+def _staging_bytes(kernel: Kernel, problem: Problem) -> int:
+    """Return the bytes of a Hopper kernel that no stage gets; unless known, the tile of D that warpgroups share (assumed)."""
+    if kernel.staging_bytes is not None:
+        return kernel.staging_bytes
+    shared = kernel.warps_m * kernel.warps_n > 1 or kernel.pingpong
+    return min(kernel.cta_m * kernel.cta_n * problem.out_bytes, _MOST_STAGING_BYTES) if shared else 0
 
 
 def tile_up(arch: Arch, problem: Problem, kernel: Kernel, splits: int) -> Tiling | None:

@@ -15,6 +15,7 @@ from stcsim.arch import load_arch
 from stcsim.isa import dtype, type_bytes
 from stcsim.timing.outcome import Launch, time_gemm
 from stcsim.timing.problem import Problem
+from stcsim.timing.select import HEURISTIC
 from tests.validation.markdown import aligned
 
 Shape = tuple[int, int, int]
@@ -42,6 +43,7 @@ class Anchor:
             smallest or the largest where ``pick`` (``min``, ``max``) says so.
         low, high: the figure, or the range given. 0: no figure, the prediction shows a trend.
         source: where the figure stands. gate: see the module. settings: overrides of the GPU. note: what they stand for.
+        kernel: the one that ran, or ``HEURISTIC`` where torch asked cuBLAS for one; ``None``: the best.
         launch, warm: how it was timed, and whether every launch had the same weights. data: ``low-power`` for zeros and the like.
     """
 
@@ -67,7 +69,7 @@ def square(size: int) -> tuple[Shape, ...]:
 
 
 def grid(gpu: str, size: int, tflops: float, gate: float) -> Anchor:
-    return Anchor(gpu, "dense", "bf16", square(size), tflops, tflops, GRID, gate, launch="graph", warm=False)
+    return Anchor(gpu, "dense", "bf16", square(size), tflops, tflops, GRID, gate, kernel=HEURISTIC, launch="graph", warm=False)
 
 
 BERT = tuple((m, n, k) for m, k in ((768, 768), (3072, 768), (768, 3072)) for n in (512, 2048, 8192, 32_768))
@@ -82,8 +84,9 @@ ANCHORS = (
     grid("h100", 4096, 788.6, 0.02),
     grid("h100", 8192, 782.7, 0.03),
     grid("h100", 16_384, 702.4, 0.18),
-    Anchor("a100", "dense", "fp16", square(8192), 257, 257, f"{THONKING} (randn)", 0.04),
-    Anchor("a100", "dense", "fp16", square(8192), 295, 295, f"{THONKING} (zeros)", 0.02, data="low-power"),
+    Anchor("a100", "dense", "fp16", square(8192), 257, 257, f"{THONKING} (randn)", 0.04, kernel=HEURISTIC),
+    Anchor("a100", "dense", "fp16", square(8192), 295, 295, f"{THONKING} (zeros)", 0.02, kernel=HEURISTIC,
+           data="low-power"),
     Anchor("a100", "dense", "fp16", square(16_384), 302.3, 302.3, f"{CUTLASS_408} (small integers)", 0.03, data="low-power"),
     Anchor("a100", "2:4", "fp16", square(16_384), 484, 484, f"{CUTLASS_408} (1410 MHz locked, 400 W)", 0.21, data="low-power"),
     Anchor("a100", "dense", "fp16", square(4096), 226.1, 226.1, f"{LIBRARY_57} (CUTLASS, 0.608 ms)", 0.14),
@@ -92,8 +95,8 @@ ANCHORS = (
            data="low-power"),
     Anchor("a100-pcie", "dense", "fp16", PROFILED, 158, 158, "CUTLASS issue 956 (40 GB, 250 W card)", 0.11, PCIE_40GB, "250 W",
            kernel=TILE),
-    Anchor("a100", "speedup", "fp16", BERT, 1.23, 1.23, f"{PYTORCH}: smallest", 0.12, pick="min"),
-    Anchor("a100", "speedup", "fp16", BERT, 1.66, 1.66, f"{PYTORCH}: largest", 0.03),
+    Anchor("a100", "speedup", "fp16", BERT, 1.23, 1.23, f"{PYTORCH}: smallest", 0.12, pick="min", kernel=HEURISTIC),
+    Anchor("a100", "speedup", "fp16", BERT, 1.66, 1.66, f"{PYTORCH}: largest", 0.03, kernel=HEURISTIC),
     Anchor("a100", "speedup", "int8", ((10_240, 10_240, 1280),), 0, 0, INT8, 0),
     Anchor("a100", "speedup", "int8", ((10_240, 10_240, 5120),), 0, 0, INT8, 0),
     Anchor("a100", "speedup", "int8", ((10_240, 10_240, 20_480),), 2, 2, INT8, 0.23),

@@ -176,6 +176,8 @@ MECHANISMS = (
     Mechanism("write traffic of D", "none", off=lambda: instead_of(lower._out_bytes, no_output)),
     # a CTA's start and end
     Mechanism("prologue", "0", settings=leaves(kernel__prologue_cycles=0, kernel__next_prologue_cycles=0)),
+    Mechanism("accumulators of mma.sync kernels pass shared memory unconverted", "as wide as D", (*AMPERE_DENSE, *AMPERE_SPARSE),
+              off=lambda: instead_of(lower._staged_bytes, lambda problem, kernel, tiling, out: out)),
     Mechanism("epilogue beyond D's traffic", "0", settings=leaves(kernel__epilogue_cycles=0)),
     Mechanism("persistent kernels load ahead", "after the tile's end", HOPPER, off=plan_as(prefetch=False)),
     # which kernels there are, and how they walk
@@ -195,7 +197,7 @@ MECHANISMS = (
               off=only(is_hopper_sparse, widest_bits=32)),
     Mechanism("cuBLAS's fine grid of tiles on Hopper", "16 to 256 by doubling", HOPPER_DENSE, off=taken_out(is_fine)),
     Mechanism("tiles with the MMA's rows along n", "none", HOPPER_DENSE, off=taken_out(lambda kernel: kernel.transposed)),
-    Mechanism("torch's kernels are picked by heuristics", "by a search", ("a100 dense *", "h100 dense *"),
+    Mechanism("torch's kernels are picked by heuristics", "by a search", ("a100 dense *",),
               row=lambda row: replace(row, by_heuristic=False)),
     Mechanism("cuBLAS's fp16 tiles of 96 to 192 rows", "none", ("a100-pcie dense fp16",),
               off=taken_out(lambda kernel: kernel.only == "fp16")),

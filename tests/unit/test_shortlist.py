@@ -1,0 +1,64 @@
+"""The first sieve of a large menu must not lose what the closed form would have liked."""
+
+from __future__ import annotations
+
+import random
+
+import pytest
+
+from stcsim.arch import load_arch
+from stcsim.isa import dtype
+from stcsim.timing.catalogue import kernels
+from stcsim.timing.estimate import estimate_cycles
+from stcsim.timing.kernel import SPLITS, Kernel
+from stcsim.timing.problem import Problem
+from stcsim.timing.select import candidates
+from stcsim.timing.shortlist import KEPT, shortlist
+from stcsim.timing.tiling import tile_up
+
+H100 = load_arch("h100")
+MENU = kernels("sm90", False)
+
+
+def problems(count: int) -> list[Problem]:
+    rng = random.Random(7)
+    sizes = [64, 100, 256, 768, 1024, 2048, 3072, 4096, 5120, 11008, 16384]
+    return [
+        Problem(
+            rng.choice(sizes), rng.choice([2, 16, 64, 128, 257, 512, 1024, 4096]), rng.choice(sizes), 1,
+            dtype(rng.choice(["bf16", "fp8"])), 2, rng.random() < 0.5,
+        )
+        for _ in range(count)
+    ]  # fmt: skip
+
+
+def best_estimate(problem: Problem, pairs: list[tuple[Kernel, int]]) -> float:
+    tilings = ((kernel, tile_up(H100, problem, kernel, splits)) for kernel, splits in pairs)
+    return min(estimate_cycles(H100, problem, kernel, tiling) for kernel, tiling in tilings if tiling is not None)
+
+
+def test_the_best_of_the_shortlist_is_about_the_best_of_the_menu() -> None:
+    lost = []
+    for problem in problems(25):
+        pairs = [(kernel, splits) for kernel in MENU for splits in SPLITS if splits <= kernel.max_splits]
+        plausible = [
+            (kernel, splits) for kernel, splits in pairs if splits == 1 or problem.k >= 2 * splits * kernel.cta_k(problem.dtype)
+        ]
+        kept = shortlist(H100, problem, MENU)
+        assert len(kept) <= KEPT and set(kept) <= set(pairs)
+        lost.append(best_estimate(problem, kept) / best_estimate(problem, plausible) - 1)
+    assert max(lost) < 0.12 and sum(lost) / len(lost) < 0.02
+
+
+@pytest.mark.parametrize("most", [1, 2, 4])
+def test_clusters_that_the_gpu_does_not_have_are_not_offered(most: int) -> None:
+    arch = load_arch("h100", [f"kernel.max_cluster_ctas={most}"])
+    found = candidates(arch, problems(1)[0], False)
+    assert found and max(each.tiling.unit_ctas for each in found) <= most
+
+
+def test_the_whole_menu_is_tried_where_nothing_on_the_list_fits() -> None:
+    arch = load_arch("h100", ["shared_memory.max_per_cta_kib=64", "shared_memory.capacity_kib=68"])
+    problem = Problem(8192, 8192, 4096, 1, dtype("bf16"), 2)
+    listed = [tile_up(arch, problem, kernel, splits) for kernel, splits in shortlist(arch, problem, MENU)]
+    assert not any(listed) and candidates(arch, problem, False)
