@@ -27,9 +27,8 @@ class KernelCosts(Section):
         family: catalogue of tile shapes.
         prologue_cycles: start of the first CTA of an SM up to its first load.
         next_prologue_cycles: the same for a CTA that follows another one; persistent kernels have none.
-        epilogue_cycles: end of a CTA beyond the traffic of its output.
         k_iteration_cycles: barrier and issue in each main-loop iteration.
-        gemv_start_fraction: share of prologue and epilogue that a matrix-vector kernel (n = 1) has.
+        gemv_start_fraction: share of the prologue that a matrix-vector kernel (n = 1) has.
         load_latency_cycles: what an asynchronous copy takes beyond the latency of a plain load.
         max_cluster_ctas: CTAs of the largest cluster that kernels use.
     """
@@ -37,7 +36,6 @@ class KernelCosts(Section):
     family: Family
     prologue_cycles: Cost
     next_prologue_cycles: Cost
-    epilogue_cycles: Cost
     k_iteration_cycles: Cost
     gemv_start_fraction: Share
     load_latency_cycles: Cost

@@ -49,7 +49,6 @@ PARAMETERS = (
     Parameter("shared_memory.fill_contention", 0.01, 1, "share of the fills that contend with reads on the port"),
     Parameter("kernel.prologue_cycles", 100, 6000, "start of an SM's first CTA up to its first load"),
     Parameter("kernel.next_prologue_cycles", 1, 3000, "the same for a CTA that follows another one"),
-    Parameter("kernel.epilogue_cycles", 50, 5000, "end of a CTA beyond the traffic of its output"),
     Parameter("kernel.k_iteration_cycles", 1, 400, "barrier and issue in each main-loop iteration"),
     Parameter("launch.graph_us", 0.2, 5, "cost of a kernel replayed from a CUDA graph"),
     Parameter("launch.stream_us", 0.5, 12, "cost of a kernel launched into a stream"),

@@ -35,7 +35,7 @@ def estimate_cycles(arch: Arch, problem: Problem, kernel: Kernel, tiling: Tiling
     k_iters = math.ceil(tiling.k_iters / tiling.splits)
     out_bytes = tiling.tile_m * tiling.tile_n * _element_bytes(problem, kernel, tiling)
     hidden = resident > 1 or kernel.wgmma
-    epilogue = start * arch.kernel.epilogue_cycles + out_bytes * active / arch.l2.bandwidth_bytes_per_clk / (2 if hidden else 1)
+    epilogue = out_bytes * active / arch.l2.bandwidth_bytes_per_clk / (2 if hidden else 1)
     latency = l2_latency_cycles(arch)
     overlap = _OVERLAP if resident > 1 or kernel.pingpong else 1.0
     waves = stream_k_waves(tiles, slots, tiling.k_iters) if kernel.stream_k else _waves(tiles, slots)
@@ -87,4 +87,4 @@ def _dram_cycles(arch: Arch, problem: Problem, kernel: Kernel, tiling: Tiling) -
         moved = 0
     rate = arch.dram.bandwidth_gb_per_s * arch.dram.achieved_fraction * 1e3 / arch.clock.sustained_mhz
     start = start_share(arch, kernel)
-    return moved / rate + start * (arch.kernel.prologue_cycles + arch.kernel.epilogue_cycles) + arch.dram.latency_cycles
+    return moved / rate + start * arch.kernel.prologue_cycles + arch.dram.latency_cycles

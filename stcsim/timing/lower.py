@@ -136,7 +136,6 @@ def lower(arch: Arch, problem: Problem, kernel: Kernel, tiling: Tiling, clock_mh
     out = _out_bytes(problem, kernel, tiling)
     out_sm = -(-out // tiling.unit_ctas)
     latency = l2_latency_cycles(arch) + arch.kernel.load_latency_cycles
-    epilogue = cycles_to_ticks(start * arch.kernel.epilogue_cycles)
     written, moved = _by_kind(out, out * _PARTIAL_SUM_BYTES // problem.out_bytes)
     # a slot that could never have a tile is no idle time
     resident = min(tiling.ctas_per_sm, ceil_div(tiling.tiles * problem.batch, tiling.units))
@@ -166,7 +165,7 @@ def lower(arch: Arch, problem: Problem, kernel: Kernel, tiling: Tiling, clock_mh
         prefetch=kernel.wgmma,
         prologue_ticks=cycles_to_ticks(start * arch.kernel.prologue_cycles),
         next_prologue_ticks=1 if kernel.wgmma else cycles_to_ticks(start * arch.kernel.next_prologue_cycles),
-        epilogue_ticks=epilogue + np.array([0, 0, cycles_to_ticks(latency)]),  # a finisher reads before it writes
+        epilogue_ticks=np.array([1, 1, 1 + cycles_to_ticks(latency)]),  # a finisher reads before it writes
         tail_ticks=reduction_ticks(arch, problem, tiling, clock_mhz),
         l2_latency_ticks=cycles_to_ticks(latency),
         dram_latency_ticks=cycles_to_ticks(arch.dram.latency_cycles + arch.kernel.load_latency_cycles),
@@ -212,7 +211,7 @@ def l2_latency_cycles(arch: Arch) -> float:
 
 
 def start_share(arch: Arch, kernel: Kernel) -> float:
-    """Share of the prologue's and epilogue's fixed cycles that a kernel has."""
+    """Share of the prologue that a kernel has."""
     return arch.kernel.gemv_start_fraction if kernel.gemv else 1.0
 
 
@@ -232,10 +231,11 @@ def _out_bytes(problem: Problem, kernel: Kernel, tiling: Tiling) -> IntArray:
 def _staged_bytes(problem: Problem, kernel: Kernel, tiling: Tiling, out: IntArray) -> IntArray:
     """Bytes of a tile of D on its way through shared memory, there and back.
 
-    Kernels before Hopper stage accumulators and convert them behind (CUTLASS, ``epilogue/threadblock/epilogue.h``), ``wgmma``
-    kernels convert first (``sm90_epilogue_tma_warpspecialized.hpp``).
+    Kernels before Hopper stage accumulators and convert them behind (CUTLASS, ``epilogue/threadblock/epilogue.h``), but for 8-bit
+    results, whose layout takes them from registers as they are (``interleaved`` in CUTLASS and in TensorRT's kernel names).
+    ``wgmma`` kernels convert first (``sm90_epilogue_tma_warpspecialized.hpp``).
     """
-    if kernel.wgmma or tiling.splits > 1:  # partial sums are as wide as accumulators
+    if kernel.wgmma or tiling.splits > 1 or problem.out_bytes == 1:  # partial sums are as wide as accumulators
         return out
     return out * _PARTIAL_SUM_BYTES // problem.out_bytes
 

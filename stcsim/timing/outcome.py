@@ -18,8 +18,8 @@ from stcsim.timing.problem import Problem
 from stcsim.timing.select import Candidate, select
 from stcsim.timing.steady import simulate_long
 
-_ROUNDS = 2  # most simulations at a clock that is held down: waits for DRAM do not follow the clock exactly
-_SAME_CLOCK = 0.98  # a clock that is this share of the one before is not simulated again
+_ROUNDS = 3  # most simulations at a clock that is held down: waits for DRAM do not follow the clock exactly
+_SAME_CLOCK = 0.99  # a clock that is this share of the one before is not simulated again
 
 
 @dataclass(frozen=True, slots=True)

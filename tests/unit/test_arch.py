@@ -107,7 +107,7 @@ def test_a_file_agrees_with_itself(name: str) -> None:
     assert arch.l2.far_latency_cycles < arch.dram.latency_cycles
     assert arch.launch.graph_us < arch.launch.stream_us
     assert arch.shared_memory.capacity_kib <= arch.shared_memory.unified_kib
-    assert arch.kernel.max_cluster_ctas == (2 if arch.generation == "hopper" else 1)
+    assert arch.kernel.max_cluster_ctas == (8 if arch.generation == "hopper" else 1)
 
 
 @pytest.mark.parametrize("path", sorted(data_folder("arch_configs").glob("*.yaml")), ids=lambda path: path.stem)

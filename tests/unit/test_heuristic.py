@@ -29,13 +29,6 @@ def test_two_waves_of_large_tiles_look_as_good_as_smaller_ones_that_end_sooner(m
     assert searched_us < 0.9 * time_us
 
 
-def test_a_reduction_that_a_search_cuts_stays_whole_or_halved() -> None:
-    kernel, time_us, _ = timed(1024, 1024, 4096, HEURISTIC)
-    searched, searched_us, _ = timed(1024, 1024, 4096, None)
-    assert kernel.endswith("_k2") or "_k" not in kernel
-    assert searched.endswith(("_k3", "_k4", "_k5", "_k6")) and searched_us < 0.9 * time_us
-
-
 def test_heuristics_are_not_faster_than_a_search() -> None:
     rng = random.Random(3)
     sizes = [256, 1000, 2048, 4096, 8192]
@@ -49,8 +42,6 @@ def test_matrix_vector_products_and_2_4_are_searched(n: int, sparse: bool) -> No
     assert timed(4096, n, 2048, HEURISTIC, sparse) == timed(4096, n, 2048, None, sparse)
 
 
-def test_a_whole_gemm_report_takes_it() -> None:
-    assert (
-        gemm(2048, 2048, 2048, A100, dtype="bf16", kernel=HEURISTIC).rows[0].sides["dense"].kernel
-        == timed(2048, 2048, 2048, HEURISTIC)[0]
-    )
+def test_a_report_of_one_gemm_takes_it() -> None:
+    dense = gemm(2048, 2048, 2048, A100, dtype="bf16", kernel=HEURISTIC).rows[0].dense
+    assert dense is not None and dense.kernel == timed(2048, 2048, 2048, HEURISTIC)[0]

@@ -73,7 +73,8 @@ def test_split_k_writes_partial_sums_and_adds_them_up() -> None:
     assert plan.k_start.tolist() == [0, 2] and plan.k_count.tolist() == [2, 3]
     assert plan.out_bytes[WHOLE, 0, 0] == 128 * 128 * 4 and plan.out_dram_ticks.max() == 0
     start, moved = A100.launch.graph_us * A100.clock.sustained_mhz, 128 * 128 * (2 * 4 + 2)
-    assert plan.tail_ticks == pytest.approx((start + moved / A100.l2.bandwidth_bytes_per_clk) * TICKS_PER_CYCLE, abs=1)
+    per_clk = A100.dram.bandwidth_gb_per_s * A100.dram.achieved_fraction * 1e3 / A100.clock.sustained_mhz
+    assert plan.tail_ticks == pytest.approx((start + moved / per_clk) * TICKS_PER_CYCLE, abs=1)
     assert reduction_ticks(A100, each, tiling, A100.clock.sustained_mhz) == plan.tail_ticks
 
 

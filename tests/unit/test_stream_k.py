@@ -181,12 +181,10 @@ def test_it_is_not_offered_for_short_reductions() -> None:
     assert PAIR not in offered(each)
 
 
-def test_selection_takes_it_where_it_is_fastest() -> None:
-    each = problem(4096, 4096, 4096)
-    result = time_gemm(Launch(H100), each, False)
-    assert result.kernel.endswith("_sk")
-    plain = time_gemm(Launch(H100, kernel=result.kernel.removesuffix("_sk")), each, False)
-    assert plain.time_us > result.time_us
+def test_it_beats_the_same_tile_in_whole_waves() -> None:
+    each = problem(2560, 5000, 8192)  # 400 tiles of 128 x 256 on 132 SMs: 3.03 waves
+    plain, cut = (time_gemm(Launch(H100, kernel=name), each, False) for name in (PAIR.removesuffix("_sk"), PAIR))
+    assert plain.time_us > cut.time_us
 
 
 def test_it_can_be_forced_and_is_explained() -> None:

@@ -18,7 +18,23 @@ def predicted(arch: str, sparse: bool, size: int, grade: str = "A", off: float =
     """Return a square GEMM measured at 1 PFLOPS, predicted ``off`` times as long, by the roofline in half the time."""
     time_us = 2e-9 * size**3 / (1.6 if sparse else 1)
     row = Measured(
-        arch, sparse, "fp16", "fp16", size, size, size, 1, time_us, "graph", False, "randn", 100, grade, "here", {"dtype": "fp16"}
+        arch,
+        sparse,
+        "fp16",
+        "fp16",
+        size,
+        size,
+        size,
+        1,
+        time_us,
+        "graph",
+        False,
+        "randn",
+        100,
+        False,
+        grade,
+        "here",
+        {"dtype": "fp16"},
     )
     return Predicted(row, off * time_us, 0.5 * time_us, "k", "tensor")
 

@@ -178,7 +178,6 @@ MECHANISMS = (
     Mechanism("prologue", "0", settings=leaves(kernel__prologue_cycles=0, kernel__next_prologue_cycles=0)),
     Mechanism("accumulators of mma.sync kernels pass shared memory unconverted", "as wide as D", (*AMPERE_DENSE, *AMPERE_SPARSE),
               off=lambda: instead_of(lower._staged_bytes, lambda problem, kernel, tiling, out: out)),
-    Mechanism("epilogue beyond D's traffic", "0", settings=leaves(kernel__epilogue_cycles=0)),
     Mechanism("persistent kernels load ahead", "after the tile's end", HOPPER, off=plan_as(prefetch=False)),
     # which kernels there are, and how they walk
     Mechanism("cuSPARSELt's Ampere kernels walk along m", "groups of 8", AMPERE_SPARSE, off=only(is_ampere_sparse, swizzle=8)),

@@ -66,7 +66,7 @@ def test_a_sample_is_always_the_same_and_never_of_a_lower_grade() -> None:
 
 KINDS = (("a100-pcie", "bf16"), ("a100-pcie", "fp16"), ("h100-pcie", "bf16"), ("h100-pcie", "fp8"))
 UNMEASURED = tuple(
-    Measured(gpu, sparse, name, "bf16", *shape, 1, 1.0, "stream", False, "randn", 100, "A", "here:1", {})
+    Measured(gpu, sparse, name, "bf16", *shape, 1, 1.0, "stream", False, "randn", 100, False, "A", "here:1", {})
     for (gpu, name), sparse, shape in product(KINDS, (False, True), SHAPES)
 )
 
