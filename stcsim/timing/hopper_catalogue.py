@@ -12,9 +12,10 @@ all sizes; 4x1, 1x4, 2x2, 4x2 and 2x4 from 64x8 to 96x64 and for 128x64, 128x136
 are for all, of eight for the small ones. CUTLASS: ``sm90_shapes`` of its generator (NVIDIA/cutlass @7107b05), clusters of up
 to two. Stream-K is CUTLASS's (``StreamKScheduler``); older cuBLAS kernels are called ``..._segment_k_on_kernel__5x_cublas``
 (public profiles), which is taken to be the same. cuSPARSELt: tiles of n >= 64, no ping-pong and no split-K, and for elements
-wider than 8 bits only tiles of m = 128 and n >= 128 (inferred: in bf16 its times are the same from n = 64 to 256, one more
-wave shows as soon as tiles of 128 x 128 outnumber the SMs, and m = 16,384 at n = 64 takes two; in fp8 smaller tiles are
-needed to meet them).
+wider than 8 bits only tiles of m = 128 and n >= 128, these in clusters of 2x2 too (inferred: in bf16 its times are the same
+from n = 64 to 256, one more wave shows as soon as tiles of 128 x 128 outnumber the SMs, and m = 16,384 at n = 64 takes two;
+in fp8 smaller tiles are needed to meet them; without 2x2 nothing is gained at 8192 cubed on H100 SXM, where 1.20 to 1.22 are
+published, with it fp8 speedups on H100 PCIe are missed by more).
 """
 
 from __future__ import annotations
@@ -85,9 +86,11 @@ def _in_clusters(m: int, n: int, coop: bool, halves_m: bool, transposed: bool) -
 def _cusparselt() -> Iterator[Kernel]:
     """Yield cuSPARSELt's 2:4 kernels."""
     for m, n, warps_m in _CUTLASS:
-        widest = 32 if m == 128 and n >= 128 else 8
+        wide = m == 128 and n >= 128
         for cluster in _PAIRS:
-            yield _kernel(m, n, cluster, (warps_m, 1), sparse=True, max_splits=1, widest_bits=widest)
+            yield _kernel(m, n, cluster, (warps_m, 1), sparse=True, widest_bits=32 if wide else 8)
+        if wide:
+            yield _kernel(m, n, (2, 2), (warps_m, 1), sparse=True, narrowest_bits=16)
 
 
 def _kernel(
@@ -101,11 +104,12 @@ def _kernel(
     stream_k: bool = False,
     early_launch: bool = False,
     widest_bits: int = 32,
+    narrowest_bits: int = 1,
     transposed: bool = False,
     staging_bytes: int | None = None,
 ) -> Kernel:
     return Kernel(
         "sm90", sparse, m, n, _K_BYTES, 0, *warps, wgmma=True, cluster_m=cluster[0], cluster_n=cluster[1], pingpong=pingpong,
-        max_splits=max_splits, stream_k=stream_k, early_launch=early_launch, widest_bits=widest_bits,
-        transposed=transposed, staging_bytes=staging_bytes,
+        max_splits=max_splits, stream_k=stream_k, early_launch=early_launch, staging_bytes=staging_bytes,
+        transposed=transposed, widest_bits=widest_bits, narrowest_bits=narrowest_bits,
     )  # fmt: skip

@@ -30,7 +30,7 @@ class Kernel:
         gemv: a matrix-vector kernel: n = 1 only, no staging through shared memory to set up and to drain.
         early_launch: starts before the kernel ahead has ended, where the GPU can (programmatic dependent launch).
         staging_bytes: shared memory that is kept free of stages, where that is known (Hopper): for D on its way, and barriers.
-        widest_bits: the widest element it is shipped for. only: the one input type it is shipped for; empty for all.
+        widest_bits, narrowest_bits: the elements it is shipped for. only: the one input type it is shipped for; empty for all.
         patch: rows and columns of pixels, where a convolution kernel's tile is a block of an image; else ``cta_n`` in a row.
         taps: neighbouring taps of a filter row that one load of pixels serves; ``k_bytes`` then spans their channels.
     """
@@ -55,13 +55,14 @@ class Kernel:
     early_launch: bool = False
     staging_bytes: int | None = None
     widest_bits: int = 32
+    narrowest_bits: int = 1
     only: str = ""
     patch: tuple[int, int] | None = None
     taps: int = 1
 
     def takes(self, dtype: DType) -> bool:
         """Whether the library ships it for ``dtype``."""
-        return dtype.bits <= self.widest_bits and self.only in ("", dtype.name)
+        return self.narrowest_bits <= dtype.bits <= self.widest_bits and self.only in ("", dtype.name)
 
     def cta_k(self, dtype: DType) -> int:
         """Logical reduction elements per main-loop iteration."""
