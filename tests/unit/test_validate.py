@@ -52,6 +52,18 @@ def test_the_row_says_how_it_was_launched_and_what_was_warm(tmp_path: Path) -> N
     assert predict(warm, load_arch("a100")).predicted_us < predict(cold, load_arch("a100")).predicted_us
 
 
+@pytest.mark.parametrize(
+    ("library", "by_heuristic"),
+    [("", False), ("cublasLt", False), ("cusparselt", False), ("cublas", True), ("cuBLAS (torch linear)", True)],
+)
+def test_cublas_without_lt_is_taken_to_have_picked_unmeasured(library: str, by_heuristic: bool, tmp_path: Path) -> None:
+    row = "a100,dense,bf16,bf16,2048,2048,2048,1,108.5,graph,False,A"
+    [read] = read_measured([table(tmp_path, f"{row},{library}", header=f"{HEADER},library")])
+    assert read.by_heuristic == by_heuristic
+    waves_of_large_tiles = "sm80_256x128x" in predict(read, load_arch("a100")).kernel
+    assert waves_of_large_tiles == by_heuristic
+
+
 def test_errors_are_summed_as_stated(tmp_path: Path) -> None:
     measured = read_measured([table(tmp_path, *[ROWS[0]] * 3)])
     rows = [Predicted(row, time_us, 10.0, "k", "l2") for row, time_us in zip(measured, (18.0, 21.0, 26.0), strict=True)]
