@@ -22,6 +22,9 @@ from stcsim.timing.tiling import Tiling, tile_up
 
 SIMULATED = 8
 """Most kernels that are simulated for one GEMM."""
+VERY_LARGE_ITERATIONS = 20_000_000
+ALIKE = 1.03
+"""Estimates of a very large GEMM that differ by less say nothing of which kernel is faster."""
 LARGE_MENU = 200
 """Kernels from which on a menu is put through the first sieve (``shortlist``)."""
 MARGIN = 1.2
@@ -142,7 +145,7 @@ def select(
         forced = None
     if forced == HEURISTIC:
         return _by_heuristic(arch, problem, candidates(arch, problem, sparse), simulate)
-    ranked = candidates(arch, problem, sparse, forced)
+    ranked = _coarse_first(problem, candidates(arch, problem, sparse, forced))
     timed: list[Candidate] = []
     best_cycles, iterations = math.inf, 0
     for candidate in ranked[:limit]:
@@ -152,6 +155,18 @@ def select(
         best_cycles = min(best_cycles, timed[-1].rank[1] / TICKS_PER_CYCLE)
         iterations += timed[-1].plan.tile_iterations if timed[-1].plan else 0
     return sorted(timed, key=lambda candidate: candidate.rank) + ranked[len(timed) :]
+
+
+def _coarse_first(problem: Problem, ranked: list[Candidate]) -> list[Candidate]:
+    """Of a very large GEMM's kernels with about the same estimate put the one first that takes least to simulate."""
+
+    def iterations(candidate: Candidate) -> int:
+        return candidate.tiling.tiles * problem.batch * candidate.tiling.k_iters // candidate.tiling.splits
+
+    if iterations(ranked[0]) <= VERY_LARGE_ITERATIONS:
+        return ranked
+    near = [candidate for candidate in ranked if candidate.estimate_cycles <= ALIKE * ranked[0].estimate_cycles]
+    return sorted(near, key=iterations) + ranked[len(near) :]
 
 
 def _simulated(arch: Arch, problem: Problem, candidate: Candidate, simulate: Callable[[TilePlan], GemmTiming]) -> Candidate:
