@@ -19,7 +19,7 @@ from stcsim.timing.select import Candidate, select
 from stcsim.timing.steady import simulate_long
 
 _ROUNDS = 3  # most simulations at a clock that is held down: waits for DRAM do not follow the clock exactly
-_FEW_WAITS = 0.01  # of a kernel's time that need not be simulated again at another clock
+_FEW_WAITS = 0.02  # of a kernel's time that need not be simulated again at another clock
 _SAME_CLOCK = 0.99  # a clock that is this share of the one before is not simulated again
 
 
