@@ -19,7 +19,8 @@ from stcsim.timing.select import Candidate, select
 from stcsim.timing.steady import simulate_long
 
 _ROUNDS = 3  # most simulations at a clock that is held down: waits for DRAM do not follow the clock exactly
-_FEW_WAITS = 0.02  # of a kernel's time that need not be simulated again at another clock
+_FEW_WAITS = 0.02  # share of a long kernel's time; it need not be simulated again at another clock
+_LONG_ITERATIONS = 1_000_000
 _SAME_CLOCK = 0.99  # a clock that is this share of the one before is not simulated again
 
 
@@ -162,7 +163,7 @@ def outcome(setup: Launch, problem: Problem, candidate: Candidate) -> KernelResu
     for _ in range(_ROUNDS):
         if held.clock_mhz >= share * clock_mhz:
             break
-        if held.fixed_us < _FEW_WAITS * held.time_us:  # all of it follows the clock
+        if _is_long(candidate) and held.fixed_us < _FEW_WAITS * held.time_us:  # nearly all of it follows the clock
             candidate = candidate if setup.engine == "fast" else _simulated(setup, problem, candidate, clock_mhz)
             clock_mhz = held.clock_mhz
             break
@@ -170,6 +171,11 @@ def outcome(setup: Launch, problem: Problem, candidate: Candidate) -> KernelResu
         candidate = _simulated(setup, problem, candidate, clock_mhz)
         held = _hold(setup, problem, candidate, clock_mhz)
     return _result(setup, problem, candidate, held.spent, clock_mhz)
+
+
+def _is_long(candidate: Candidate) -> bool:
+    assert candidate.plan is not None
+    return candidate.plan.tile_iterations > _LONG_ITERATIONS
 
 
 def _simulated(setup: Launch, problem: Problem, candidate: Candidate, clock_mhz: float) -> Candidate:
