@@ -137,9 +137,14 @@ def _parse(record: dict[str, str], where: str) -> Measured:
         weights_in_l2=_choice(full["weights_in_l2"].lower(), ("true", "false"), f"{where}: weights_in_l2") == "true",
         data=_choice(full["data"], ("randn", "low-power"), f"{where}: data"),
         launches=_whole(full["launches"], f"{where}: launches"),
-        by_heuristic=full["library"].lower().startswith("cublas") and not full["library"].lower().startswith("cublaslt"),
+        by_heuristic=_picks_unmeasured(full["library"].lower()),
         grade=full["grade"], where=where, record={str(key): value or "" for key, value in record.items()},
     )  # fmt: skip
+
+
+def _picks_unmeasured(library: str) -> bool:
+    """Whether ``library``, in lower case, is cuBLAS: cuBLASLt and cuSPARSELt let their callers search."""
+    return library.startswith("cublas") and not library.startswith("cublaslt")
 
 
 def _named(find: Callable[[str], T], name: str, where: str) -> T:

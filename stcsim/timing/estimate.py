@@ -8,6 +8,7 @@ from stcsim.arch import Arch
 from stcsim.timing.conv_traffic import conv_reuse
 from stcsim.timing.kernel import Kernel
 from stcsim.timing.lower import (
+    dram_bytes_per_us,
     iteration_cycles,
     l2_capacity_bytes,
     l2_latency_cycles,
@@ -85,6 +86,6 @@ def _dram_cycles(arch: Arch, problem: Problem, kernel: Kernel, tiling: Tiling) -
     moved = a_bytes * passes + (0 if fits else problem.b_bytes + problem.d_bytes)
     if fits and problem.weights_in_l2:
         moved = 0
-    rate = arch.dram.bandwidth_gb_per_s * arch.dram.achieved_fraction * 1e3 / arch.clock.sustained_mhz
+    rate = dram_bytes_per_us(arch) / arch.clock.sustained_mhz
     start = start_share(arch, kernel)
     return moved / rate + start * arch.kernel.prologue_cycles + arch.dram.latency_cycles

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from stcsim.arch import Arch
 from stcsim.timing.kernel import Kernel
-from stcsim.timing.lower import tensor_rate
+from stcsim.timing.lower import l2_latency_cycles, reduction_bytes, tensor_rate
 from stcsim.timing.problem import Problem, a_row_bytes
 from stcsim.timing.tiling import Tiling, ceil_div
 
@@ -42,8 +42,7 @@ def _reduction(arch: Arch, problem: Problem, splits: int) -> float:
     """Cycles that cutting k is taken to cost."""
     if splits == 1:
         return 0.0
-    moved = problem.batch * problem.m * problem.n * (4 * splits + problem.out_bytes)
-    return arch.launch.graph_us * arch.clock.sustained_mhz + moved / _REDUCTION_BYTES_PER_CLK
+    return arch.launch.graph_us * arch.clock.sustained_mhz + reduction_bytes(problem, splits) / _REDUCTION_BYTES_PER_CLK
 
 
 def _iteration(arch: Arch, problem: Problem, kernel: Kernel, tiling: Tiling, resident: int) -> float:
@@ -53,5 +52,5 @@ def _iteration(arch: Arch, problem: Problem, kernel: Kernel, tiling: Tiling, res
     tensor = kernel.cta_m * kernel.cta_n * cta_k / tensor_rate(arch, problem, kernel) / (LONE_SHARE if lone else 1.0)
     loaded = kernel.cta_m * a_row_bytes(problem.dtype, cta_k, kernel.sparse) + kernel.cta_n * kernel.k_bytes
     loads = loaded * arch.sm.count / arch.l2.bandwidth_bytes_per_clk
-    latency = (arch.l2.far_latency_cycles + arch.l2.near_latency_cycles + max(tensor, loads)) / max(1, tiling.stages - 1)
+    latency = (2 * l2_latency_cycles(arch) + max(tensor, loads)) / max(1, tiling.stages - 1)
     return max(resident * max(tensor, loads), latency)

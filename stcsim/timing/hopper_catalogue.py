@@ -21,6 +21,7 @@ published, with it fp8 speedups on H100 PCIe are missed by more).
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 from stcsim.timing.kernel import SPLITS, Kernel
 
@@ -60,7 +61,7 @@ def hopper(sparse: bool) -> Iterator[Kernel]:
     yield from _cublas()
     for m, n, warps_m in _CUTLASS:
         for cluster in _PAIRS if m * n >= _LEAST_CUT else ():
-            yield _kernel(m, n, cluster, warps=(warps_m, 1), max_splits=1, stream_k=True, early_launch=True)
+            yield _kernel(m, n, cluster, (warps_m, 1), False, 1, stream_k=True, early_launch=True)
 
 
 def _cublas() -> Iterator[Kernel]:
@@ -78,7 +79,7 @@ def _in_clusters(m: int, n: int, coop: bool, halves_m: bool, transposed: bool) -
     warps = (1, 1) if not coop else (2, 1) if halves_m else (1, 2)
     for cluster in _PAIRS + _FOURS + (_EIGHTS if m * n <= _SMALL else ()):
         yield _kernel(
-            m, n, cluster, warps, pingpong=not coop, max_splits=SPLITS[-1], early_launch=True, transposed=transposed,
+            m, n, cluster, warps, False, SPLITS[-1], pingpong=not coop, early_launch=True, transposed=transposed,
             staging_bytes=_STAGING_BYTES,
         )  # fmt: skip
 
@@ -88,28 +89,13 @@ def _cusparselt() -> Iterator[Kernel]:
     for m, n, warps_m in _CUTLASS:
         wide = m == 128 and n >= 128
         for cluster in _PAIRS:
-            yield _kernel(m, n, cluster, (warps_m, 1), sparse=True, widest_bits=32 if wide else 8)
+            yield _kernel(m, n, cluster, (warps_m, 1), True, 1, widest_bits=32 if wide else 8)
         if wide:
-            yield _kernel(m, n, (2, 2), (warps_m, 1), sparse=True, narrowest_bits=16)
+            yield _kernel(m, n, (2, 2), (warps_m, 1), True, 1, narrowest_bits=16)
 
 
 def _kernel(
-    m: int,
-    n: int,
-    cluster: tuple[int, int],
-    warps: tuple[int, int],
-    sparse: bool = False,
-    pingpong: bool = False,
-    max_splits: int = 1,
-    stream_k: bool = False,
-    early_launch: bool = False,
-    widest_bits: int = 32,
-    narrowest_bits: int = 1,
-    transposed: bool = False,
-    staging_bytes: int | None = None,
+    m: int, n: int, cluster: tuple[int, int], warps: tuple[int, int], sparse: bool, max_splits: int, **more: Any
 ) -> Kernel:
-    return Kernel(
-        "sm90", sparse, m, n, _K_BYTES, 0, *warps, wgmma=True, cluster_m=cluster[0], cluster_n=cluster[1], pingpong=pingpong,
-        max_splits=max_splits, stream_k=stream_k, early_launch=early_launch, staging_bytes=staging_bytes,
-        transposed=transposed, widest_bits=widest_bits, narrowest_bits=narrowest_bits,
-    )  # fmt: skip
+    more |= {"cluster_m": cluster[0], "cluster_n": cluster[1], "max_splits": max_splits}
+    return Kernel("sm90", sparse, m, n, _K_BYTES, 0, *warps, wgmma=True, **more)

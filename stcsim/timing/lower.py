@@ -128,7 +128,7 @@ def lower(arch: Arch, problem: Problem, kernel: Kernel, tiling: Tiling, clock_mh
     loads = _loads(arch, problem, kernel, tiling)
     port, l2 = arch.shared_memory.bandwidth_bytes_per_clk, arch.l2.bandwidth_bytes_per_clk
     fill = port / arch.shared_memory.fill_contention if arch.shared_memory.fill_contention > 0 else math.inf
-    dram = arch.dram.bandwidth_gb_per_s * arch.dram.achieved_fraction * 1e3 / clock_mhz
+    dram = dram_bytes_per_us(arch) / clock_mhz
     into_sm = arch.l2.port_bytes_per_clk_per_sm
     fits = problem.a_bytes(kernel.sparse) + problem.b_bytes + problem.d_bytes <= l2_capacity_bytes(arch)
     a_period = 1 if problem.a_on_chip else tiling.k_iters  # what never leaves the SM is never missed
@@ -249,13 +249,23 @@ def _by_kind(out: IntArray, partial: IntArray) -> tuple[IntArray, IntArray]:
 
 
 def reduction_ticks(arch: Arch, problem: Problem, tiling: Tiling, clock_mhz: float) -> int:
-    """Ticks of the split-K reduction: a dependent kernel that reads the partial sums and writes D; 0 without a split.
+    """Ticks of the split-K reduction; 0 without a split."""
+    return cycles_to_ticks(reduction_cycles(arch, problem, tiling.splits, clock_mhz)) if tiling.splits > 1 else 0
 
-    Its rate is the DRAM's although the L2 may hold what it reads (inferred: at the L2's rate what was cut ends 10 % too soon).
+
+def reduction_cycles(arch: Arch, problem: Problem, splits: int, clock_mhz: float) -> float:
+    """Cycles of the split-K reduction, a dependent kernel that reads the partial sums and writes D.
+
+    Its rate is the DRAM's although the L2 may hold what it reads (inferred: fits ask for less than a third of the L2's).
     """
-    if tiling.splits == 1:
-        return 0
-    elements = problem.batch * problem.m * problem.n
-    moved = elements * (4 * tiling.splits + problem.out_bytes)
-    moved_us = moved / (arch.dram.bandwidth_gb_per_s * arch.dram.achieved_fraction * 1e3)
-    return cycles_to_ticks((arch.launch.graph_us + moved_us) * clock_mhz)
+    return (arch.launch.graph_us + reduction_bytes(problem, splits) / dram_bytes_per_us(arch)) * clock_mhz
+
+
+def reduction_bytes(problem: Problem, splits: int) -> int:
+    """Bytes that the split-K reduction reads and writes."""
+    return problem.batch * problem.m * problem.n * (_PARTIAL_SUM_BYTES * splits + problem.out_bytes)
+
+
+def dram_bytes_per_us(arch: Arch) -> float:
+    """Bytes a microsecond that streams get from DRAM."""
+    return arch.dram.bandwidth_gb_per_s * arch.dram.achieved_fraction * 1e3

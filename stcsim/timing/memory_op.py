@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 
 from stcsim.arch import Arch
 from stcsim.result import KernelResult, MemoryResult
-from stcsim.timing.lower import l2_latency_cycles
+from stcsim.timing.lower import dram_bytes_per_us, l2_latency_cycles
 from stcsim.timing.outcome import Launch, launch_us
 from stcsim.timing.power import Energy, held_clock_mhz, watts
 from stcsim.timing.select import Candidate
@@ -57,7 +57,7 @@ def _l2_cycles(arch: Arch, moved: Traffic) -> float:
 
 
 def _dram_us(arch: Arch, amount: float) -> float:
-    return amount / (arch.dram.bandwidth_gb_per_s * arch.dram.achieved_fraction * 1e3)
+    return amount / dram_bytes_per_us(arch)
 
 
 def time_memory(setup: Launch, moved: Traffic) -> MemoryResult:

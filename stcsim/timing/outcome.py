@@ -11,12 +11,10 @@ from stcsim.errors import UnsupportedError
 from stcsim.result import KernelResult
 from stcsim.timing.bounds import lower_bound_ticks, roofline_us
 from stcsim.timing.kernel import Kernel
-from stcsim.timing.lower import lower
 from stcsim.timing.plan import DRAM, PARTS, PROLOGUE, TAIL, TICKS_PER_CYCLE, GemmTiming, TilePlan
 from stcsim.timing.power import Energy, energy, held_clock_mhz, mean_clock_mhz, watts
 from stcsim.timing.problem import Problem
-from stcsim.timing.select import Candidate, select
-from stcsim.timing.steady import simulate_long
+from stcsim.timing.select import Candidate, select, simulated
 
 _ROUNDS = 3  # most simulations at a clock that is held down: waits for DRAM do not follow the clock exactly
 _FEW_WAITS = 0.02  # share of a long kernel's time; it need not be simulated again at another clock
@@ -180,9 +178,7 @@ def _is_long(candidate: Candidate) -> bool:
 
 def _simulated(setup: Launch, problem: Problem, candidate: Candidate, clock_mhz: float) -> Candidate:
     """Return ``candidate`` simulated at ``clock_mhz``, and ``_started``."""
-    plan = lower(setup.arch, problem, candidate.kernel, candidate.tiling, clock_mhz)
-    timing = simulate_long(plan, candidate.tiling, candidate.kernel, engine(setup.engine))
-    return _started(setup, replace(candidate, plan=plan, timing=timing))
+    return _started(setup, simulated(setup.arch, problem, candidate, engine(setup.engine), clock_mhz))
 
 
 def _result(setup: Launch, problem: Problem, chosen: Candidate, spent: Energy, clock_mhz: float) -> KernelResult:

@@ -63,10 +63,13 @@ def candidates(arch: Arch, problem: Problem, sparse: bool, forced: str | None = 
     Raises:
         UnsupportedError: when no kernel fits or the forced one does not.
     """
-    menus = _pairs(arch, problem, sparse, forced)
-    found, too_large = next(filter(any, (_cut(arch, problem, pairs, forced is not None) for pairs in menus)), ([], False))
-    if found:
-        return sorted(found, key=lambda candidate: candidate.estimate_cycles)
+    too_large = False
+    for pairs in _pairs(arch, problem, sparse, forced):
+        found, too_large = _cut(arch, problem, pairs, forced is not None)
+        if found:
+            return sorted(found, key=lambda candidate: candidate.estimate_cycles)
+        if too_large:
+            break
     if too_large:
         expected = f"a GEMM of at most {MOST_ITERATIONS:,} tile-iterations (65,536 on a side is well inside)"
         raise UnsupportedError(f"{problem.m}x{problem.n}x{problem.k}", expected, "a larger one")
@@ -100,11 +103,16 @@ def _cut(arch: Arch, problem: Problem, pairs: list[tuple[Kernel, int]], forced: 
         tiling = tile_up(arch, problem, kernel, splits)
         if tiling is None or kernel.stream_k and not forced and not _worth_cutting(problem, tiling):
             continue
-        if tiling.tiles * problem.batch * tiling.k_iters // splits > MOST_ITERATIONS:
+        if _tile_iterations(problem, tiling) > MOST_ITERATIONS:
             too_large = True
         else:
             found.append(Candidate(kernel, tiling, estimate_cycles(arch, problem, kernel, tiling)))
     return found, too_large
+
+
+def _tile_iterations(problem: Problem, tiling: Tiling) -> int:
+    """Return what a plan will have, before there is one."""
+    return tiling.tiles * problem.batch * tiling.k_iters // tiling.splits
 
 
 def _worth_splitting(arch: Arch, problem: Problem, kernel: Kernel, splits: int) -> bool:
@@ -141,36 +149,39 @@ def select(
     Raises:
         UnsupportedError: as :func:`candidates`.
     """
-    if forced == HEURISTIC and (sparse or problem.n == 1 or not has_heuristics(arch)):
-        forced = None
     if forced == HEURISTIC:
-        return _by_heuristic(arch, problem, candidates(arch, problem, sparse), simulate)
+        if not sparse and problem.n > 1 and has_heuristics(arch):
+            return _by_heuristic(arch, problem, candidates(arch, problem, sparse), simulate)
+        forced = None
     ranked = _coarse_first(problem, candidates(arch, problem, sparse, forced))
     timed: list[Candidate] = []
     best_cycles, iterations = math.inf, 0
     for candidate in ranked[:limit]:
         if candidate.estimate_cycles > margin * best_cycles or iterations > BUDGET_ITERATIONS:
             break
-        timed.append(_simulated(arch, problem, candidate, simulate))
+        timed.append(simulated(arch, problem, candidate, simulate))
         best_cycles = min(best_cycles, timed[-1].rank[1] / TICKS_PER_CYCLE)
-        iterations += timed[-1].plan.tile_iterations if timed[-1].plan else 0
+        iterations += _tile_iterations(problem, candidate.tiling)
     return sorted(timed, key=lambda candidate: candidate.rank) + ranked[len(timed) :]
 
 
 def _coarse_first(problem: Problem, ranked: list[Candidate]) -> list[Candidate]:
     """Of a very large GEMM's kernels with about the same estimate put the one first that takes least to simulate."""
-
-    def iterations(candidate: Candidate) -> int:
-        return candidate.tiling.tiles * problem.batch * candidate.tiling.k_iters // candidate.tiling.splits
-
-    if iterations(ranked[0]) <= VERY_LARGE_ITERATIONS:
+    if _tile_iterations(problem, ranked[0].tiling) <= VERY_LARGE_ITERATIONS:
         return ranked
     near = [candidate for candidate in ranked if candidate.estimate_cycles <= ALIKE * ranked[0].estimate_cycles]
-    return sorted(near, key=iterations) + ranked[len(near) :]
+    return sorted(near, key=lambda candidate: _tile_iterations(problem, candidate.tiling)) + ranked[len(near) :]
 
 
-def _simulated(arch: Arch, problem: Problem, candidate: Candidate, simulate: Callable[[TilePlan], GemmTiming]) -> Candidate:
-    plan = lower(arch, problem, candidate.kernel, candidate.tiling)
+def simulated(
+    arch: Arch,
+    problem: Problem,
+    candidate: Candidate,
+    simulate: Callable[[TilePlan], GemmTiming],
+    clock_mhz: float | None = None,
+) -> Candidate:
+    """Return ``candidate`` with its plan and timing at ``clock_mhz``, by default the clock that GEMMs hold below the limit."""
+    plan = lower(arch, problem, candidate.kernel, candidate.tiling, clock_mhz)
     return replace(candidate, plan=plan, timing=simulate_long(plan, candidate.tiling, candidate.kernel, simulate))
 
 
@@ -179,4 +190,4 @@ def _by_heuristic(
 ) -> list[Candidate]:
     """Return all candidates, first the one that heuristics take, the only one that is simulated (ties: the better estimate)."""
     taken = min(ranked, key=lambda each: heuristic_cycles(arch, problem, each.kernel, each.tiling))
-    return [_simulated(arch, problem, taken, simulate), *(each for each in ranked if each is not taken)]
+    return [simulated(arch, problem, taken, simulate), *(each for each in ranked if each is not taken)]

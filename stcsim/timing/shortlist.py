@@ -14,7 +14,7 @@ import numpy.typing as npt
 
 from stcsim.arch import Arch
 from stcsim.timing.kernel import SPLITS, Kernel
-from stcsim.timing.lower import WARPGROUP_M, tensor_rate
+from stcsim.timing.lower import WARPGROUP_M, reduction_cycles, tensor_rate
 from stcsim.timing.plan import IntArray
 from stcsim.timing.problem import Problem
 from stcsim.timing.tiling import cluster_units
@@ -85,9 +85,12 @@ def _times(arch: Arch, problem: Problem, menu: _Menu, rate: float) -> FloatArray
     l2 = slices * (menu.cta_m * menu.cluster_m + menu.cta_n * menu.cluster_n) * menu.k_bytes / arch.l2.bandwidth_bytes_per_clk
     written = rounds * menu.cta_m * menu.cta_n * problem.out_bytes / _WRITE_BYTES_PER_CLK
     body = np.maximum(busiest, l2) * np.ceil(k_iters / _SPLITS) + written
+    reduced = np.array(
+        [[reduction_cycles(arch, problem, each, arch.clock.sustained_mhz) if each > 1 else 0.0] for each in SPLITS]
+    )
     pays = (tiles * (_SPLITS - 1) < 4 * arch.sm.count) & (problem.k >= 2 * _SPLITS * k)
     offered = (_SPLITS <= np.minimum(menu.max_splits, k_iters)) & ((_SPLITS == 1) | pays)
-    times: FloatArray = np.where(offered, body + _reduction(arch, problem), np.inf)
+    times: FloatArray = np.where(offered, body + reduced, np.inf)
     return times
 
 
@@ -108,11 +111,3 @@ def _iteration(arch: Arch, menu: _Menu, tensor: FloatArray) -> tuple[FloatArray,
     port = (read + filled) / arch.shared_memory.bandwidth_bytes_per_clk
     ingress = (a_bytes + b_bytes) / arch.l2.port_bytes_per_clk_per_sm
     return np.maximum(np.maximum(tensor, port), ingress), np.maximum(tensor, port) + arch.kernel.k_iteration_cycles
-
-
-def _reduction(arch: Arch, problem: Problem) -> FloatArray:
-    """Return the cycles that split-K adds, [splits][1]."""
-    moved = problem.batch * problem.m * problem.n * (4 * _SPLITS + problem.out_bytes)
-    moved_us = moved / (arch.dram.bandwidth_gb_per_s * arch.dram.achieved_fraction * 1e3)
-    cycles = (arch.launch.graph_us + moved_us) * arch.clock.sustained_mhz
-    return np.where(_SPLITS > 1, cycles, 0.0)
