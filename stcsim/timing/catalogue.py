@@ -5,8 +5,11 @@ Sources. ``sm80`` and ``sm75``: the tile lists of CUTLASS 2.x's generator (NVIDI
 (``..._tilesize128x128x64_stage3_warpsize2x2x1_...``). ``sm90``: see ``hopper_catalogue``.
 cuSPARSELt's Ampere kernels cut the reduction into two slices at most (inferred: with more, its times at small n and k of 8,192
 are missed by up to 30 %, with none by up to 50 %).
-In fp16 cuBLAS has tiles of 96, 160 and 192 rows on Ampere (``sm80_xmma_gemm_f16f16_f16f32_f32_..._tilesize160x128x32_stage4_...``
-in many public profiles, none with split-K; no bf16 kernel of such a size was found, and measured bf16 GEMMs lack its gain).
+In fp16 cuBLAS has tiles of 96, 160 and 192 columns on Ampere (``sm80_xmma_gemm_f16f16_f16f32_f32_..._tilesize160x128x32_...``
+in many public profiles, none with split-K; no bf16 kernel of such a size was found, and measured bf16 GEMMs lack its gain). These
+names give columns of D first, as the same library's convolutions give pixels first (inferred: measured times of n = 256 and 1,024
+on an A100 follow). Ada's cuBLAS takes none of them (profiles of an L20 show ``ampere_fp16_s1688gemm_...`` instead; with them an
+RTX 4090 is missed by up to 24 %).
 In fp8 on Ada it has 64 bytes of K with four and six stages (``sm89_xmma_gemm_e4m3..._tilesize64x128x64_stage4_...``).
 Ampere's small-n rows follow the int8 list (n = 32) and the ``_32x32_`` and ``_16x16_`` kernel names cuBLAS shows for decode
 shapes (assumed: the full menu of cuBLAS is not public). Tiles do not depend on the type when K is counted in bytes.
@@ -56,13 +59,13 @@ _SM80_DENSE = (
     (32, 32, 256, 4, 2, 1),
 )
 _SM80_DENSE_FP16 = (
-    (192, 128, 64, 3, 4, 2),
-    (160, 128, 64, 4, 2, 2),
-    (96, 128, 64, 4, 2, 2),
-    (96, 64, 64, 3, 2, 2),
-    (96, 64, 128, 4, 2, 2),
+    (128, 192, 64, 3, 2, 4),
+    (128, 160, 64, 4, 2, 2),
+    (128, 96, 64, 4, 2, 2),
+    (64, 96, 64, 3, 2, 2),
     (64, 96, 128, 4, 2, 2),
-    (64, 96, 64, 4, 2, 2),
+    (96, 64, 128, 4, 2, 2),
+    (96, 64, 64, 4, 2, 2),
     (32, 32, 128, 6, 2, 2),
 )
 _SM89_DENSE_FP8 = (
@@ -114,10 +117,10 @@ def kernels(family: str, sparse: bool) -> tuple[Kernel, ...]:
     """
     if family in ("sm80", "sm86", "sm89"):  # GA102 and Ada run the Ampere tiles; Ada's fp8 list is the int8 one
         if not sparse:
-            half = tuple(Kernel("sm80", False, *row, max_splits=1, only="fp16") for row in _SM80_DENSE_FP16)
-            fp8 = _SM89_DENSE_FP8 if family == "sm89" else ()
-            narrow = tuple(Kernel("sm80", False, *row, only="fp8") for row in fp8)
-            return tuple(Kernel("sm80", False, *row) for row in _SM80_DENSE) + half + narrow + _gemv("sm80")
+            own = _SM89_DENSE_FP8 if family == "sm89" else _SM80_DENSE_FP16
+            only = "fp8" if family == "sm89" else "fp16"
+            special = tuple(Kernel("sm80", False, *row, max_splits=32 if only == "fp8" else 1, only=only) for row in own)
+            return tuple(Kernel("sm80", False, *row) for row in _SM80_DENSE) + special + _gemv("sm80")
         rows = _SM80_SPARSE if family == "sm80" else _SM80_SPARSE + _TWO_STAGES_SPARSE
         return tuple(Kernel("sm80", True, *row, swizzle=1, max_splits=2) for row in rows)
     if family == "sm75":

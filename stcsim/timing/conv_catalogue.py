@@ -21,6 +21,7 @@ from functools import cache
 from stcsim.errors import UnsupportedError, closest
 from stcsim.isa import DType
 from stcsim.timing.catalogue import kernels
+from stcsim.timing.int8_catalogue import has_own_menu, int8_sums
 from stcsim.timing.kernel import Kernel
 from stcsim.trace import Conv2d
 
@@ -54,12 +55,14 @@ _PATCHES = (
 )
 
 
-def menu(family: str, sparse: bool, dtype: DType, conv: Conv2d | None) -> tuple[Kernel, ...]:
-    """Return the kernels a library has for a GEMM, or for the implicit GEMM of ``conv``.
+def menu(family: str, sparse: bool, dtype: DType, conv: Conv2d | None, out_bytes: int = 0) -> tuple[Kernel, ...]:
+    """Return the kernels a library has for a GEMM with results of ``out_bytes``, or for the implicit GEMM of ``conv``.
 
     Raises:
         UnsupportedError: for a family that is not in the catalogue.
     """
+    if conv is None and has_own_menu(family, sparse, dtype, out_bytes):
+        return int8_sums(family)
     if conv is None or dtype.bits != _BITS or family not in _FAMILIES:
         return kernels(family, sparse)
     return _plain(sparse) + (_patches(sparse) if _fits_patches(conv) else ())
@@ -103,7 +106,7 @@ def _fits_patches(conv: Conv2d) -> bool:
     return conv.r == conv.s == _TAPS and conv.stride == (1, 1) and conv.dilation == (1, 1) and not conv.transposed
 
 
-def find(family: str, sparse: bool, dtype: DType, conv: Conv2d | None, name: str) -> tuple[Kernel, int]:
+def find(family: str, sparse: bool, dtype: DType, conv: Conv2d | None, name: str, out_bytes: int = 0) -> tuple[Kernel, int]:
     """Return the kernel and number of k-slices called ``name``.
 
     Raises:
@@ -111,7 +114,7 @@ def find(family: str, sparse: bool, dtype: DType, conv: Conv2d | None, name: str
     """
     base, _, suffix = name.rpartition("_k")
     wanted, splits = (base, int(suffix)) if base and suffix.isdigit() else (name, 1)
-    known = {kernel.name(dtype): kernel for kernel in (*kernels(family, sparse), *menu(family, sparse, dtype, conv))}
+    known = {kernel.name(dtype): kernel for kernel in (*kernels(family, sparse), *menu(family, sparse, dtype, conv, out_bytes))}
     if wanted not in known or splits < 1:
         mode = "2:4" if sparse else "dense"
         raise UnsupportedError("--kernel", f"a {mode} kernel of {family}", f"'{name}'{closest(wanted, known)}")

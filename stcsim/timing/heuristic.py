@@ -5,11 +5,18 @@ on m x n alone, and each fits one kernel. Waves count whole (256 tiles of 128 x 
 partial sums of split-K are dear (64 tiles stay whole at k = 4,096 though 108 SMs are there), what an SM loads comes at its
 share of the L2, and fewer than eight warps on an SM are taken to reach 0.7 of the tensor cores. The numbers are what those
 times are met best with.
+
+int8 with 32-bit results has two kernels (``timing.int8_catalogue``). Where an SM has room for one CTA of the small one
+(100 KB), the large one is taken from two of its tiles for each SM on (inferred from 62 published times of an A40 and an
+RTX 4090, of which none contradicts).
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from stcsim.arch import Arch
+from stcsim.timing.int8_catalogue import LARGE, SMALL
 from stcsim.timing.kernel import Kernel
 from stcsim.timing.lower import l2_latency_cycles, reduction_bytes, tensor_rate
 from stcsim.timing.problem import Problem, a_row_bytes
@@ -21,11 +28,20 @@ _FAMILIES = ("sm75", "sm80", "sm86", "sm89")
 _WARPS = 8
 _REDUCTION_BYTES_PER_CLK = 500.0
 _WRITE_BYTES_PER_CLK = 25.0  # of one SM; hardly matters
+_LARGE_TILES_PER_SM = 2
 
 
 def has_heuristics(arch: Arch) -> bool:
     """Whether the rule here is known to hold: before Hopper, whose published times a search meets better (5.5 against 6.0 %)."""
     return arch.kernel.family in _FAMILIES
+
+
+def pick(arch: Arch, problem: Problem, offers: Sequence[tuple[Kernel, Tiling]]) -> int:
+    """Return the index of the kernel that heuristics take (ties: the first)."""
+    if {kernel for kernel, _ in offers} == {SMALL, LARGE}:
+        large = next(index for index, (kernel, _) in enumerate(offers) if kernel == LARGE)
+        return large if offers[large][1].tiles * problem.batch >= _LARGE_TILES_PER_SM * arch.sm.count else 1 - large
+    return min(range(len(offers)), key=lambda index: heuristic_cycles(arch, problem, *offers[index]))
 
 
 def heuristic_cycles(arch: Arch, problem: Problem, kernel: Kernel, tiling: Tiling) -> float:

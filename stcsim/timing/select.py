@@ -10,7 +10,7 @@ from stcsim.arch import Arch
 from stcsim.errors import UnsupportedError
 from stcsim.timing.conv_catalogue import find, menu
 from stcsim.timing.estimate import estimate_cycles
-from stcsim.timing.heuristic import has_heuristics, heuristic_cycles
+from stcsim.timing.heuristic import has_heuristics, pick
 from stcsim.timing.kernel import SPLITS, Kernel
 from stcsim.timing.lower import lower
 from stcsim.timing.plan import TICKS_PER_CYCLE, GemmTiming, TilePlan
@@ -84,9 +84,9 @@ def candidates(arch: Arch, problem: Problem, sparse: bool, forced: str | None = 
 def _pairs(arch: Arch, problem: Problem, sparse: bool, forced: str | None) -> Iterator[list[tuple[Kernel, int]]]:
     """Yield kernels with their k-slices: the best of a large menu, and all of it should none of those fit."""
     if forced is not None:
-        yield [find(arch.kernel.family, sparse, problem.dtype, problem.conv, forced)]
+        yield [find(arch.kernel.family, sparse, problem.dtype, problem.conv, forced, problem.out_bytes)]
         return
-    offered = menu(arch.kernel.family, sparse, problem.dtype, problem.conv)
+    offered = menu(arch.kernel.family, sparse, problem.dtype, problem.conv, problem.out_bytes)
     if len(offered) > LARGE_MENU:
         yield shortlist(arch, problem, offered)
     yield [(kernel, splits) for kernel in offered for splits in SPLITS if splits <= kernel.max_splits]
@@ -189,5 +189,5 @@ def _by_heuristic(
     arch: Arch, problem: Problem, ranked: list[Candidate], simulate: Callable[[TilePlan], GemmTiming]
 ) -> list[Candidate]:
     """Return all candidates, first the one that heuristics take, the only one that is simulated (ties: the better estimate)."""
-    taken = min(ranked, key=lambda each: heuristic_cycles(arch, problem, each.kernel, each.tiling))
+    taken = ranked[pick(arch, problem, [(each.kernel, each.tiling) for each in ranked])]
     return [simulated(arch, problem, taken, simulate), *(each for each in ranked if each is not taken)]
