@@ -17,6 +17,7 @@ from stcsim.timing.select import HEURISTIC, SIMULATED, Candidate, select
 from stcsim.timing.tiling import stage_bytes
 
 _MARGIN = 2.0  # simulate more losers than a selection would, to show why they lose
+_ALIKE = 0.005
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,7 +124,9 @@ def _contender(setup: Launch, problem: Problem, candidate: Candidate, best: Kern
     result = outcome(setup, problem, candidate)
     worse = {part: result.breakdown[part] - best.breakdown[part] for part in best.breakdown}
     part = max(worse, key=lambda key: worse[key])
-    return Contender(name, estimate, result.time_us, f"{100 * (result.time_us / best.time_us - 1):+.0f} %, most of it {part}")
+    slower = result.time_us / best.time_us - 1
+    why = f"{100 * slower:+.0f} %, most of it {part}" if abs(slower) >= _ALIKE else "as fast, to half a percent"
+    return Contender(name, estimate, result.time_us, why)
 
 
 def _tile_text(kernel: Kernel, cta_k: int) -> str:

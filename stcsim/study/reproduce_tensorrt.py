@@ -33,7 +33,7 @@ def _a40(name: str, title: str, claim: str, axis: str, points: tuple[Point, ...]
     assumed = (
         "post-training quantisation and quantisation-aware training run the same kernels; both published figures are the range",
         STEM, KERNELS, CONVOLUTIONS, FUSED, GAPS,
-        "convolution kernels were looked for, and three leaves that GEMM times leave open set, after these ratios had been seen",
+        "convolution kernels were looked for, and four leaves that GEMM times leave open set, after these ratios had been seen",
         "energy of a MAC on the A40 is fitted to dense cuBLAS times, most other parameters are the A100's (`stcsim arch a40`)",
     )  # fmt: skip
     return Study(name, title, "A40", claim, _INT8_BLOG, points, assumed, axis)

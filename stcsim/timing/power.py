@@ -14,6 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from stcsim.arch import Arch
+from stcsim.isa import DType
 from stcsim.timing.lower import smem_read_bytes
 from stcsim.timing.plan import TilePlan
 from stcsim.timing.problem import Problem
@@ -47,13 +48,19 @@ def energy(arch: Arch, problem: Problem, candidate: Candidate, data: str = "rand
         macs *= power.sparse_mac_ratio * problem.dtype.sparse_kept / problem.dtype.sparse_group
     smem_bytes = ctas_iterations * (smem_read_bytes(problem, kernel) + stage_bytes(kernel, problem))
     core_pj = (
-        macs * power.tensor_pj_per_mac * power.half_width_ratio ** math.log2(16 / problem.dtype.bits)
+        macs * power.tensor_pj_per_mac * _mac_ratio(arch, problem.dtype)
         + smem_bytes * power.smem_pj_per_byte
         + (timing.l2_read_bytes + timing.write_bytes) * power.l2_pj_per_byte
     )
     if data == "low-power":
         core_pj *= power.low_switching_ratio
     return Energy(1e-12 * core_pj, 1e-12 * power.dram_pj_per_byte * (timing.dram_read_bytes + _dram_write_bytes(plan)))
+
+
+def _mac_ratio(arch: Arch, dtype: DType) -> float:
+    """Return the energy of a MAC of ``dtype`` over that of a 16-bit one."""
+    ratio = arch.power.integer_mac_ratio if dtype.acc == "int32" else arch.power.half_width_ratio
+    return float(ratio ** math.log2(16 / dtype.bits))
 
 
 def _dram_write_bytes(plan: TilePlan) -> int:

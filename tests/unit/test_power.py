@@ -19,9 +19,10 @@ from tests.shapes import problem
 
 #: Easy numbers: 100 W idle, 300 W limit, boost 1000 MHz, dynamic power with the cube of the clock.
 PLAIN = [
-    "clock.boost_mhz=1000", "clock.sustained_mhz=1000",
+    "tensor_core.fma_per_clk_per_sm.fp8=2048", "clock.boost_mhz=1000", "clock.sustained_mhz=1000",
     "power.idle_w=100", "power.board_limit_w=300", "power.clock_exponent=3", "power.tensor_pj_per_mac=1",
-    "power.sparse_mac_ratio=1", "power.half_width_ratio=0.75", "power.low_switching_ratio=0.25", "power.response_ms=2",
+    "power.sparse_mac_ratio=1", "power.half_width_ratio=0.75", "power.integer_mac_ratio=0.5",
+    "power.low_switching_ratio=0.25", "power.response_ms=2",
     "power.smem_pj_per_byte=0", "power.l2_pj_per_byte=0", "power.dram_pj_per_byte=0",
 ]  # fmt: skip
 ARCH = load_arch("a100", PLAIN)
@@ -63,7 +64,9 @@ def test_the_clock_falls_with_the_time_constant() -> None:
     assert mean_clock_mhz(ARCH, 500, 20, None) == 500 and mean_clock_mhz(ARCH, 1000, 20, 100) == 1000
 
 
-@pytest.mark.parametrize(("name", "data", "pj"), [("fp16", "randn", 1), ("int8", "randn", 0.75), ("fp16", "low-power", 0.25)])
+@pytest.mark.parametrize(
+    ("name", "data", "pj"), [("fp16", "randn", 1), ("int8", "randn", 0.5), ("fp8", "randn", 0.75), ("fp16", "low-power", 0.25)]
+)
 def test_energy_of_a_mac_depends_on_width_and_data(name: str, data: str, pj: float) -> None:
     each, kernel = problem(256, 256, 512, name), Kernel("sm80", False, 128, 128, 64, 4, 2, 2)
     tiling = tile_up(ARCH, each, kernel, 1)

@@ -30,7 +30,7 @@ ROWS, EVALUATIONS, SEED = 120, 400, 4
 
 FROM_MICROBENCHMARKS = {"tensor_core.issue_efficiency", "tensor_core.sparse_min_issue_cycles"}
 #: Leaves that no row of the fitted boards shows, with what is assumed of them: as dense, and energy with the bits.
-ASSUMED = {"power.sparse_mac_ratio": 1.0, "power.half_width_ratio": 0.5}
+ASSUMED = {"power.sparse_mac_ratio": 1.0, "power.half_width_ratio": 0.5, "power.integer_mac_ratio": 0.5}
 #: Leaves that are free here beside the usual parameters.
 BOUNDS = {"kernel.gemv_start_fraction": (0.05, 1.0)}
 
