@@ -15,6 +15,7 @@ import sys
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
+from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from functools import cache
 from multiprocessing import get_context
@@ -37,7 +38,8 @@ SHOWN = 2
 """Cells that the table has of one mechanism: those that it moves most."""
 _CHUNK = 20
 
-Task = tuple[str | None, Sequence[Measured]]
+Task = tuple[str | None, bool, Sequence[Measured]]
+"""A mechanism or none, whether it is off (else what is given for it holds), and rows of one cell."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,11 +78,13 @@ def cell_of(row: Measured) -> str:
     return f"{row.arch} {'2:4' if row.sparse else 'dense'} {row.dtype}"
 
 
-def sample(per_cell: int = ROWS, folder: Path = MEASURED) -> dict[str, list[Measured]]:
+def sample(
+    per_cell: int = ROWS, folder: Path = MEASURED, among: Callable[[Measured], bool] | None = None
+) -> dict[str, list[Measured]]:
     """Return ``per_cell`` random grade A rows of every cell, always the same ones."""
     cells: dict[str, list[Measured]] = defaultdict(list)
     for row in read_measured([folder / f"{gpu}.csv" for gpu in GPUS]):
-        if row.grade == "A":
+        if row.grade == "A" and (among is None or among(row)):
             cells[cell_of(row)].append(row)
     return {cell: random.Random(f"{SEED} {cell}").sample(rows, min(per_cell, len(rows))) for cell, rows in cells.items()}
 
@@ -92,19 +96,27 @@ def ablate(
     notify: Callable[[int, int], None] | None = None,
 ) -> list[Effect]:
     """Return the effect of each mechanism on each cell that it can touch."""
-    tasks = [(None, each) for rows in cells.values() for each in _chunks(rows)]
-    tasks += [(each.name, part) for each in mechanisms for cell in cells if each.touches(cell) for part in _chunks(cells[cell])]
-    errors: dict[tuple[str | None, str], list[float]] = defaultdict(list)
+    touched = [rows for cell, rows in cells.items() if any(each.touches(cell) for each in mechanisms)]
+    tasks: list[Task] = [(None, False, each) for rows in touched for each in _chunks(rows)]
+    for each in mechanisms:
+        parts = [part for cell in cells if each.touches(cell) for part in _chunks(cells[cell])]
+        tasks += [(each.name, off, part) for off in (False, True) if off or _needs(each) for part in parts]
+    errors: dict[tuple[str | None, bool, str], list[float]] = defaultdict(list)
     for done, (task, found) in enumerate(zip(tasks, _each(tasks, jobs), strict=True), 1):
-        errors[task[0], cell_of(task[1][0])] += found
+        errors[task[0], task[1], cell_of(task[2][0])] += found
         if notify is not None:
             notify(done, len(tasks))
     return [
-        Effect(each, cell, tuple(errors[None, cell]), tuple(errors[each.name, cell]))
+        Effect(each, cell, tuple(errors[each.name if _needs(each) else None, False, cell]), tuple(errors[each.name, True, cell]))
         for each in mechanisms
         for cell in cells
         if each.touches(cell)
     ]
+
+
+def _needs(mechanism: Mechanism) -> bool:
+    """Whether something else has to be given for it to show."""
+    return mechanism.given is not nullcontext
 
 
 def _chunks(rows: Sequence[Measured]) -> list[Sequence[Measured]]:
@@ -120,11 +132,14 @@ def _each(tasks: Sequence[Task], jobs: int) -> Iterator[list[float]]:
 
 
 def _errors(task: Task) -> list[float]:
-    """Predict the rows of one cell with one mechanism off."""
-    name, rows = task
+    """Predict the rows of one cell with one mechanism off, or with what is given for it."""
+    name, off, rows = task
     if name is None:
         return [predict(row, load_arch(row.arch)).error for row in rows]
     mechanism = next(each for each in MECHANISMS if each.name == name)
+    if not off:
+        with mechanism.given():
+            return [predict(row, load_arch(row.arch)).error for row in rows]
     arch = altered(mechanism, rows[0].arch)
     with mechanism.off():
         return [predict(mechanism.row(row), arch).error for row in rows]
@@ -210,7 +225,9 @@ def main() -> None:
     if not MEASURED.is_dir():
         raise SystemExit(f"no measured tables in {MEASURED}")
     chosen = [each for each in MECHANISMS if given.only in each.name]
-    effects = ablate([each for each in chosen if each.cells], sample(given.rows), given.jobs, _progress)
+    effects = ablate([each for each in chosen if each.cells and not each.among], sample(given.rows), given.jobs, _progress)
+    for each in [each for each in chosen if each.among]:
+        effects += ablate([each], sample(given.rows, among=each.among), given.jobs)
     for each in [each for each in chosen if not each.cells]:
         effects += [*of_instructions(each), *of_anchors(each)]
     print(f"Error with the mechanism → without it; {given.rows} grade A rows of a cell, seed {SEED}, nothing fitted again.\n")

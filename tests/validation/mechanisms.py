@@ -39,7 +39,8 @@ class Mechanism:
         name: what the model has. without: what it has instead while the mechanism is off.
         cells: patterns of the cells ("GPU sparsity type") that it can touch; none for one that no GEMM of the tables shows.
         settings: leaves that take other values, given the GPU. off: a context in which parts of the model have stand-ins.
-        row: the measured row as the model is to see it.
+        given: one in which errors with the mechanism are found, where another one hides it; ``off`` then includes it.
+        row: the measured row as the model is to see it. among: the rows that are sampled.
     """
 
     name: str
@@ -47,7 +48,9 @@ class Mechanism:
     cells: tuple[str, ...] = EVERYWHERE
     settings: Callable[[Arch], Mapping[str, object]] = lambda arch: {}
     off: Callable[[], AbstractContextManager[Any]] = nullcontext
+    given: Callable[[], AbstractContextManager[Any]] = nullcontext
     row: Callable[[Measured], Measured] = lambda row: row
+    among: Callable[[Measured], bool] | None = None
 
     def touches(self, cell: str) -> bool:
         return any(fnmatchcase(cell, pattern) for pattern in self.cells)
@@ -161,7 +164,6 @@ MECHANISMS = (
     Mechanism("metadata of 2:4", "no bytes", ("* 2:4 *",), off=lambda: instead_of(problem.metadata_bytes, lambda dtype, k: 0)),
     Mechanism("warps of a CTA that cannot fill the tensor cores", "any can", (*AMPERE_DENSE, *AMPERE_SPARSE),
               off=lambda: instead_of(lower.warp_rate, lower.tensor_rate)),
-    Mechanism("issue efficiency", "1", settings=leaves(tensor_core__issue_efficiency=1)),
     Mechanism("cycles of every iteration", "0", settings=leaves(kernel__k_iteration_cycles=0)),
     # memory
     Mechanism("latency of loads", "0: loads wait in queues only",
@@ -183,11 +185,13 @@ MECHANISMS = (
     Mechanism("cuSPARSELt's Ampere kernels walk along m", "groups of 8", AMPERE_SPARSE, off=only(is_ampere_sparse, swizzle=8)),
     Mechanism("dense kernels walk in groups of 8", "along m", DENSE, off=only(lambda kernel: not kernel.sparse, swizzle=1)),
     Mechanism("split-K", "none", off=only(is_any, max_splits=1)),
-    Mechanism("stream-K", "none", HOPPER_DENSE, off=taken_out(lambda kernel: kernel.stream_k)),
+    Mechanism("stream-K, among CUTLASS's tiles", "none", HOPPER_DENSE, given=taken_out(is_fine),
+              off=taken_out(lambda kernel: is_fine(kernel) or kernel.stream_k)),
     Mechanism("at most two slices in Ampere 2:4", "32", AMPERE_SPARSE, off=only(is_ampere_sparse, max_splits=32)),
     Mechanism("reduction after split-K", "free",
               off=lambda: instead_of(lower.reduction_ticks, lambda arch, problem, tiling, clock_mhz: 0)),
-    Mechanism("matrix-vector kernel", "none", AMPERE_DENSE, off=taken_out(lambda kernel: kernel.gemv)),
+    Mechanism("matrix-vector kernel, among n = 1", "none", ("a100 dense *",), off=taken_out(lambda kernel: kernel.gemv),
+              among=lambda row: row.n == 1),
     Mechanism("clusters that share by multicast", "CTAs alone", HOPPER, settings=leaves(kernel__max_cluster_ctas=1)),
     Mechanism("clusters of more than two", "of two", HOPPER_DENSE, settings=leaves(kernel__max_cluster_ctas=2)),
     Mechanism("clusters fit into GPCs", "one GPC", HOPPER, settings=lambda arch: {"sm.sms_per_gpc": [arch.sm.count]}),
@@ -198,7 +202,7 @@ MECHANISMS = (
     Mechanism("tiles with the MMA's rows along n", "none", HOPPER_DENSE, off=taken_out(lambda kernel: kernel.transposed)),
     Mechanism("torch's kernels are picked by heuristics", "by a search", ("a100 dense *",),
               row=lambda row: replace(row, by_heuristic=False)),
-    Mechanism("cuBLAS's fp16 tiles of 96 to 192 rows", "none", ("a100-pcie dense fp16",),
+    Mechanism("cuBLAS's fp16 tiles of 96 to 192 columns", "none", ("a100-pcie dense fp16",),
               off=taken_out(lambda kernel: kernel.only == "fp16")),
     # launch, clock and power
     Mechanism("launch", "0", settings=leaves(launch__stream_us=0, launch__graph_us=0)),
@@ -207,7 +211,8 @@ MECHANISMS = (
     Mechanism("the limit takes time to take hold", "at once", settings=leaves(power__response_ms=0)),
     Mechanism("energy of a MAC of half the width", "half", ("h100-pcie * fp8",), settings=leaves(power__half_width_ratio=0.5)),
     Mechanism("energy of a 2:4 MAC", "as dense", ("* 2:4 *",), settings=leaves(power__sparse_mac_ratio=1)),
-    # instructions that no kernel of these GEMMs issues: published rates and anchors show them
+    # what published rates of instructions show: no kernel of these GEMMs issues two of them, and GEMMs do not miss the first
+    Mechanism("issue efficiency", "1", (), leaves(tensor_core__issue_efficiency=1)),
     Mechanism("mma.sync at two thirds on Hopper", "whole rate", (), leaves(tensor_core__mma_sync_efficiency=1)),
     Mechanism("least interval of mma.sp", "none", (), leaves(tensor_core__sparse_min_issue_cycles=None)),
 )  # fmt: skip

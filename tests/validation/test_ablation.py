@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from contextlib import nullcontext
 from functools import cache
 from itertools import groupby, product
 
@@ -26,10 +27,12 @@ NEEDED = {
     ("at most two slices in Ampere 2:4", "a100-pcie 2:4 bf16"): 1,
     ("clusters that share by multicast", "h100 dense bf16"): 2,
     ("power limit", "h100-pcie dense bf16"): 2,
+    ("stream-K, among CUTLASS's tiles", "h100-pcie dense bf16"): 0,
 }
-#: What no GEMM picks any more: cuBLAS's grid of tiles fills waves without it; it can be asked for by name.
-SILENT = {"stream-K"}
-SHAPES = ((4096, 4096, 4096), (2048, 2048, 2048), (4096, 2048, 4096), (4096, 1, 256), (1000, 96, 8000), (2304, 256, 2304))
+SHAPES = (
+    (4096, 4096, 4096), (2048, 2048, 2048), (4096, 2048, 4096), (4096, 1, 256), (1000, 96, 8000), (2304, 256, 2304),
+    (16_384, 512, 3072),
+)  # fmt: skip
 
 
 @pytest.fixture(scope="module")
@@ -53,7 +56,7 @@ def test_doing_without_costs_accuracy(case: tuple[str, str], effects: dict[tuple
 def test_published_rates_need_what_no_gemm_shows(mechanism: Mechanism) -> None:
     most = max(of_instructions(mechanism), key=lambda effect: effect.cost)
     print("\n" + table([most]))
-    assert most.cost > 0.05 and "rate of mma" in most.cell
+    assert most.cost > (0.01 if mechanism.name == "issue efficiency" else 0.05) and "rate of" in most.cell
 
 
 def test_a_sample_is_always_the_same_and_never_of_a_lower_grade() -> None:
@@ -92,14 +95,17 @@ def by_cell(rows: Iterable[Measured]) -> dict[str, list[Measured]]:
 def test_each_one_is_off_while_its_context_is_open_only(mechanism: Mechanism) -> None:
     cells = {cell: rows for cell, rows in by_cell(UNMEASURED).items() if mechanism.touches(cell)}
     shipped, off = shipped_us(), {}
+    if mechanism.given is not nullcontext:
+        with mechanism.given():
+            shipped = {cell: [predict(row, load_arch(row.arch)).predicted_us for row in rows] for cell, rows in cells.items()}
     for cell, rows in cells.items():
         arch = altered(mechanism, rows[0].arch)
         with mechanism.off():
             off[cell] = [predict(mechanism.row(row), arch).predicted_us for row in rows]
-    assert all(off[cell] == shipped[cell] for cell in cells) == (mechanism.name in SILENT)
+    assert any(off[cell] != shipped[cell] for cell in cells)
 
     cell, rows = next(iter(cells.items()))
-    assert [predict(row, load_arch(row.arch)).predicted_us for row in rows] == shipped[cell]
+    assert [predict(row, load_arch(row.arch)).predicted_us for row in rows] == shipped_us()[cell]
 
 
 def test_a_function_that_no_module_has_is_no_mechanism() -> None:
