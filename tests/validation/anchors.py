@@ -45,6 +45,7 @@ class Anchor:
         source: where the figure stands. gate: see the module. settings: overrides of the GPU. note: what they stand for.
         kernel: the one that ran, or ``HEURISTIC`` where torch asked cuBLAS for one; ``None``: the best.
         launch, warm: how it was timed, and whether every launch had the same weights. data: ``low-power`` for zeros and the like.
+        dense_out: type of the dense results, where it is another one than that of the 2:4 ones.
     """
 
     gpu: str
@@ -62,6 +63,7 @@ class Anchor:
     launch: str = "stream"
     warm: bool = True
     data: str = "randn"
+    dense_out: str = ""
 
 
 def square(size: int) -> tuple[Shape, ...]:
@@ -84,13 +86,13 @@ ANCHORS = (
     grid("h100", 4096, 788.6, 0.02),
     grid("h100", 8192, 782.7, 0.03),
     grid("h100", 16_384, 702.4, 0.15),
-    Anchor("a100", "dense", "fp16", square(8192), 257, 257, f"{THONKING} (randn)", 0.03, kernel=HEURISTIC),
+    Anchor("a100", "dense", "fp16", square(8192), 257, 257, f"{THONKING} (randn)", 0.04, kernel=HEURISTIC),
     Anchor("a100", "dense", "fp16", square(8192), 295, 295, f"{THONKING} (zeros)", 0.02, kernel=HEURISTIC,
            data="low-power"),
     Anchor("a100", "dense", "fp16", square(16_384), 302.3, 302.3, f"{CUTLASS_408} (small integers)", 0.02, data="low-power"),
-    Anchor("a100", "2:4", "fp16", square(16_384), 484, 484, f"{CUTLASS_408} (1410 MHz locked, 400 W)", 0.1, data="low-power"),
-    Anchor("a100", "dense", "fp16", square(4096), 226.1, 226.1, f"{LIBRARY_57} (CUTLASS, 0.608 ms)", 0.12),
-    Anchor("a100", "2:4", "fp16", square(4096), 251.8, 251.8, f"{LIBRARY_57} (cuSPARSELt, 0.546 ms)", 0.7),
+    Anchor("a100", "2:4", "fp16", square(16_384), 484, 484, f"{CUTLASS_408} (1410 MHz locked, 400 W)", 0.12, data="low-power"),
+    Anchor("a100", "dense", "fp16", square(4096), 226.1, 226.1, f"{LIBRARY_57} (CUTLASS, 0.608 ms)", 0.13),
+    Anchor("a100", "2:4", "fp16", square(4096), 251.8, 251.8, f"{LIBRARY_57} (cuSPARSELt, 0.546 ms)", 0.73),
     Anchor("a100", "dense", "fp16", PROFILED, 235.1, 235.1, "CUTLASS profiler.md (small integers)", 0.04, kernel=TILE,
            data="low-power"),
     Anchor("a100-pcie", "dense", "fp16", PROFILED, 158, 158, "CUTLASS issue 956 (40 GB, 250 W card)", 0.11, PCIE_40GB, "250 W",
@@ -100,6 +102,8 @@ ANCHORS = (
     Anchor("a100", "speedup", "int8", ((10_240, 10_240, 1280),), 0, 0, INT8, 0),
     Anchor("a100", "speedup", "int8", ((10_240, 10_240, 5120),), 0, 0, INT8, 0),
     Anchor("a100", "speedup", "int8", ((10_240, 10_240, 20_480),), 2, 2, INT8, 0.21),
+    Anchor("a100", "speedup", "int8", ((10_240, 10_240, 20_480),), 2, 2, INT8, 0.28, note="int32 dense",
+           dense_out="int32"),
     Anchor("h100", "dense", "fp16", square(8192), 753.6, 753.6, "GOATnote-Inc, public note of November 2025 (1.459 ms)", 0.07),
     Anchor("h100", "speedup", "fp16", square(8192), 1.20, 1.22, "CUDALibrarySamples issue 203 (700 W; type not stated)", 0.03),
     Anchor("h100", "dense", "bf16", ((768, 4096, 4096),), 563.4, 563.4, "CUTLASS issue 1335 (45.7 µs)", 0.24),
@@ -140,9 +144,8 @@ def predicted(anchor: Anchor) -> float:
 
 
 def predicted_us(anchor: Anchor, shape: Shape, sparse: bool) -> float:
-    return _time_us(
-        anchor.gpu, anchor.settings, anchor.launch, anchor.kernel, anchor.dtype, anchor.warm, anchor.data, shape, sparse
-    )
+    case = anchor.gpu, anchor.settings, anchor.launch, anchor.kernel, anchor.dtype, anchor.dense_out, anchor.warm, anchor.data
+    return _time_us(*case, shape, sparse)
 
 
 @cache
@@ -152,13 +155,14 @@ def _time_us(
     launch: str,
     kernel: str | None,
     name: str,
+    out: str,
     warm: bool,
     data: str,
     shape: Shape,
     sparse: bool,
 ) -> float:
     element = dtype(name)
-    out_bytes = type_bytes("int8" if name == "int8" else element.out)  # 8-bit results assumed: not stated
+    out_bytes = type_bytes(out if out and not sparse else "int8" if name == "int8" else element.out)  # 8-bit results: assumed
     problem = Problem(*shape, 1, element, out_bytes, warm)
     return time_gemm(Launch(load_arch(gpu, settings), launch=launch, kernel=kernel, data=data), problem, sparse).time_us
 
