@@ -117,9 +117,10 @@ def kernels(family: str, sparse: bool) -> tuple[Kernel, ...]:
     """
     if family in ("sm80", "sm86", "sm89"):  # GA102 and Ada run the Ampere tiles; Ada's fp8 list is the int8 one
         if not sparse:
-            own = _SM89_DENSE_FP8 if family == "sm89" else _SM80_DENSE_FP16
-            only = "fp8" if family == "sm89" else "fp16"
-            special = tuple(Kernel("sm80", False, *row, max_splits=32 if only == "fp8" else 1, only=only) for row in own)
+            if family == "sm89":
+                special = tuple(Kernel("sm80", False, *row, only="fp8") for row in _SM89_DENSE_FP8)
+            else:
+                special = tuple(Kernel("sm80", False, *row, max_splits=1, only="fp16") for row in _SM80_DENSE_FP16)
             return tuple(Kernel("sm80", False, *row) for row in _SM80_DENSE) + special + _gemv("sm80")
         rows = _SM80_SPARSE if family == "sm80" else _SM80_SPARSE + _TWO_STAGES_SPARSE
         return tuple(Kernel("sm80", True, *row, swizzle=1, max_splits=2) for row in rows)

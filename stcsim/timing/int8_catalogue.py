@@ -3,7 +3,7 @@
 Sources: kernel names in public profiles. Two of CUTLASS's are all that was found before Hopper:
 ``cutlass_80_tensorop_i16832gemm_s8_128x64_128x3_tn_align16`` (A100, GB300) and ``..._256x128_64x3_...`` (RTX 4090), on Hopper
 ``sm90_xmma_gemm_i8i32_i8i32_i32_tn_n_tilesize256x128x128_warpgroupsize2x1x1_execute_segment_k_off_kernel__5x_cublas`` (H100).
-None has split-K. Published times agree: dense int8 on an A100 PCIe takes 0.60 of its peak from n = 1,024 on, as the 128 x 64 tile
+None has split-K. Published times agree: dense int8 on an A100 PCIe takes 0.60 of its peak from n = 2,048 on, as the 128 x 64 tile
 must at the L2's rate, whatever m and k, and at n = 64 the cycles of one such CTA; an H100 PCIe has the same tile up to n = 256
 and one of 256 x 128 beyond. That an A100 lacks the large one is inferred (it would be a third faster there); Hopper's clusters
 are assumed: the names have none.

@@ -2,9 +2,9 @@
 
 The kernel is simulated three times with only its first tiles: some full waves, as many again and as many again, and always the
 last partial one, so that all end as the whole does. If both steps took the same time, that is the pace of the waves left out; if
-not, the kernel is simulated whole, as one with split-K or stream-K is. A step spans whole periods of the walk over the matrix as
-nearly as waves allow, because a period has its own pattern of L2 hits. The engines know nothing of this; its error is measured in
-``tests/bounds/test_steady.py``.
+not, one or two more steps are tried, and then the kernel is simulated whole, as one with split-K or stream-K is. A step spans
+whole periods of the walk over the matrix as nearly as waves allow, because a period has its own pattern of L2 hits. The engines
+know nothing of this; its error is measured in ``tests/bounds/test_steady.py``.
 """
 
 from __future__ import annotations
@@ -20,7 +20,8 @@ SKIP_ABOVE_ITERATIONS = 3_000_000
 """Tile-iterations up to which a kernel is simulated whole (about a quarter of a second)."""
 _WARM_UP_WAVES = 12
 _LEAST_WAVES, _MOST_WAVES = 15, 64  # of one step
-_WORTH = 2  # the whole must be so many times the three runs together
+_WORTH = 2  # the whole must be so many times the runs together
+_LEAST_RUNS, _MOST_RUNS = 3, 5
 _SAME_PACE = 0.002  # largest relative difference of the two steps
 
 
@@ -32,16 +33,24 @@ def simulate_long(
     above: int = SKIP_ABOVE_ITERATIONS,
 ) -> GemmTiming:
     """Return the timing of ``plan``: skipping ahead if it has over ``above`` tile-iterations and a steady pace, else whole."""
+    if plan.tile_iterations <= above or tiling.splits > 1 or kernel.stream_k:
+        return simulate(plan)
     step = _step_waves(plan.slots, min(kernel.swizzle, tiling.n_tiles) * tiling.m_tiles)
     waves, rest = divmod(plan.tiles, plan.slots)
-    if plan.tile_iterations <= above or tiling.splits > 1 or kernel.stream_k or waves < _WORTH * 3 * (_WARM_UP_WAVES + step):
-        return simulate(plan)
-    ends = [(_WARM_UP_WAVES + each * step) * plan.slots + rest for each in range(3)]
-    first, second, third = (simulate(_first_tiles(plan, tiles)) for tiles in ends)
-    before, after = second.total_ticks - first.total_ticks, third.total_ticks - second.total_ticks
-    if abs(after - before) > _SAME_PACE * after:
-        return simulate(plan)
-    return _extended(first, third, waves - _WARM_UP_WAVES - 2 * step, 2 * step)
+    ends = [_WARM_UP_WAVES + each * step for each in range(_MOST_RUNS)]
+    while ends and waves < _WORTH * sum(ends):
+        ends.pop()
+    runs: list[GemmTiming] = []
+    for end in ends if len(ends) >= _LEAST_RUNS else ():
+        runs.append(simulate(_first_tiles(plan, end * plan.slots + rest)))
+        if len(runs) >= _LEAST_RUNS and _is_steady(*(run.total_ticks for run in runs[-_LEAST_RUNS:])):
+            return _extended(runs[-_LEAST_RUNS], runs[-1], waves - end, 2 * step)
+    return simulate(plan)
+
+
+def _is_steady(first: int, second: int, third: int) -> bool:
+    """Whether both steps took the same time."""
+    return abs((third - second) - (second - first)) <= _SAME_PACE * (third - second)
 
 
 def _step_waves(slots: int, period_tiles: int) -> int:

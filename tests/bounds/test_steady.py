@@ -4,10 +4,16 @@ from __future__ import annotations
 
 from random import Random
 
+import pytest
+
 from stcsim.arch import load_arch
+from stcsim.isa import dtype
 from stcsim.timing.catalogue import kernels
 from stcsim.timing.fast import simulate
+from stcsim.timing.int8_catalogue import SMALL
 from stcsim.timing.lower import lower
+from stcsim.timing.plan import GemmTiming, TilePlan
+from stcsim.timing.problem import Problem
 from stcsim.timing.steady import simulate_long
 from stcsim.timing.tiling import tile_up
 from tests.shapes import problem
@@ -47,3 +53,18 @@ def test_small_kernels_are_simulated_whole() -> None:
     assert tiling is not None
     plan = lower(arch, each, kernel, tiling)
     assert simulate_long(plan, tiling, kernel, simulate) == simulate(plan)
+
+
+def test_a_kernel_may_need_a_step_more_to_be_steady() -> None:
+    arch, each = load_arch("a100"), Problem(65_536, 65_536, 65_536, 1, dtype("int8"), 4)
+    tiling = tile_up(arch, each, SMALL, 1)
+    assert tiling is not None
+    plan, tiles = lower(arch, each, SMALL, tiling), []
+
+    def counted(part: TilePlan) -> GemmTiming:
+        tiles.append(part.tiles)
+        return simulate(part)
+
+    skipped = simulate_long(plan, tiling, SMALL, counted)
+    assert len(tiles) == 4 and sum(tiles) < plan.tiles / 10
+    assert skipped.total_ticks == pytest.approx(548_303_692_931, rel=1e-4)  # simulated whole: 24 s
