@@ -27,7 +27,7 @@ L2_READ, DRAM_READ, LAST_END, SMEM_BUSY, INGRESS_BUSY, L2_BUSY, DRAM_BUSY = rang
 COUNTERS = 11
 
 # cache: a first compile takes seconds. error_model: no zero-division checks in the loop; nothing in it divides by zero.
-_jit: Any = numba.njit(cache=True, error_model="numpy")
+_jit: Any = numba.njit(cache=True, error_model="numpy", nogil=True)  # runs of steady.py go side by side
 
 
 class Constants(NamedTuple):

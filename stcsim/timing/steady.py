@@ -40,12 +40,23 @@ def simulate_long(
     ends = [_WARM_UP_WAVES + each * step for each in range(_MOST_RUNS)]
     while ends and waves < _WORTH * sum(ends):
         ends.pop()
-    runs: list[GemmTiming] = []
-    for end in ends if len(ends) >= _LEAST_RUNS else ():
-        runs.append(simulate(_first_tiles(plan, end * plan.slots + rest)))
-        if len(runs) >= _LEAST_RUNS and _is_steady(*(run.total_ticks for run in runs[-_LEAST_RUNS:])):
+    if len(ends) < _LEAST_RUNS:
+        return simulate(plan)
+    parts = [_first_tiles(plan, end * plan.slots + rest) for end in ends]
+    runs = _side_by_side(simulate, parts[:_LEAST_RUNS])
+    for at, end in enumerate(ends[_LEAST_RUNS - 1 :], _LEAST_RUNS):
+        runs += [simulate(part) for part in parts[len(runs) : at]]
+        if _is_steady(*(run.total_ticks for run in runs[-_LEAST_RUNS:])):
             return _extended(runs[-_LEAST_RUNS], runs[-1], waves - end, 2 * step)
     return simulate(plan)
+
+
+def _side_by_side(simulate: Callable[[TilePlan], GemmTiming], plans: list[TilePlan]) -> list[GemmTiming]:
+    """Simulate ``plans`` on two cores, the last one, which is the longest, first."""
+    from concurrent.futures import ThreadPoolExecutor
+
+    with ThreadPoolExecutor(2) as pool:
+        return list(pool.map(simulate, reversed(plans)))[::-1]
 
 
 def _is_steady(first: int, second: int, third: int) -> bool:
