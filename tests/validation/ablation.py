@@ -15,7 +15,6 @@ import sys
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
-from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from functools import cache
 from multiprocessing import get_context
@@ -100,23 +99,20 @@ def ablate(
     tasks: list[Task] = [(None, False, each) for rows in touched for each in _chunks(rows)]
     for each in mechanisms:
         parts = [part for cell in cells if each.touches(cell) for part in _chunks(cells[cell])]
-        tasks += [(each.name, off, part) for off in (False, True) if off or _needs(each) for part in parts]
+        tasks += [(each.name, off, part) for off in (False, True) if off or each.has_givens for part in parts]
     errors: dict[tuple[str | None, bool, str], list[float]] = defaultdict(list)
     for done, (task, found) in enumerate(zip(tasks, _each(tasks, jobs), strict=True), 1):
         errors[task[0], task[1], cell_of(task[2][0])] += found
         if notify is not None:
             notify(done, len(tasks))
     return [
-        Effect(each, cell, tuple(errors[each.name if _needs(each) else None, False, cell]), tuple(errors[each.name, True, cell]))
+        Effect(
+            each, cell, tuple(errors[each.name if each.has_givens else None, False, cell]), tuple(errors[each.name, True, cell])
+        )
         for each in mechanisms
         for cell in cells
         if each.touches(cell)
     ]
-
-
-def _needs(mechanism: Mechanism) -> bool:
-    """Whether something else has to be given for it to show."""
-    return mechanism.given is not nullcontext
 
 
 def _chunks(rows: Sequence[Measured]) -> list[Sequence[Measured]]:

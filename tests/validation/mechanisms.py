@@ -52,6 +52,10 @@ class Mechanism:
     row: Callable[[Measured], Measured] = lambda row: row
     among: Callable[[Measured], bool] | None = None
 
+    @property
+    def has_givens(self) -> bool:
+        return self.given is not nullcontext
+
     def touches(self, cell: str) -> bool:
         return any(fnmatchcase(cell, pattern) for pattern in self.cells)
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from contextlib import nullcontext
 from functools import cache
 from itertools import groupby, product
 
@@ -84,7 +83,11 @@ UNMEASURED = tuple(
 @cache
 def shipped_us() -> dict[str, list[float]]:
     """Return the times of the unmeasured GEMMs by cell, all mechanisms on."""
-    return {cell: [predict(row, load_arch(row.arch)).predicted_us for row in rows] for cell, rows in by_cell(UNMEASURED).items()}
+    return times_us(by_cell(UNMEASURED))
+
+
+def times_us(cells: dict[str, list[Measured]]) -> dict[str, list[float]]:
+    return {cell: [predict(row, load_arch(row.arch)).predicted_us for row in rows] for cell, rows in cells.items()}
 
 
 def by_cell(rows: Iterable[Measured]) -> dict[str, list[Measured]]:
@@ -95,9 +98,9 @@ def by_cell(rows: Iterable[Measured]) -> dict[str, list[Measured]]:
 def test_each_one_is_off_while_its_context_is_open_only(mechanism: Mechanism) -> None:
     cells = {cell: rows for cell, rows in by_cell(UNMEASURED).items() if mechanism.touches(cell)}
     shipped, off = shipped_us(), {}
-    if mechanism.given is not nullcontext:
+    if mechanism.has_givens:
         with mechanism.given():
-            shipped = {cell: [predict(row, load_arch(row.arch)).predicted_us for row in rows] for cell, rows in cells.items()}
+            shipped = times_us(cells)
     for cell, rows in cells.items():
         arch = altered(mechanism, rows[0].arch)
         with mechanism.off():
@@ -105,7 +108,7 @@ def test_each_one_is_off_while_its_context_is_open_only(mechanism: Mechanism) ->
     assert any(off[cell] != shipped[cell] for cell in cells)
 
     cell, rows = next(iter(cells.items()))
-    assert [predict(row, load_arch(row.arch)).predicted_us for row in rows] == shipped_us()[cell]
+    assert times_us({cell: rows}) == {cell: shipped_us()[cell]}
 
 
 def test_a_function_that_no_module_has_is_no_mechanism() -> None:

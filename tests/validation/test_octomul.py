@@ -8,7 +8,7 @@ import pytest
 
 from stcsim.study.validate import ValidationReport, validate
 
-# GPU, type: largest mean absolute error. int8 at n of 512 and 1,024 is slow there (cuBLAS's choice), hence the large ones.
+# GPU, type: largest mean absolute error. In int8 the small tile, alone on an SM, is predicted too fast: hence the large ones.
 GATES = {("a40", "fp16"): 0.05, ("a40", "int8"): 0.058, ("rtx4090", "fp16"): 0.026, ("rtx4090", "int8"): 0.086}
 
 
