@@ -1,7 +1,8 @@
-"""The compiled event loop of the fast engine: int64 arrays in, two int64 arrays filled.
+"""The compiled rounds of the fast engine: int64 arrays in, two int64 arrays filled.
 
 Twin of ``timing.reference``; ``timing.plan`` states the rules, and nothing here adds to them. All kernels stand in this
-one module, because numba's cache does not notice an edit in another. ``timing.fast`` flattens a plan for them.
+one module, because numba's cache does not notice an edit in another. ``timing.fast`` flattens a plan for them and makes
+every array: without numba's runtime for arrays (``_nrt``) the loop counts no references, which makes it several times as fast.
 """
 
 from __future__ import annotations
@@ -9,33 +10,31 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 import numba
-import numpy as np
 
 from stcsim.timing.plan import DRAM, EPILOGUE, INGRESS, L2, LATENCY, PROLOGUE, SMEM, TAIL, TENSOR
 
-SLOT_BITS = 18
-"""An event is one int64, ``tick << SLOT_BITS | slot``: comparing two events is one instruction, ties included."""
-MAX_TICK = 1 << 44
+MAX_TICK = 1 << 56
 NEVER = -(1 << 60)
 """Stamp of a chunk that was never in L2."""
-
-_FILL, _ITERATE, _EPILOGUE = 0, 1, 2  # phases of a slot: what its next event is
-
-# Counters that the kernels share, in one array so that they can be updated in place.
-_L2_FREE, _DRAM_FREE, _INSERTED, _NEXT_TILE = range(4)
-L2_READ, DRAM_READ, LAST_END, SMEM_BUSY, INGRESS_BUSY, L2_BUSY, DRAM_BUSY = range(4, 11)
-COUNTERS = 11
+DONE, TOO_LONG, GIVEN_UP = range(3)
+"""How a run ended: as it should, at a tick that does not fit, or where it was certain to end after ``give_up_ticks``."""
 
 # cache: a first compile takes seconds. error_model: no zero-division checks in the loop; nothing in it divides by zero.
-_jit: Any = numba.njit(cache=True, error_model="numpy", nogil=True)  # runs of steady.py go side by side
+# nogil: runs of steady.py go side by side. inline: a call that hands arrays over costs more than what most of these do.
+_inline: Any = numba.njit(error_model="numpy", inline="always", _nrt=False)
+_compiled: Any = numba.njit(cache=True, error_model="numpy", nogil=True, _nrt=False)
 
 
 class Constants(NamedTuple):
-    """The scalars of a ``TilePlan``, by the same names."""
+    """The scalars of a ``TilePlan``, by the same names, and what they imply.
+
+    Attributes:
+        least_step_ticks: that any iteration takes. least_tile_ticks: that any tile takes, 0 where tiles differ in length.
+        give_up_ticks: a run that is certain to end later is given up.
+    """
 
     units: int
     slots: int
-    stages: int
     k_iters: int
     m_edge: int
     n_edge: int
@@ -52,52 +51,43 @@ class Constants(NamedTuple):
     next_prologue_ticks: int
     l2_latency_ticks: int
     dram_latency_ticks: int
+    least_step_ticks: int
+    least_tile_ticks: int
+    give_up_ticks: int
 
 
 # Rows of the array ``tables``, (15, 16): the tables of a ``TilePlan``, flat: class ``2 * edge + last``
 # (OUT and EPILOGUE: ``4 * kind + 2 * m edge + n edge``).
 # FILL, INGRESS and L2 hold A plus B, class ``4 * a_edge + 2 * b_edge + last``.
-FILL_TICKS, INGRESS_TICKS, L2_TICKS, A_DRAM_TICKS, B_DRAM_TICKS, A_L2_BYTES, B_L2_BYTES, A_DRAM_BYTES, B_DRAM_BYTES = range(9)
-OUT_SMEM_TICKS, OUT_INGRESS_TICKS, OUT_L2_TICKS, OUT_DRAM_TICKS, OUT_BYTES, EPILOGUE_TICKS = range(9, 15)
-TABLES = (15, 16)  # a power of two is quicker to index
+FILL_TICKS, INGRESS_TICKS, L2_TICKS, A_DRAM_TICKS, B_DRAM_TICKS, A_DRAM_BYTES, B_DRAM_BYTES = range(7)
+OUT_SMEM_TICKS, OUT_INGRESS_TICKS, OUT_L2_TICKS, OUT_DRAM_TICKS, OUT_BYTES, EPILOGUE_TICKS = range(7, 13)
+TABLES = (13, 16)  # a power of two is quicker to index
 
 # Rows of the array ``tiles``, (5, tiles), in the order in which they are handed out.
 M_INDEX, N_INDEX, K_START, K_COUNT, KIND = range(5)
 
-# Rows of the array ``free``, (3, units): when a unit's servers are next free.
-_TENSOR_FREE, _PORT_FREE, _INGRESS_FREE = range(3)
+# Columns of the array ``slots``, (slots, 16): a slot's next event, and its tile. Chunks of a tile follow each other from a base.
+_TICK, _UNIT, _PHASE, _TILE, _COUNT, _STEP, _HEAD, _K_START, _A_BASE, _B_BASE, _A_EDGE, _B_EDGE, _READY, _END = range(14)
+SLOT_COLUMNS = 16
+_FILL, _ITERATE, _EPILOGUE = 0, 1, 2  # phases: what the next event is
 
-# Rows of the array ``chunks``, (2, a_chunks + b_chunks), A's first: what L2 knows of every chunk.
+# Columns of the array ``units``, (units, 4): when a unit's servers are next free.
+_TENSOR_FREE, _PORT_FREE, _INGRESS_FREE = range(3)
+UNIT_COLUMNS = 4
+
+# Columns of the array ``chunks``, (a_chunks + b_chunks, 2), A's first: what L2 knows of every chunk.
 STAMP, READY = range(2)  # of its last touch; when its last miss is there
 
+# The array ``gpu``: servers and counters that all slots share.
+_L2_FREE, _DRAM_FREE, _INSERTED, _NEXT_TILE, DRAM_READ, DRAM_BUSY, LAST_END = range(7)
+GPU_COLUMNS = 8
 
-@_jit
-def _push(heap, at, event):  # type: ignore[no-untyped-def]
-    """Put ``event`` at place ``at`` of a binary heap, or above it, where it belongs."""
-    while at > 0:
-        parent = (at - 1) >> 1
-        if heap[parent] <= event:
-            break
-        heap[at] = heap[parent]
-        at = parent
-    heap[at] = event
+# ``rings``, (slots, loads ahead): the loads under way, each an arrival with its cause.
+_CAUSE_BITS = 4
+_CAUSES = (1 << _CAUSE_BITS) - 1
 
 
-@_jit
-def _replace_top(heap, size, event):  # type: ignore[no-untyped-def]
-    """Replace the smallest of ``size`` events by ``event`` and restore the heap."""
-    at, child = 0, 1
-    while child + 1 < size:  # down to a leaf, along the smaller children: a new event is nearly always late
-        child += int(heap[child + 1] < heap[child])
-        heap[at] = heap[child]
-        at, child = child, 2 * child + 1
-    if child < size:
-        heap[at] = heap[child]
-        at = child
-    _push(heap, at, event)
-
-
-@_jit
+@_inline
 def _book(free, server, tick, ticks):  # type: ignore[no-untyped-def]
     """Book a server and return the end; a booking of 0 ticks leaves it untouched."""
     if ticks == 0:
@@ -106,150 +96,172 @@ def _book(free, server, tick, ticks):  # type: ignore[no-untyped-def]
     return free[server]
 
 
-@_jit
-def _touch(chunks, chunk, chunk_bytes, capacity_bytes, counters):  # type: ignore[no-untyped-def]
+@_inline
+def _touch(chunks, chunk, chunk_bytes, capacity_bytes, gpu):  # type: ignore[no-untyped-def]
     """Touch a chunk in L2; return whether it missed."""
-    missed = counters[_INSERTED] - chunks[STAMP, chunk] >= capacity_bytes
+    missed = gpu[_INSERTED] - chunks[chunk, STAMP] >= capacity_bytes
     if missed:
-        counters[_INSERTED] += chunk_bytes
-        counters[DRAM_READ] += chunk_bytes
-    chunks[STAMP, chunk] = counters[_INSERTED]
+        gpu[_INSERTED] += chunk_bytes
+        gpu[DRAM_READ] += chunk_bytes
+    chunks[chunk, STAMP] = gpu[_INSERTED]
     return missed
 
 
-@_jit
-def _load(t, k, unit, tile, plan, tables, tiles, chunks, free, counters):  # type: ignore[no-untyped-def]
-    """Issue the load of iteration ``k`` of the reduction at tick ``t``; return (arrival, cause)."""
-    latency = plan.l2_latency_ticks
-    m, n = tiles[M_INDEX, tile], tiles[N_INDEX, tile]
-    a_edge, b_edge, last = int(m >= plan.m_edge), int(n >= plan.n_edge), int(k == plan.k_iters - 1)
-    a_class, b_class, ab_class = 2 * a_edge + last, 2 * b_edge + last, 4 * a_edge + 2 * b_edge + last
+@_inline
+def _load(t, k, slot, plan, tables, chunks, unit, gpu):  # type: ignore[no-untyped-def]
+    """Issue the load of iteration ``k`` of the reduction at tick ``t``; return its arrival and cause as one number."""
+    latency, last = plan.l2_latency_ticks, int(k == plan.k_iters - 1)
+    a_class, b_class = 2 * slot[_A_EDGE] + last, 2 * slot[_B_EDGE] + last
+    ab_class = 4 * slot[_A_EDGE] + b_class
     # the plain case, k inside the period, needs no slow division
-    a_chunk = m * plan.a_period + (k if k < plan.a_period else k % plan.a_period)
-    b_chunk = plan.a_chunks + n * plan.b_period + (k if k < plan.b_period else k % plan.b_period)
-    counters[L2_READ] += tables[A_L2_BYTES, a_class] + tables[B_L2_BYTES, b_class]
-    a_missed = _touch(chunks, a_chunk, tables[A_DRAM_BYTES, a_class], plan.l2_capacity_bytes, counters)
-    b_missed = _touch(chunks, b_chunk, tables[B_DRAM_BYTES, b_class], plan.l2_capacity_bytes, counters)
+    a_chunk = slot[_A_BASE] + (k if k < plan.a_period else k % plan.a_period)
+    b_chunk = slot[_B_BASE] + (k if k < plan.b_period else k % plan.b_period)
+    a_missed = _touch(chunks, a_chunk, tables[A_DRAM_BYTES, a_class], plan.l2_capacity_bytes, gpu)
+    b_missed = _touch(chunks, b_chunk, tables[B_DRAM_BYTES, b_class], plan.l2_capacity_bytes, gpu)
 
     arrival, cause = t + latency, LATENCY
-    end = _book(free[_PORT_FREE], unit, t, tables[FILL_TICKS, ab_class])
-    counters[SMEM_BUSY] += tables[FILL_TICKS, ab_class]
-    if end > arrival:
-        arrival, cause = end, SMEM
-    end = _book(free[_INGRESS_FREE], unit, t, tables[INGRESS_TICKS, ab_class]) + latency
-    counters[INGRESS_BUSY] += tables[INGRESS_TICKS, ab_class]
+    end = _book(unit, _INGRESS_FREE, t, tables[INGRESS_TICKS, ab_class]) + latency
     if end > arrival:
         arrival, cause = end, INGRESS
-    end = _book(counters, _L2_FREE, t, tables[L2_TICKS, ab_class]) + latency
-    counters[L2_BUSY] += tables[L2_TICKS, ab_class]
+    end = _book(gpu, _L2_FREE, t, tables[L2_TICKS, ab_class]) + latency
     if end > arrival:
         arrival, cause = end, L2
     if a_missed or b_missed:
         dram_ticks = (tables[A_DRAM_TICKS, a_class] if a_missed else 0) + (tables[B_DRAM_TICKS, b_class] if b_missed else 0)
-        served = _book(counters, _DRAM_FREE, t, dram_ticks)
-        counters[DRAM_BUSY] += dram_ticks
+        served = _book(gpu, _DRAM_FREE, t, dram_ticks)
+        gpu[DRAM_BUSY] += dram_ticks
         end = served + plan.dram_latency_ticks
         if end > arrival:
             arrival, cause = end, LATENCY if served - dram_ticks == t else DRAM
         if a_missed:
-            chunks[READY, a_chunk] = end
+            chunks[a_chunk, READY] = end
         if b_missed:
-            chunks[READY, b_chunk] = end
-    if not a_missed and chunks[READY, a_chunk] > arrival:
-        arrival, cause = chunks[READY, a_chunk], DRAM
-    if not b_missed and chunks[READY, b_chunk] > arrival:
-        arrival, cause = chunks[READY, b_chunk], DRAM
-    return arrival, cause
+            chunks[b_chunk, READY] = end
+    if not a_missed and chunks[a_chunk, READY] > arrival:
+        arrival, cause = chunks[a_chunk, READY], DRAM
+    if not b_missed and chunks[b_chunk, READY] > arrival:
+        arrival, cause = chunks[b_chunk, READY], DRAM
+    return (arrival << _CAUSE_BITS) | cause
 
 
-@_jit
-def _fill(t, slot, unit, tile, arrivals, causes, plan, tables, tiles, chunks, free, counters):  # type: ignore[no-untyped-def]
-    """Issue the first loads of a tile at tick ``t``."""
-    for i in range(min(arrivals.shape[1], tiles[K_COUNT, tile])):
-        k = tiles[K_START, tile] + i
-        arrivals[slot, i], causes[slot, i] = _load(t, k, unit, tile, plan, tables, tiles, chunks, free, counters)
+@_inline
+def _arrived(t, load, parts):  # type: ignore[no-untyped-def]
+    """Wait from tick ``t`` on for a load; return when it is there."""
+    wait_ticks = (load >> _CAUSE_BITS) - t
+    if wait_ticks > 0:
+        parts[load & _CAUSES] += wait_ticks
+        return t + wait_ticks
+    return t
 
 
-@_jit
-def _write(t, unit, tile, plan, tables, tiles, free, counters):  # type: ignore[no-untyped-def]
-    """Book the writing of D or of partial sums at tick ``t``; return the tile's end."""
-    edges = 2 * int(tiles[M_INDEX, tile] >= plan.m_edge) + int(tiles[N_INDEX, tile] >= plan.n_edge)
-    out = 4 * tiles[KIND, tile] + edges
-    end = max(t + tables[EPILOGUE_TICKS, out], _book(free[_PORT_FREE], unit, t, tables[OUT_SMEM_TICKS, out]))
-    end = max(end, _book(free[_INGRESS_FREE], unit, t, tables[OUT_INGRESS_TICKS, out]))
-    end = max(end, _book(counters, _L2_FREE, t, tables[OUT_L2_TICKS, out]))
-    _book(counters, _DRAM_FREE, t, tables[OUT_DRAM_TICKS, out])
-    counters[SMEM_BUSY] += tables[OUT_SMEM_TICKS, out]
-    counters[INGRESS_BUSY] += tables[OUT_INGRESS_TICKS, out]
-    counters[L2_BUSY] += tables[OUT_L2_TICKS, out]
-    counters[DRAM_BUSY] += tables[OUT_DRAM_TICKS, out]
-    counters[_INSERTED] += tables[OUT_BYTES, out]
-    return end
+@_inline
+def _fill(t, slot, ring, plan, tables, chunks, unit, gpu, parts):  # type: ignore[no-untyped-def]
+    """Issue the next of the first loads of a tile at tick ``t``; return the tick of the slot's next event."""
+    i, upcoming = slot[_STEP], t
+    ring[i] = _load(t, slot[_K_START] + i, slot, plan, tables, chunks, unit, gpu)
+    slot[_STEP] = i + 1
+    if i + 1 == min(ring.shape[0], slot[_COUNT]):
+        slot[_STEP], slot[_HEAD], slot[_PHASE] = 0, 0, _ITERATE
+        upcoming = _arrived(slot[_READY], ring[0], parts)
+    return upcoming
 
 
-@_jit
-def run_events(plan, tables, tiles, chunks, counters, parts):  # type: ignore[no-untyped-def]
-    """Handle every event of a plan in the order (tick, slot); fill ``parts`` and ``counters``.
+@_inline
+def _iterate(t, slot, ring, plan, tables, chunks, unit, gpu, parts):  # type: ignore[no-untyped-def]
+    """Run an iteration at tick ``t``; return the tick of the slot's next event."""
+    i, head, depth = slot[_STEP], slot[_HEAD], ring.shape[0]
+    if i + depth < slot[_COUNT]:  # the buffer just freed takes the load furthest ahead
+        ring[head] = _load(t, slot[_K_START] + i + depth, slot, plan, tables, chunks, unit, gpu)
+    tensor_end = max(_book(unit, _TENSOR_FREE, t, plan.tensor_ticks), t + plan.warp_ticks)
+    last = int(slot[_K_START] + i == plan.k_iters - 1)
+    fill_ticks = tables[FILL_TICKS, 4 * slot[_A_EDGE] + 2 * slot[_B_EDGE] + last]
+    port_end = _book(unit, _PORT_FREE, t, plan.smem_read_ticks + fill_ticks)
+    parts[TENSOR] += tensor_end - t
+    parts[SMEM] += max(port_end - tensor_end, 0)
+    upcoming = max(tensor_end, port_end) + plan.iteration_ticks
+    if i + 1 == slot[_COUNT]:
+        slot[_PHASE] = _EPILOGUE
+    else:
+        head = head + 1 if head + 1 < depth else 0
+        slot[_STEP], slot[_HEAD] = i + 1, head
+        upcoming = _arrived(upcoming, ring[head], parts)
+    return upcoming
 
-    Return False if a tick does not fit an event.
-    """
-    units, slots, depth, num_tiles = plan.units, plan.slots, max(plan.stages - 1, 1), tiles.shape[1]
-    arrivals, causes = np.zeros((slots, depth), np.int64), np.zeros((slots, depth), np.int64)  # rings of loads under way
-    tile_of, step, phase, head, ends = np.zeros((5, slots), np.int64)
-    heap, free = np.empty(slots + 1, np.int64), np.zeros((3, units), np.int64)
-    size = min(slots, num_tiles)
-    counters[_NEXT_TILE] = size
-    for slot in range(size):
-        tile_of[slot] = slot
-        parts[PROLOGUE] += plan.prologue_ticks
-        _push(heap, slot, (plan.prologue_ticks << SLOT_BITS) | slot)
 
-    while size > 0:
-        t, slot = heap[0] >> SLOT_BITS, heap[0] & ((1 << SLOT_BITS) - 1)
-        unit, tile = slot % units, tile_of[slot]
-        if phase[slot] == _ITERATE:
-            i, ring = step[slot], head[slot]
-            if i + depth < tiles[K_COUNT, tile]:  # the buffer just freed takes the load furthest ahead
-                k = tiles[K_START, tile] + i + depth
-                arrivals[slot, ring], causes[slot, ring] = _load(t, k, unit, tile, plan, tables, tiles, chunks, free, counters)
-            tensor_end = max(_book(free[_TENSOR_FREE], unit, t, plan.tensor_ticks), t + plan.warp_ticks)
-            port_end = _book(free[_PORT_FREE], unit, t, plan.smem_read_ticks)
-            parts[TENSOR] += tensor_end - t
-            parts[SMEM] += max(port_end - tensor_end, 0)
-            upcoming = max(tensor_end, port_end) + plan.iteration_ticks
-            if i + 1 < tiles[K_COUNT, tile]:
-                ring = ring + 1 if ring + 1 < depth else 0
-                head[slot], step[slot] = ring, i + 1
-                parts[causes[slot, ring]] += max(arrivals[slot, ring] - upcoming, 0)
-                upcoming = max(arrivals[slot, ring], upcoming)
+@_inline
+def _write(t, slot, plan, tables, tiles, unit, gpu, parts):  # type: ignore[no-untyped-def]
+    """Book the writing of D or of partial sums at tick ``t``, the tile's end."""
+    out = 4 * tiles[KIND, slot[_TILE]] + 2 * slot[_A_EDGE] + slot[_B_EDGE]
+    end = max(t + tables[EPILOGUE_TICKS, out], _book(unit, _PORT_FREE, t, tables[OUT_SMEM_TICKS, out]))
+    end = max(end, _book(unit, _INGRESS_FREE, t, tables[OUT_INGRESS_TICKS, out]))
+    end = max(end, _book(gpu, _L2_FREE, t, tables[OUT_L2_TICKS, out]))
+    _book(gpu, _DRAM_FREE, t, tables[OUT_DRAM_TICKS, out])
+    gpu[DRAM_BUSY] += tables[OUT_DRAM_TICKS, out]
+    gpu[_INSERTED] += tables[OUT_BYTES, out]
+    slot[_END] = end
+    parts[EPILOGUE] += end - t
+
+
+@_inline
+def _take(slot, plan, tiles, gpu):  # type: ignore[no-untyped-def]
+    """Take the next tile of the common counter."""
+    tile = gpu[_NEXT_TILE]
+    gpu[_NEXT_TILE] += 1
+    slot[_TILE], slot[_COUNT], slot[_K_START] = tile, tiles[K_COUNT, tile], tiles[K_START, tile]
+    slot[_STEP], slot[_PHASE] = 0, _FILL
+    slot[_A_BASE] = tiles[M_INDEX, tile] * plan.a_period
+    slot[_B_BASE] = plan.a_chunks + tiles[N_INDEX, tile] * plan.b_period
+    slot[_A_EDGE] = int(tiles[M_INDEX, tile] >= plan.m_edge)
+    slot[_B_EDGE] = int(tiles[N_INDEX, tile] >= plan.n_edge)
+
+
+@_inline
+def _start(order, slots, plan, tiles, gpu, parts):  # type: ignore[no-untyped-def]
+    """Hand the first tiles out in slot order; return how many slots have one."""
+    working = min(plan.slots, tiles.shape[1])
+    for place in range(working):
+        slot = slots[place]
+        _take(slot, plan, tiles, gpu)
+        slot[_TICK], slot[_READY], slot[_UNIT] = plan.prologue_ticks, plan.prologue_ticks, place % plan.units
+        order[place] = place
+    parts[PROLOGUE] += working * plan.prologue_ticks
+    return working
+
+
+@_compiled
+def run_rounds(plan, tables, tiles, chunks, order, slots, rings, units, gpu, parts):  # type: ignore[no-untyped-def]
+    """Handle every event of a plan, round by round; fill ``gpu`` and ``parts``, and return how it ended."""
+    working = _start(order, slots, plan, tiles, gpu, parts)
+    while working > 0:
+        waves_left = (tiles.shape[1] - gpu[_NEXT_TILE]) // plan.slots
+        still = 0
+        for place in range(working):
+            slot, ring = slots[order[place]], rings[order[place]]
+            t, unit = slot[_TICK], units[slot[_UNIT]]
+            if slot[_PHASE] == _ITERATE:
+                left = (slot[_COUNT] - slot[_STEP]) * plan.least_step_ticks + waves_left * plan.least_tile_ticks
+                if t + left > plan.give_up_ticks:
+                    return GIVEN_UP
+                upcoming = _iterate(t, slot, ring, plan, tables, chunks, unit, gpu, parts)
+            elif slot[_PHASE] == _FILL:
+                upcoming = _fill(t, slot, ring, plan, tables, chunks, unit, gpu, parts)
             else:
-                phase[slot] = _EPILOGUE
-        elif phase[slot] == _FILL:
-            _fill(t, slot, unit, tile, arrivals, causes, plan, tables, tiles, chunks, free, counters)
-            upcoming = arrivals[slot, 0]
-            parts[causes[slot, 0]] += upcoming - t
-            step[slot], head[slot], phase[slot] = 0, 0, _ITERATE
-        else:
-            ends[slot] = _write(t, unit, tile, plan, tables, tiles, free, counters)
-            parts[EPILOGUE] += ends[slot] - t
-            if counters[_NEXT_TILE] == num_tiles:  # none left: the slot is idle for good
-                size -= 1
-                _replace_top(heap, size, heap[size])
-                continue
-            tile_of[slot] = counters[_NEXT_TILE]
-            counters[_NEXT_TILE] += 1
-            parts[PROLOGUE] += plan.next_prologue_ticks
-            upcoming = ends[slot] + plan.next_prologue_ticks
-            phase[slot] = _FILL
-            if plan.prefetch:
-                _fill(t, slot, unit, tile_of[slot], arrivals, causes, plan, tables, tiles, chunks, free, counters)
-                parts[causes[slot, 0]] += max(arrivals[slot, 0] - upcoming, 0)
-                upcoming = max(arrivals[slot, 0], upcoming)
-                step[slot], head[slot], phase[slot] = 0, 0, _ITERATE
-        if upcoming >= MAX_TICK:
-            return False
-        _replace_top(heap, size, (upcoming << SLOT_BITS) | slot)
+                _write(t, slot, plan, tables, tiles, unit, gpu, parts)
+                if gpu[_NEXT_TILE] == tiles.shape[1]:  # none left: the slot is idle for good
+                    continue
+                _take(slot, plan, tiles, gpu)
+                parts[PROLOGUE] += plan.next_prologue_ticks
+                slot[_READY] = slot[_END] + plan.next_prologue_ticks
+                upcoming = t if plan.prefetch else slot[_READY]
+            if upcoming >= MAX_TICK:
+                return TOO_LONG
+            slot[_TICK] = upcoming
+            order[still] = order[place]
+            still += 1
+        working = still
 
-    counters[LAST_END] = ends.max()
-    parts[TAIL] += slots * counters[LAST_END] - ends.sum()
-    return True
+    for place in range(plan.slots):
+        gpu[LAST_END] = max(gpu[LAST_END], slots[place, _END])
+    for place in range(plan.slots):
+        parts[TAIL] += gpu[LAST_END] - slots[place, _END]
+    return DONE

@@ -9,12 +9,10 @@ rounded up in ``lower``. Both engines, ``reference`` (simpy, readable) and ``fas
 unit holds ``slots_per_unit`` resident CTAs. Slot ``s`` sits on unit ``s % units``; slots are numbered ``0 .. units *
 slots_per_unit - 1``.
 
-**Servers.** Each is first come, first served and keeps only the tick at which it is next free, 0 at the start: per unit a
-tensor pipe, a shared-memory port and an ingress port from L2; for the whole GPU the L2 and the DRAM. *Booking* a server at
-tick ``t`` for ``d`` ticks means ``free = max(free, t) + d``; ``free`` is then the booking's end. A booking of 0 ticks
-leaves the server untouched and its end is ``t``. Every number of a plan is at least 0, and ``tensor_ticks``,
-``prologue_ticks``, ``epilogue_ticks`` and ``l2_latency_ticks`` are at least 1, so every event lies later than the one that
-caused it.
+**Servers.** Each serves in the order of its bookings and keeps only the tick at which it is next free, 0 at the start: per
+unit a tensor pipe, a shared-memory port and an ingress port from L2; for the whole GPU the L2 and the DRAM. *Booking* a
+server at tick ``t`` for ``d`` ticks means ``free = max(free, t) + d``; ``free`` is then the booking's end. A booking of 0 ticks
+leaves the server untouched and its end is ``t``. Every number of a plan is at least 0.
 
 **Tiles.** There are ``tiles`` tiles, numbered in the order in which they are handed out; tile ``i`` belongs to m-panel
 ``m_index[i]``, n-panel ``n_index[i]`` and starts at iteration ``k_start[i]`` of the whole reduction, running for
@@ -36,35 +34,40 @@ stamp to ``inserted`` (A before B). A touch of a chunk that is not resident is a
 ``dram_bytes`` of the load's class ``[edge][last]`` (fewer than its ``l2_bytes`` where a load reads bytes more than once), then
 the stamp becomes ``inserted`` and ``ready`` is set as below. Writing D or partial sums grows ``inserted`` by their bytes.
 
-**Events.** Everything happens at events; an event belongs to one slot, and events are handled in the order ``(tick,
-slot)``. All bookings of one event are made at its tick, in the order given here.
+**Rounds.** Everything happens at events, and an event belongs to one slot. Events are handled in rounds: in each round every
+slot that still has work handles its next event, in slot order. An event's tick says when it happens, never whose turn it is.
+That is how arbiters between many SMs and one L2 work (round robin: each requester in turn), and it makes the model what it
+must be to answer *what if*: the order at every server, which loads miss, and who gets which tile depend on the plan's tiles
+and bytes alone, so ticks are only ever added up and compared. A plan whose ticks are smaller, or whose L2 is larger, can
+therefore not take longer (``tests/bounds/test_monotone.py``). Served first come, first served, a faster L2 would let CTAs
+overtake each other, and another order may miss more often: then more hardware is slower by an accident of the model.
+All bookings of one event are made at its tick, in the order given here.
 
 1. *start* at tick 0, for every slot in slot order, before any event: the slot takes the next tile of a common counter; its
    *fill* event is at ``prologue_ticks``. A slot that finds none is idle for good.
-2. *fill* at tick ``t``: the loads of the tile's first ``min(max(stages - 1, 1), k_count)`` iterations are issued in order,
-   all at ``t``. The slot's first *iteration* event is at the arrival of load 0.
+2. *fill* at tick ``t``: one of the loads of the tile's first ``min(max(stages - 1, 1), k_count)`` iterations is issued at
+   ``t``, in order; the next one is another fill event at ``t``, in the next round. After the last of them the slot's first
+   *iteration* event is at the arrival of load 0.
 3. *iteration* ``i`` at tick ``t``: (a) if load ``i + max(stages - 1, 1)`` exists in this tile, it is issued at ``t``; (b)
    the tensor pipe is booked for ``tensor_ticks``, and the tensor end is the booking's end or ``t + warp_ticks`` (what the CTA's
-   own warps need at least), whichever is later; (c) the shared-memory port is booked for ``smem_read_ticks``, and the compute
-   end is ``max(tensor end, port end) + iteration_ticks``. The next event is at ``max(compute end, arrival of load i
+   own warps need at least), whichever is later; (c) the shared-memory port is booked for ``smem_read_ticks`` and the fill ticks of A and B of this iteration
+   (the bytes that it reads have passed the port on their way in, too), and the compute end is ``max(tensor end, port end) + iteration_ticks``. The next event is at ``max(compute end, arrival of load i
    + 1)``, or, after the tile's last iteration, the *epilogue* event at the compute end.
 4. *epilogue* at tick ``t``: the shared-memory port is booked for ``out_smem_ticks``; ingress, L2 and DRAM are booked for
    ``out_ingress_ticks``, ``out_l2_ticks`` and ``out_dram_ticks`` of the tile's class ``[kind][m edge][n edge]`` (the DRAM
    booking delays others but is not waited for), and ``inserted`` grows by ``out_bytes``. The tile ends at the latest of ``t +
    epilogue_ticks[kind]`` and the ends of port, ingress and L2. The slot then takes the next tile of the counter, if any is left.
-   Without ``prefetch`` its *fill* event is at the tile's end plus ``next_prologue_ticks``. With ``prefetch`` (a persistent
-   kernel whose producer warp runs ahead) the loads of a fill are issued at ``t``, after the bookings above, there is no
-   fill event, and the first *iteration* event is at the larger of the arrival of load 0 and the tile's end plus
-   ``next_prologue_ticks``.
+   Without ``prefetch`` its *fill* events are at the tile's end plus ``next_prologue_ticks``. With ``prefetch`` (a persistent
+   kernel whose producer warp runs ahead) they are at ``t``, and the first *iteration* event is at the larger of the arrival of
+   load 0 and the tile's end plus ``next_prologue_ticks``.
 
 **A load** of iteration ``k`` issued at ``t``: touch A, then B; ``dram_ticks`` is the sum of the DRAM ticks of what missed.
-Book, all at ``t``: the shared-memory port for the fill ticks of A plus B, ingress for the ingress ticks of A plus B, L2 for
-the L2 ticks of A plus B, DRAM for ``dram_ticks``. A missed chunk's ``ready`` becomes the end of this DRAM booking plus
-``dram_latency_ticks``. The candidates for the arrival, in this order, are: (0) ``t + l2_latency_ticks``; (1) the end at the
-shared-memory port; (2) ingress end + ``l2_latency_ticks``; (3) L2 end + ``l2_latency_ticks``; (4) if anything missed, DRAM
-end + ``dram_latency_ticks``; (5) ``ready`` of a resident chunk touched (A's, then B's). The arrival is the largest; the
-load's *cause* is the first candidate that attains it (1 counts as SMEM, 2 ingress, 3 L2, 4 and 5 DRAM). For cause 0, and
-for cause 4 if the DRAM was idle (DRAM end - ``dram_ticks`` == ``t``), the cause is LATENCY.
+Book, all at ``t``: ingress for the ingress ticks of A plus B, L2 for the L2 ticks of A plus B, DRAM for ``dram_ticks``. A
+missed chunk's ``ready`` becomes the end of this DRAM booking plus ``dram_latency_ticks``. The candidates for the arrival, in
+this order, are: (0) ``t + l2_latency_ticks``; (1) ingress end + ``l2_latency_ticks``; (2) L2 end + ``l2_latency_ticks``; (3)
+if anything missed, DRAM end + ``dram_latency_ticks``; (4) ``ready`` of a resident chunk touched (A's, then B's). The arrival
+is the largest; the load's *cause* is the first candidate that attains it (1 counts as ingress, 2 L2, 3 and 4 DRAM). For cause
+0, and for cause 3 if the DRAM was idle (DRAM end - ``dram_ticks`` == ``t``), the cause is LATENCY.
 
 **Breakdown.** Every tick of every slot between 0 and the total is given to one part, so the parts sum to ``units *
 slots_per_unit * total_ticks`` exactly. Idle at the end (from the end of the slot's last tile, or from 0 if it never had
@@ -175,6 +178,25 @@ class TilePlan:
     def out_classes(self) -> tuple[IntArray, IntArray, IntArray]:
         """Class ``[kind][m edge][n edge]`` of every tile: indices into a table ``out_*``."""
         return self.kind, (self.m_index >= self.m_edge).astype(np.int64), (self.n_index >= self.n_edge).astype(np.int64)
+
+    @property
+    def loads(self) -> IntArray:
+        """Loads of each class, [a edge][b edge][last]."""
+        _, a_edge, b_edge = self.out_classes
+        tiles = 2 * a_edge + b_edge
+        last = np.bincount(tiles, self.k_start + self.k_count == self.k_iters, 4)
+        counted: IntArray = np.stack([np.bincount(tiles, self.k_count, 4) - last, last], axis=-1).astype(np.int64)
+        return counted.reshape(2, 2, 2)
+
+    def of_loads(self, cost: str) -> int:
+        """Sum a cost of A's and B's tables, such as ``l2_bytes``, over all loads."""
+        a, b = getattr(self, f"a_{cost}"), getattr(self, f"b_{cost}")
+        return int((self.loads * (a[:, None, :] + b[None, :, :])).sum())
+
+    @property
+    def write_bytes(self) -> int:
+        """Bytes of D and partial sums."""
+        return int(self.out_bytes[self.out_classes].sum())
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,17 +1,18 @@
 """The reference engine: the contract of ``timing.plan`` as a simpy simulation, written to be read.
 
 Reading order: :class:`CtaSlot` is the story (prologue, fill, main loop, epilogue), :class:`Gpu` says what a load and a
-write cost, and the small classes above them are the things they use. All times are ticks. ``timing.fast.simulate`` is
-the twin of :func:`simulate` and must agree exactly.
+write cost, and the small classes above them are the things they use. simpy's clock counts the rounds of the contract; all
+other times are ticks. ``timing.fast.simulate`` is the twin of :func:`simulate` and must agree exactly.
 """
 
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
 import simpy
-from simpy.events import EventPriority, ProcessGenerator
+from simpy.events import ProcessGenerator
 
 from stcsim.timing.plan import (
     DRAM,
@@ -30,12 +31,13 @@ from stcsim.timing.plan import (
     TilePlan,
 )
 
-AFTER_NORMAL = EventPriority(2)  # simpy handles one tick's events by priority: 0 urgent, 1 normal
+ROUND = 1
+"""What simpy's clock advances from one event of a slot to its next; simpy wakes slots in the order in which they fell asleep."""
 
 
 @dataclass
 class Server:
-    """A resource that serves one booking after another, first come, first served."""
+    """A resource that serves one booking after another."""
 
     free_tick: int = 0
     busy_ticks: int = 0
@@ -99,39 +101,6 @@ class Breakdown:
         return tick + ticks
 
 
-class Turnstile:
-    """Lets the slots that reach one tick pass in slot order, once all are there, in whatever order simpy wakes them."""
-
-    def __init__(self, env: simpy.Environment) -> None:
-        self.env = env
-        self.waiting: dict[int, simpy.Event] = {}
-        self.shared_ticks = 0  # ticks at which more than one slot passed
-
-    def reach(self, tick: int, slot: int) -> ProcessGenerator:
-        """Sleep until ``tick``, then wait for this slot's turn."""
-        delay_ticks = tick - self.env.now
-        assert delay_ticks > 0, "an event must lie later than the one that caused it"
-        yield self.env.timeout(delay_ticks)
-        if not self.waiting:  # the first of this tick has the gate opened after all the others have come
-            gate = self.env.event()
-            gate._ok, gate._value = True, None  # as simpy.Timeout does; succeed() takes no priority
-            gate.callbacks.append(self.open)
-            self.env.schedule(gate, priority=AFTER_NORMAL)
-        self.waiting[slot] = self.env.event()
-        yield self.waiting[slot]
-
-    def open(self, _gate: simpy.Event) -> None:
-        """Let everyone pass who waits."""
-        self.shared_ticks += len(self.waiting) > 1
-        for slot in self.order():
-            self.waiting[slot].succeed()
-        self.waiting.clear()
-
-    def order(self) -> list[int]:
-        """Return the waiting slots in the order in which they pass: the contract's rule for ties."""
-        return sorted(self.waiting)
-
-
 @dataclass(frozen=True)
 class Load:
     """A and B of one iteration on their way: when they arrive and the part that waiting for them counts as."""
@@ -154,11 +123,16 @@ class Gpu:
         self.tiles = iter(range(plan.tiles))  # the common counter
         self.l2_read_bytes = 0
 
+    def classes(self, tile: int, k: int) -> tuple[tuple[int, int], tuple[int, int]]:
+        """Return the classes [edge][last] of A and B in iteration ``k`` of the reduction."""
+        last = int(k == self.plan.k_iters - 1)
+        a_edge, b_edge = self.plan.m_index[tile] >= self.plan.m_edge, self.plan.n_index[tile] >= self.plan.n_edge
+        return (int(a_edge), last), (int(b_edge), last)
+
     def load(self, tick: int, unit: Unit, tile: int, k: int) -> Load:
         """Issue the load of iteration ``k`` of the reduction: touch A, then B, book the way in, time the arrival."""
         plan, latency_ticks = self.plan, self.plan.l2_latency_ticks
-        m, n, last = plan.m_index.item(tile), plan.n_index.item(tile), int(k == plan.k_iters - 1)
-        a, b = (int(m >= plan.m_edge), last), (int(n >= plan.n_edge), last)  # classes: [edge][last]
+        m, n, (a, b) = plan.m_index.item(tile), plan.n_index.item(tile), self.classes(tile, k)
         a_chunk = self.a_chunks[m * plan.a_period + k % plan.a_period]
         b_chunk = self.b_chunks[n * plan.b_period + k % plan.b_period]
 
@@ -167,7 +141,6 @@ class Gpu:
         self.l2_read_bytes += plan.a_l2_bytes.item(a) + plan.b_l2_bytes.item(b)
         candidates = [
             Load(tick + latency_ticks, LATENCY),
-            Load(unit.smem.book(tick, plan.a_fill_ticks.item(a) + plan.b_fill_ticks.item(b)), SMEM),
             Load(unit.ingress.book(tick, plan.a_ingress_ticks.item(a) + plan.b_ingress_ticks.item(b)) + latency_ticks, INGRESS),
             Load(self.l2.book(tick, plan.a_l2_ticks.item(a) + plan.b_l2_ticks.item(b)) + latency_ticks, L2),
         ]
@@ -201,8 +174,8 @@ class Gpu:
 class CtaSlot:
     """A place for one resident CTA; ``live`` takes it through its tiles, one after the other."""
 
-    def __init__(self, slot: int, gpu: Gpu, turnstile: Turnstile) -> None:
-        self.slot, self.gpu, self.plan, self.turnstile = slot, gpu, gpu.plan, turnstile
+    def __init__(self, slot: int, gpu: Gpu, env: simpy.Environment) -> None:
+        self.gpu, self.plan, self.env = gpu, gpu.plan, env
         self.unit = gpu.units[slot % gpu.plan.units]
         self.spend = gpu.breakdown.spend
         self.loads_ahead = max(gpu.plan.stages - 1, 1)
@@ -210,23 +183,21 @@ class CtaSlot:
         self.end_tick = 0  # of the last tile so far
 
     def live(self, tile: int | None) -> ProcessGenerator:
-        """Go from tile to tile: prologue, fill, main loop, epilogue. Each ``reach`` is one event of the contract."""
-        prologue_ticks = self.plan.prologue_ticks
+        """Go from tile to tile: prologue, fill, main loop, epilogue. Before each event the slot waits for its next turn."""
+        prologue_ticks, compute_end = self.plan.prologue_ticks, None
         while tile is not None:
             ready_tick = self.spend(PROLOGUE, self.end_tick, prologue_ticks)
-            if not self.loads:  # no producer warp has run ahead
-                yield from self.turnstile.reach(ready_tick, self.slot)
-                self.fill(ready_tick, tile)
+            runs_ahead = self.plan.prefetch and compute_end is not None  # a producer warp, while the tile before is written
+            yield from self.fill(compute_end if runs_ahead else ready_tick, tile)
             compute_end = yield from self.main_loop(ready_tick, tile)
-            yield from self.turnstile.reach(compute_end, self.slot)
+            yield self.env.timeout(ROUND)
             self.end_tick = self.epilogue(compute_end, tile)
             tile, prologue_ticks = next(self.gpu.tiles, None), self.plan.next_prologue_ticks
-            if self.plan.prefetch and tile is not None:
-                self.fill(compute_end, tile)
 
-    def fill(self, tick: int, tile: int) -> None:
-        """Issue the first loads of a tile: one for each stage but the one in use."""
-        for i in range(self.loads_ahead):
+    def fill(self, tick: int, tile: int) -> ProcessGenerator:
+        """Issue the first loads of a tile, one each turn: one for each stage but the one in use."""
+        for i in range(min(self.loads_ahead, self.plan.k_count.item(tile))):
+            yield self.env.timeout(ROUND)
             self.issue_load(tick, tile, i)
 
     def main_loop(self, ready_tick: int, tile: int) -> ProcessGenerator:
@@ -234,9 +205,9 @@ class CtaSlot:
         for i in range(self.plan.k_count.item(tile)):
             load = self.loads.popleft()
             tick = self.spend(load.cause, ready_tick, max(load.arrival_tick - ready_tick, 0))
-            yield from self.turnstile.reach(tick, self.slot)
+            yield self.env.timeout(ROUND)
             self.issue_load(tick, tile, i + self.loads_ahead)
-            ready_tick = self.compute(tick)
+            ready_tick = self.compute(tick, tile, self.plan.k_start.item(tile) + i)
         return ready_tick
 
     def issue_load(self, tick: int, tile: int, i: int) -> None:
@@ -244,10 +215,12 @@ class CtaSlot:
         if i < self.plan.k_count[tile]:
             self.loads.append(self.gpu.load(tick, self.unit, tile, self.plan.k_start.item(tile) + i))
 
-    def compute(self, tick: int) -> int:
-        """Read operands and multiply; return the compute end."""
+    def compute(self, tick: int, tile: int, k: int) -> int:
+        """Read operands, which have been written through the same port, and multiply; return the compute end."""
+        a, b = self.gpu.classes(tile, k)
         tensor_end = max(self.unit.tensor.book(tick, self.plan.tensor_ticks), tick + self.plan.warp_ticks)
-        smem_end = self.unit.smem.book(tick, self.plan.smem_read_ticks)
+        port_ticks = self.plan.smem_read_ticks + self.plan.a_fill_ticks.item(a) + self.plan.b_fill_ticks.item(b)
+        smem_end = self.unit.smem.book(tick, port_ticks)
         self.spend(TENSOR, tick, tensor_end - tick)
         done_tick = self.spend(SMEM, tensor_end, max(smem_end - tensor_end, 0))
         return self.spend(ISSUE, done_tick, self.plan.iteration_ticks)
@@ -258,20 +231,24 @@ class CtaSlot:
 
 
 class Simulation:
-    """One run of a plan: a GPU, its slots, and the clock."""
+    """One run of a plan: a GPU, its slots, and the clock of rounds."""
 
     def __init__(self, plan: TilePlan) -> None:
         self.env = simpy.Environment()
-        self.turnstile = Turnstile(self.env)
         self.gpu = Gpu(plan)
-        self.slots = [CtaSlot(slot, self.gpu, self.turnstile) for slot in range(plan.slots)]
+        self.slots = [CtaSlot(slot, self.gpu, self.env) for slot in range(plan.slots)]
 
     def run(self) -> GemmTiming:
         """Hand the first tiles out in slot order, let the slots live, and add up."""
-        for slot in self.slots:
-            self.env.process(slot.live(next(self.gpu.tiles, None)))
+        lives = [slot.live(next(self.gpu.tiles, None)) for slot in self.slots]
+        for life in self.turns(lives):
+            self.env.process(life)
         self.env.run()
         return self.timing()
+
+    def turns(self, lives: Sequence[ProcessGenerator]) -> Iterable[ProcessGenerator]:
+        """Return what the slots do in the order of their turns in every round."""
+        return lives
 
     def timing(self) -> GemmTiming:
         """Close the books: slots idle until the last tile ends, then all of them see the plan's tail."""
