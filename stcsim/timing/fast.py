@@ -96,7 +96,8 @@ def _constants(plan: TilePlan, give_up_ticks: int) -> Constants:
     step = max(plan.tensor_ticks, plan.warp_ticks, plan.smem_read_ticks) + plan.iteration_ticks
     shortest, longest = int(plan.k_count.min(initial=0)), int(plan.k_count.max(initial=0))
     known = [int(getattr(plan, name)) for name in Constants._fields[:-3]]
-    return Constants(*known, step, step * shortest if shortest == longest else 0, give_up_ticks)
+    implied = step, step * shortest if shortest == longest else 0, give_up_ticks
+    return Constants._make((*known, *implied))
 
 
 def _tables(plan: TilePlan) -> IntArray:

@@ -21,8 +21,9 @@ DONE, TOO_LONG, GIVEN_UP = range(3)
 
 # cache: a first compile takes seconds. error_model: no zero-division checks in the loop; nothing in it divides by zero.
 # nogil: runs of steady.py go side by side. inline: a call that hands arrays over costs more than what most of these do.
-_inline: Any = numba.njit(error_model="numpy", inline="always", _nrt=False)
-_compiled: Any = numba.njit(cache=True, error_model="numpy", nogil=True, _nrt=False)
+_OPTIONS: dict[str, Any] = {"error_model": "numpy", "_nrt": False}
+_inline: Any = numba.njit(inline="always", **_OPTIONS)
+_compiled: Any = numba.njit(cache=True, nogil=True, **_OPTIONS)
 
 
 class Constants(NamedTuple):
@@ -195,7 +196,6 @@ def _write(t, slot, plan, tables, tiles, unit, gpu, parts):  # type: ignore[no-u
     end = max(t + tables[EPILOGUE_TICKS, out], _book(unit, _PORT_FREE, t, tables[OUT_SMEM_TICKS, out]))
     end = max(end, _book(unit, _INGRESS_FREE, t, tables[OUT_INGRESS_TICKS, out]))
     end = max(end, _book(gpu, _L2_FREE, t, tables[OUT_L2_TICKS, out]))
-    _book(gpu, _DRAM_FREE, t, tables[OUT_DRAM_TICKS, out])
     gpu[DRAM_BUSY] += tables[OUT_DRAM_TICKS, out]
     gpu[_INSERTED] += tables[OUT_BYTES, out]
     slot[_END] = end
@@ -264,4 +264,8 @@ def run_rounds(plan, tables, tiles, chunks, order, slots, rings, units, gpu, par
         gpu[LAST_END] = max(gpu[LAST_END], slots[place, _END])
     for place in range(plan.slots):
         parts[TAIL] += gpu[LAST_END] - slots[place, _END]
+    drained = plan.prologue_ticks + gpu[DRAM_BUSY]  # writes have been put off
+    if tiles.shape[1] > 0 and drained > gpu[LAST_END]:
+        parts[DRAM] += plan.slots * (drained - gpu[LAST_END])
+        gpu[LAST_END] = drained
     return DONE

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TypeVar
 
 import numpy as np
 
@@ -23,12 +25,20 @@ _SINGLE_BUFFERED_TILE = 64  # least warp tile side with 32-bit accumulators (CUT
 _MMA_SP_K_BYTES = 64  # of a dense row that one mma.sp step covers (m16n8k32 in 16 bits)
 _MMA_M, _MMA_N, _MMA_BITS = 16, 8, 256  # one full-depth mma: rows, columns, bits of k (PTX ISA)
 _PARTIAL_SUM_BYTES = 4  # fp32 or int32
+Bytes = TypeVar("Bytes", IntArray, float)
 _WRITES_D = np.array([1, 0, 1], np.int64).reshape(3, 1, 1)  # by kind; partial sums go from registers to L2 and stay there
 
 
-def _ticks(amount: IntArray | float, per_cycle: float) -> IntArray:
+def _ticks(amount: float, per_cycle: float) -> int:
     """Ticks a server of rate ``per_cycle`` takes for ``amount`` (bytes or MACs), rounded up."""
-    return np.ceil(np.asarray(amount, dtype=np.float64) * TICKS_PER_CYCLE / per_cycle).astype(np.int64)
+    return math.ceil(amount * TICKS_PER_CYCLE / per_cycle)
+
+
+def _all_ticks(amounts: Sequence[IntArray], per_cycle: Sequence[float]) -> IntArray:
+    """Return :func:`_ticks` of tables, each with a rate of its own: at once, because searches lower many kernels."""
+    rates = np.array(per_cycle).reshape(-1, 1, 1)
+    ticks: IntArray = np.ceil(np.array(amounts) * float(TICKS_PER_CYCLE) / rates).astype(np.int64)
+    return ticks
 
 
 def cycles_to_ticks(cycles: float) -> int:
@@ -130,6 +140,11 @@ def lower(arch: Arch, problem: Problem, kernel: Kernel, tiling: Tiling, clock_mh
     fill = port / arch.shared_memory.fill_contention if arch.shared_memory.fill_contention > 0 else math.inf
     dram = dram_bytes_per_us(arch) / clock_mhz
     into_sm = arch.l2.port_bytes_per_clk_per_sm
+    b_in = -(-loads.b_l2 // kernel.cluster_n)
+    a_fill, b_fill, a_ingress, b_ingress, a_l2, b_l2, a_dram, b_dram = _all_ticks(
+        (loads.a_sm, loads.b_sm, loads.a_sm, b_in, loads.a_l2, loads.b_l2, loads.a_l2, loads.b_dram),
+        (fill, fill, into_sm, into_sm, l2, l2, dram, dram),
+    )
     fits = problem.a_bytes(kernel.sparse) + problem.b_bytes + problem.d_bytes <= l2_capacity_bytes(arch)
     a_period = 1 if problem.a_on_chip else tiling.k_iters  # what never leaves the SM is never missed
     start = start_share(arch, kernel)
@@ -137,6 +152,11 @@ def lower(arch: Arch, problem: Problem, kernel: Kernel, tiling: Tiling, clock_mh
     out_sm = -(-out // tiling.unit_ctas)
     latency = l2_latency_cycles(arch) + arch.kernel.load_latency_cycles
     written, moved = _by_kind(out, out * _PARTIAL_SUM_BYTES // problem.out_bytes)
+    staged = 2 * staged_bytes(problem, kernel, tiling, out_sm)
+    out_smem, out_dram, *passing = _all_ticks(
+        (staged, out, *-(-moved // tiling.unit_ctas), *moved), (port, dram, *(3 * (into_sm,)), *(3 * (l2,)))
+    )
+    macs = kernel.cta_m * kernel.cta_n * kernel.cta_k(problem.dtype)
     # a slot that could never have a tile is no idle time
     resident = min(tiling.ctas_per_sm, ceil_div(tiling.tiles * problem.batch, tiling.units))
     return TilePlan(
@@ -158,9 +178,9 @@ def lower(arch: Arch, problem: Problem, kernel: Kernel, tiling: Tiling, clock_mh
         a_warm=problem.a_on_chip or fits and problem.weights_in_l2,
         b_warm=fits and problem.activations_in_l2,
         l2_capacity_bytes=l2_capacity_bytes(arch),
-        tensor_ticks=int(_ticks(kernel.cta_m * kernel.cta_n * kernel.cta_k(problem.dtype), tensor_rate(arch, problem, kernel))),
-        warp_ticks=int(_ticks(kernel.cta_m * kernel.cta_n * kernel.cta_k(problem.dtype), warp_rate(arch, problem, kernel))),
-        smem_read_ticks=int(_ticks(smem_read_bytes(problem, kernel), port)),
+        tensor_ticks=_ticks(macs, tensor_rate(arch, problem, kernel)),
+        warp_ticks=_ticks(macs, warp_rate(arch, problem, kernel)),
+        smem_read_ticks=_ticks(smem_read_bytes(problem, kernel), port),
         iteration_ticks=cycles_to_ticks(iteration_cycles(arch, kernel)),
         prefetch=kernel.wgmma,
         prologue_ticks=cycles_to_ticks(start * arch.kernel.prologue_cycles),
@@ -169,22 +189,22 @@ def lower(arch: Arch, problem: Problem, kernel: Kernel, tiling: Tiling, clock_mh
         tail_ticks=reduction_ticks(arch, problem, tiling, clock_mhz),
         l2_latency_ticks=cycles_to_ticks(latency),
         dram_latency_ticks=cycles_to_ticks(arch.dram.latency_cycles + arch.kernel.load_latency_cycles),
-        a_fill_ticks=_ticks(loads.a_sm, fill),
-        b_fill_ticks=_ticks(loads.b_sm, fill),
-        a_ingress_ticks=_ticks(loads.a_sm, into_sm),
-        b_ingress_ticks=_ticks(np.ceil(loads.b_l2 / kernel.cluster_n), into_sm),
-        a_l2_ticks=_ticks(loads.a_l2, l2),
-        b_l2_ticks=_ticks(loads.b_l2, l2),
-        a_dram_ticks=_ticks(loads.a_l2, dram),
-        b_dram_ticks=_ticks(loads.b_dram, dram),
+        a_fill_ticks=a_fill,
+        b_fill_ticks=b_fill,
+        a_ingress_ticks=a_ingress,
+        b_ingress_ticks=b_ingress,
+        a_l2_ticks=a_l2,
+        b_l2_ticks=b_l2,
+        a_dram_ticks=a_dram,
+        b_dram_ticks=b_dram,
         a_l2_bytes=loads.a_l2,
         b_l2_bytes=loads.b_l2,
         a_dram_bytes=loads.a_l2,
         b_dram_bytes=loads.b_dram,
-        out_smem_ticks=_ticks(2 * _staged_bytes(problem, kernel, tiling, out_sm), port) * _WRITES_D,
-        out_ingress_ticks=_ticks(-(-moved // tiling.unit_ctas), into_sm),
-        out_l2_ticks=_ticks(moved, l2),
-        out_dram_ticks=_ticks(out, dram) * _WRITES_D * (0 if fits or tiling.splits > 1 else 1),
+        out_smem_ticks=out_smem * _WRITES_D,
+        out_ingress_ticks=np.array(passing[:3]),
+        out_l2_ticks=np.array(passing[3:]),
+        out_dram_ticks=out_dram * _WRITES_D * (0 if fits or tiling.splits > 1 else 1),
         out_bytes=written,
     )
 
@@ -228,8 +248,8 @@ def _out_bytes(problem: Problem, kernel: Kernel, tiling: Tiling) -> IntArray:
     return needed * element
 
 
-def _staged_bytes(problem: Problem, kernel: Kernel, tiling: Tiling, out: IntArray) -> IntArray:
-    """Bytes of a tile of D on its way through shared memory, there and back.
+def staged_bytes(problem: Problem, kernel: Kernel, tiling: Tiling, out: Bytes) -> Bytes:
+    """Bytes of a tile of D on its way through shared memory, there and back; ``out`` are those it writes.
 
     Kernels before Hopper stage accumulators and convert them behind (CUTLASS, ``epilogue/threadblock/epilogue.h``), but for 8-bit
     results, whose layout takes them from registers as they are (``interleaved`` in CUTLASS and in TensorRT's kernel names).

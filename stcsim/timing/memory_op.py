@@ -6,15 +6,15 @@ DRAM at the rate GEMM operands get. Arithmetic, the SMs' ports and partial last 
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
 from stcsim.arch import Arch
 from stcsim.result import KernelResult, MemoryResult
+from stcsim.timing.launch import Launch, launch_us
 from stcsim.timing.lower import dram_bytes_per_us, l2_latency_cycles
-from stcsim.timing.outcome import Launch, launch_us
-from stcsim.timing.power import Energy, held_clock_mhz, watts
-from stcsim.timing.select import Candidate
+from stcsim.timing.offers import Candidate
+from stcsim.timing.power import Energy, Load, energy, energy_parts_uj
+from stcsim.timing.problem import Problem
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,19 +37,10 @@ class Traffic:
         return self.dram_read + self.dram_written
 
 
-@dataclass(frozen=True, slots=True)
-class Load:
-    """What one launch asks of the board: energy beyond idling, SM cycles, and microseconds that no clock changes."""
-
-    spent: Energy
-    cycles: float
-    fixed_us: float
-
-
 def traffic_energy(arch: Arch, moved: Traffic) -> Energy:
     """Return the energy of ``moved``."""
     power = arch.power
-    return Energy(1e-12 * power.l2_pj_per_byte * moved.l2_bytes, 1e-12 * power.dram_pj_per_byte * moved.dram_bytes)
+    return Energy(l2_j=1e-12 * power.l2_pj_per_byte * moved.l2_bytes, dram_j=1e-12 * power.dram_pj_per_byte * moved.dram_bytes)
 
 
 def _l2_cycles(arch: Arch, moved: Traffic) -> float:
@@ -72,13 +63,15 @@ def time_memory(setup: Launch, moved: Traffic) -> MemoryResult:
     breakdown = {"launch": launch_us(arch, setup.launch), "latency": latency_us}
     breakdown["l2" if l2_us >= dram_us else "dram"] = max(l2_us, dram_us)
     time_us = sum(breakdown.values())
-    board_w = watts(arch, traffic_energy(arch, moved), clock_mhz, time_us)
+    parts_uj = energy_parts_uj(arch, traffic_energy(arch, moved), clock_mhz, time_us)
+    energy_uj = sum(parts_uj.values())
     return MemoryResult(
         time_us=time_us,
         clock_mhz=clock_mhz,
-        watts=board_w,
-        energy_uj=board_w * time_us,
-        bound=max(breakdown, key=lambda part: breakdown[part]),
+        watts=energy_uj / time_us,
+        energy_uj=energy_uj,
+        energy_parts_uj=parts_uj,
+        most_time=max(breakdown, key=lambda part: breakdown[part]),
         breakdown=breakdown,
         bytes={
             "read": moved.read,
@@ -115,10 +108,9 @@ def with_fused_reads(arch: Arch, chosen: Candidate, alone: KernelResult, extra: 
     l2_us, dram_us = _fused_us(arch, chosen, alone, extra)
     breakdown = alone.breakdown | {"l2": alone.breakdown["l2"] + l2_us, "dram": alone.breakdown["dram"] + dram_us}
     time_us = alone.time_us + l2_us + dram_us
-    more = traffic_energy(arch, extra)
-    dynamic_w = watts(arch, more, alone.clock_mhz, time_us) - arch.power.idle_w
-    idle_w = arch.power.idle_w * (l2_us + dram_us) / time_us
-    board_w = alone.energy_uj / time_us + dynamic_w + idle_w
+    more_uj = energy_parts_uj(arch, traffic_energy(arch, extra), alone.clock_mhz, l2_us + dram_us)
+    parts_uj = {part: energy_uj + more_uj[part] for part, energy_uj in alone.energy_parts_uj.items()}
+    energy_uj = sum(parts_uj.values())
     slower = alone.time_us / time_us
     return replace(
         alone,
@@ -126,21 +118,22 @@ def with_fused_reads(arch: Arch, chosen: Candidate, alone: KernelResult, extra: 
         tops=alone.tops * slower,
         share_of_peak=alone.share_of_peak * slower,
         cycles=alone.cycles + (l2_us + dram_us) * alone.clock_mhz,
-        watts=board_w,
-        energy_uj=board_w * time_us,
-        bound=max(breakdown, key=lambda part: breakdown[part]),
+        watts=energy_uj / time_us,
+        energy_uj=energy_uj,
+        energy_parts_uj=parts_uj,
+        most_time=max(breakdown, key=lambda part: breakdown[part]),
         breakdown=breakdown,
         bytes=alone.bytes
         | {"l2_read": alone.bytes["l2_read"] + extra.read, "dram_read": alone.bytes["dram_read"] + extra.dram_read},
     )
 
 
-def gemm_load(arch: Arch, chosen: Candidate, spent: Energy, alone: KernelResult, extra: Traffic) -> Load:
-    """Return what a launch of :func:`with_fused_reads` asks of the board; ``spent`` is the energy of the GEMM alone."""
+def gemm_load(setup: Launch, problem: Problem, chosen: Candidate, alone: KernelResult, extra: Traffic) -> Load:
+    """Return what a launch of :func:`with_fused_reads` asks of the board."""
+    arch, spent = setup.arch, energy(setup.arch, problem, chosen, setup.data)
     more, whole = traffic_energy(arch, extra), with_fused_reads(arch, chosen, alone, extra)
-    both = Energy(spent.core_j + more.core_j, spent.dram_j + more.dram_j)
     waited_us = whole.breakdown["dram"]
-    return Load(both, whole.cycles - waited_us * whole.clock_mhz, whole.breakdown["launch"] + waited_us)
+    return Load(spent + more, whole.cycles - waited_us * whole.clock_mhz, whole.breakdown["launch"] + waited_us)
 
 
 def _fused_us(arch: Arch, chosen: Candidate, alone: KernelResult, extra: Traffic) -> tuple[float, float]:
@@ -152,14 +145,3 @@ def _fused_us(arch: Arch, chosen: Candidate, alone: KernelResult, extra: Traffic
     written = alone.bytes["write"] if chosen.plan.out_dram_ticks.any() else 0
     busy_us = _dram_us(arch, alone.bytes["dram_read"] + written + extra.dram_bytes)
     return l2_us, max(0.0, busy_us - (alone.time_us - alone.breakdown["launch"] + l2_us))
-
-
-def network_clock_mhz(arch: Arch, loads: Iterable[tuple[Load, int]]) -> float:
-    """Return the one clock at which kernels replayed over and over, each (load, launches), hold the board limit on average."""
-    core_j = dram_j = cycles = fixed_us = 0.0
-    for load, count in loads:
-        core_j += count * load.spent.core_j
-        dram_j += count * load.spent.dram_j
-        cycles += count * load.cycles
-        fixed_us += count * load.fixed_us
-    return held_clock_mhz(arch, Energy(core_j, dram_j), cycles, fixed_us)

@@ -50,13 +50,15 @@ All bookings of one event are made at its tick, in the order given here.
    *iteration* event is at the arrival of load 0.
 3. *iteration* ``i`` at tick ``t``: (a) if load ``i + max(stages - 1, 1)`` exists in this tile, it is issued at ``t``; (b)
    the tensor pipe is booked for ``tensor_ticks``, and the tensor end is the booking's end or ``t + warp_ticks`` (what the CTA's
-   own warps need at least), whichever is later; (c) the shared-memory port is booked for ``smem_read_ticks`` and the fill ticks of A and B of this iteration
-   (the bytes that it reads have passed the port on their way in, too), and the compute end is ``max(tensor end, port end) + iteration_ticks``. The next event is at ``max(compute end, arrival of load i
-   + 1)``, or, after the tile's last iteration, the *epilogue* event at the compute end.
-4. *epilogue* at tick ``t``: the shared-memory port is booked for ``out_smem_ticks``; ingress, L2 and DRAM are booked for
-   ``out_ingress_ticks``, ``out_l2_ticks`` and ``out_dram_ticks`` of the tile's class ``[kind][m edge][n edge]`` (the DRAM
-   booking delays others but is not waited for), and ``inserted`` grows by ``out_bytes``. The tile ends at the latest of ``t +
-   epilogue_ticks[kind]`` and the ends of port, ingress and L2. The slot then takes the next tile of the counter, if any is left.
+   own warps need at least), whichever is later; (c) the shared-memory port is booked for ``smem_read_ticks`` and the fill ticks
+   of A and B of this iteration (the bytes that it reads have passed the port on their way in, too), and the compute end is
+   ``max(tensor end, port end) + iteration_ticks``. The next event is at ``max(compute end, arrival of load i + 1)``, or, after
+   the tile's last iteration, the *epilogue* event at the compute end.
+4. *epilogue* at tick ``t``: the shared-memory port is booked for ``out_smem_ticks``; ingress and L2 are booked for
+   ``out_ingress_ticks`` and ``out_l2_ticks`` of the tile's class ``[kind][m edge][n edge]``, and ``inserted`` grows by
+   ``out_bytes``. The ``out_dram_ticks`` are put off: L2 holds what is written, and DRAM takes it when no read is waiting. The
+   tile ends at the latest of ``t + epilogue_ticks[kind]`` and the ends of port, ingress and L2. The slot then takes the next
+   tile of the counter, if any is left.
    Without ``prefetch`` its *fill* events are at the tile's end plus ``next_prologue_ticks``. With ``prefetch`` (a persistent
    kernel whose producer warp runs ahead) they are at ``t``, and the first *iteration* event is at the larger of the arrival of
    load 0 and the tile's end plus ``next_prologue_ticks``.
@@ -77,8 +79,10 @@ its compute end ``c``: with tensor end ``a`` and port end ``p`` (``c = max(a, p)
 t``, SMEM ``max(p - a, 0)``, ISSUE ``iteration_ticks``; the wait from ``c`` to the next iteration goes to the cause of that
 next load.
 
-**Total.** ``total_ticks`` is the latest tile end (0 if there are no tiles) plus ``tail_ticks`` (a split-K reduction that
-follows, given to the part REDUCTION of every slot).
+**Total.** The kernel ends at the latest tile end, or, if that is later, at ``prologue_ticks`` plus all ticks of DRAM, those of
+reads and those put off (what a kernel leaves behind in L2 delays the next one); the difference is given to the part DRAM of
+every slot. ``total_ticks`` is that end (0 if there are no tiles) plus ``tail_ticks`` (a split-K reduction that follows, given to
+the part REDUCTION of every slot).
 """
 
 from __future__ import annotations
@@ -197,6 +201,11 @@ class TilePlan:
     def write_bytes(self) -> int:
         """Bytes of D and partial sums."""
         return int(self.out_bytes[self.out_classes].sum())
+
+    @property
+    def dram_write_bytes(self) -> int:
+        """Those whose way goes on to DRAM: not partial sums, nor what stays in L2."""
+        return int(np.where(self.out_dram_ticks > 0, self.out_bytes, 0)[self.out_classes].sum())
 
 
 @dataclass(frozen=True, slots=True)

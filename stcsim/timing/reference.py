@@ -160,13 +160,13 @@ class Gpu:
         return Load(ready_tick, LATENCY if dram_end - dram_ticks == tick else DRAM)
 
     def write(self, tick: int, unit: Unit, tile: int) -> int:
-        """Write a tile of D or its partial sums; return the tile's end. DRAM is kept busy but not waited for."""
+        """Write a tile of D or its partial sums; return the tile's end. What goes on to DRAM is put off."""
         plan, kind = self.plan, self.plan.kind.item(tile)
         out = kind, int(plan.m_index[tile] >= plan.m_edge), int(plan.n_index[tile] >= plan.n_edge)  # class
         smem_end = unit.smem.book(tick, plan.out_smem_ticks.item(out))
         ingress_end = unit.ingress.book(tick, plan.out_ingress_ticks.item(out))
         l2_end = self.l2.book(tick, plan.out_l2_ticks.item(out))
-        self.dram.book(tick, plan.out_dram_ticks.item(out))
+        self.dram.busy_ticks += plan.out_dram_ticks.item(out)
         self.residency.written_bytes += plan.out_bytes.item(out)
         return max(tick + plan.epilogue_ticks.item(kind), smem_end, ingress_end, l2_end)
 
@@ -184,15 +184,16 @@ class CtaSlot:
 
     def live(self, tile: int | None) -> ProcessGenerator:
         """Go from tile to tile: prologue, fill, main loop, epilogue. Before each event the slot waits for its next turn."""
-        prologue_ticks, compute_end = self.plan.prologue_ticks, None
+        prologue_ticks, fill_tick = self.plan.prologue_ticks, self.plan.prologue_ticks
         while tile is not None:
             ready_tick = self.spend(PROLOGUE, self.end_tick, prologue_ticks)
-            runs_ahead = self.plan.prefetch and compute_end is not None  # a producer warp, while the tile before is written
-            yield from self.fill(compute_end if runs_ahead else ready_tick, tile)
+            yield from self.fill(fill_tick, tile)
             compute_end = yield from self.main_loop(ready_tick, tile)
             yield self.env.timeout(ROUND)
             self.end_tick = self.epilogue(compute_end, tile)
             tile, prologue_ticks = next(self.gpu.tiles, None), self.plan.next_prologue_ticks
+            # a producer warp runs ahead while the tile is written
+            fill_tick = compute_end if self.plan.prefetch else self.end_tick + prologue_ticks
 
     def fill(self, tick: int, tile: int) -> ProcessGenerator:
         """Issue the first loads of a tile, one each turn: one for each stage but the one in use."""
@@ -251,14 +252,16 @@ class Simulation:
         return lives
 
     def timing(self) -> GemmTiming:
-        """Close the books: slots idle until the last tile ends, then all of them see the plan's tail."""
+        """Close the books: slots idle until the last tile ends, DRAM takes what was put off, then all see the plan's tail."""
         gpu, units = self.gpu, self.gpu.units
         last_end_tick = max(slot.end_tick for slot in self.slots)
+        drained_tick = max(last_end_tick, gpu.plan.prologue_ticks + gpu.dram.busy_ticks if gpu.plan.tiles else 0)
         for slot in self.slots:
             gpu.breakdown.spend(TAIL, slot.end_tick, last_end_tick - slot.end_tick)
-            gpu.breakdown.spend(REDUCTION, last_end_tick, gpu.plan.tail_ticks)
+            gpu.breakdown.spend(DRAM, last_end_tick, drained_tick - last_end_tick)
+            gpu.breakdown.spend(REDUCTION, drained_tick, gpu.plan.tail_ticks)
         return GemmTiming(
-            total_ticks=last_end_tick + gpu.plan.tail_ticks,
+            total_ticks=drained_tick + gpu.plan.tail_ticks,
             part_ticks=tuple(gpu.breakdown.ticks),
             tensor_busy_ticks=sum(unit.tensor.busy_ticks for unit in units),
             smem_busy_ticks=sum(unit.smem.busy_ticks for unit in units),

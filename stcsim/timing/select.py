@@ -1,193 +1,183 @@
-"""Kernel selection as a tuned library does it: discard by closed form, time the few that remain, keep the fastest."""
+"""Kernel selection as a tuned library does it: time what may be the fastest, keep what is.
+
+Kernels are tried in the order of a closed-form estimate. One is left out only where a floor (``estimate``) shows that it cannot
+win, and its simulation ends as soon as it has lost, so the answer is the best of all that are offered, as far as the budget
+goes. That matters for *what if*: a search that misses the best kernel makes a better GPU slower.
+"""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field
 
-from stcsim.arch import Arch
-from stcsim.errors import UnsupportedError
-from stcsim.timing.conv_catalogue import find, menu
-from stcsim.timing.estimate import estimate_cycles
+from stcsim.timing.board import (
+    clock_mhz_of,
+    cost_us,
+    least_load,
+    load_of,
+    may_cost_less,
+    rough_load,
+    settled,
+    simulated,
+    simulated_until,
+)
 from stcsim.timing.heuristic import has_heuristics, pick
-from stcsim.timing.kernel import SPLITS, Kernel
-from stcsim.timing.lower import lower
-from stcsim.timing.plan import TICKS_PER_CYCLE, GemmTiming, TilePlan
+from stcsim.timing.launch import Launch
+from stcsim.timing.offers import Candidate, candidates, other_grids, tile_iterations
+from stcsim.timing.power import Load, joules
 from stcsim.timing.problem import Problem
-from stcsim.timing.shortlist import shortlist
-from stcsim.timing.steady import simulate_long
-from stcsim.timing.stream_k import cut_tiles
-from stcsim.timing.tiling import Tiling, tile_up
+from stcsim.timing.tiling import Tiling
 
-SIMULATED = 8
-"""Most kernels that are simulated for one GEMM."""
+MARGIN = 1.3
+"""A kernel is not simulated if its estimate is so many times the best simulation so far."""
+BUDGET_ITERATIONS = 12_000_000
+"""After so many simulated tile-iterations no further kernel is tried: the larger the GEMM, the better the estimates."""
 VERY_LARGE_ITERATIONS = 20_000_000
 ALIKE = 1.03
 """Estimates of a very large GEMM that differ by less say nothing of which kernel is faster."""
-LARGE_MENU = 200
-"""Kernels from which on a menu is put through the first sieve (``shortlist``)."""
-MARGIN = 1.2
-"""A kernel is not simulated if its estimate is so many times the best simulation so far."""
-MOST_ITERATIONS = 500_000_000
-"""Largest kernel that is simulated; a larger GEMM is refused."""
-BUDGET_ITERATIONS = 300_000
-"""After so many simulated tile-iterations no further kernel is tried: the larger the GEMM, the better the estimates."""
-
+CLOSE = 1.01
+"""Costs that differ by less are compared at the clocks that the kernels hold exactly."""
+OTHER_CLOCK = 0.005
+"""Clocks that differ by more, relative, are another simulation: waits for DRAM follow no clock, and only about."""
+Key = tuple[int, Tiling]
+"""A kernel of the catalogue, by identity (hashing one takes longer than using it), and how it is cut."""
 HEURISTIC = "heuristic"
 """Instead of a kernel's name: the dense kernel that cuBLAS takes without measuring any (``timing.heuristic``); 2:4 as ever."""
 
-STREAM_K_WAVES = 8
-"""Waves from which on stream-K is not tried: an empty last wave costs an eighth at most."""
+
+@dataclass(slots=True)
+class Search:
+    """The search for the kernel of one GEMM.
+
+    Attributes:
+        timed: candidates that were simulated to the end with their costs, in the order in which they were tried.
+        best_us: the lowest cost so far.
+        clock_mhz: at which candidates are simulated unless one is given: that which the first holds, as the others nearly will.
+        known: where the clock is given, loads of candidates that were simulated at the highest clock, by this search or others
+            for the same GEMM.
+    """
+
+    setup: Launch
+    problem: Problem
+    timed: list[tuple[float, Candidate]] = field(default_factory=list)
+    best_us: float = math.inf
+    clock_mhz: float = 0.0
+    known: dict[Key, Load] = field(default_factory=dict)
+    _iterations: int = 0
+
+    def run(self, offered: list[Candidate]) -> list[Candidate]:
+        """Try ``offered`` by rough cost; return all, the cheapest of the simulated first (ties: the better estimate)."""
+        ranked = _coarse_first(self.problem, self._ranked(offered))
+        for rough_us, candidate in ranked:
+            if self._iterations > BUDGET_ITERATIONS or rough_us > MARGIN * self.best_us:
+                break
+            self.attempt(candidate)
+        if self.timed and len(offered) > 1:
+            kernels = {(id(each.kernel), each.tiling.splits): each for _, each in self.timed}
+            fewer_sms = [grid for each in kernels.values() for grid in other_grids(self.setup.arch, self.problem, each)]
+            for rough_us, candidate in self._ranked(fewer_sms):
+                if rough_us < self.best_us:
+                    self.attempt(candidate)
+        found = self._by_cost()
+        names = {id(each.estimate) for each in found}
+        return found + [each for _, each in ranked if id(each.estimate) not in names]
+
+    def _ranked(self, offered: list[Candidate]) -> list[tuple[float, Candidate]]:
+        """Return ``offered`` with their rough costs, the lowest first."""
+        costs = [cost_us(self.setup, rough_load(self.setup, self.problem, each)) for each in offered]
+        return sorted(zip(costs, offered, strict=True), key=lambda pair: pair[0])
+
+    def attempt(self, candidate: Candidate) -> None:
+        """Simulate a candidate if it may be the best, and as far as it may."""
+        if not may_cost_less(self.setup, least_load(self.setup, self.problem, candidate), self.best_us):
+            return
+        self._iterations += tile_iterations(self.problem, candidate.tiling)
+        if self.setup.clock_mhz:
+            self._attempt_at_given_clock(candidate)
+            return
+        highest_mhz = self.setup.arch.clock.sustained_mhz
+        clock_mhz = self.clock_mhz or clock_mhz_of(self.setup, rough_load(self.setup, self.problem, candidate))
+        # at its own clock, up to the highest, it may be so much faster than at this one
+        done = simulated_until(self.setup, self.problem, candidate, clock_mhz, self.best_us * highest_mhz / clock_mhz)
+        if done is not None:
+            self._keep(done)
+
+    def _attempt_at_given_clock(self, candidate: Candidate) -> None:
+        """Take the cost at the given clock from a simulation at the highest: a kernel is simulated once for all clocks."""
+        highest_mhz, most_us = self.setup.arch.clock.sustained_mhz, self._most_us(candidate)
+        load = self.known.get(key_of(candidate))
+        if load is None:
+            done = simulated_until(self.setup, self.problem, candidate, highest_mhz, most_us)
+            if done is None:
+                return
+            candidate, load = done, load_of(self.setup, self.problem, done)
+            self.known[key_of(done)] = load
+        if load.time_us(highest_mhz) <= most_us:  # the same answer whether it was known or not
+            cost = cost_us(self.setup, load)
+            self.timed.append((cost, candidate))
+            self.best_us = min(self.best_us, cost)
+
+    def _most_us(self, candidate: Candidate) -> float:
+        """Return the time above which a candidate cannot win at the given clock: what the price of its energy leaves."""
+        spent, clock_mhz = least_load(self.setup, self.problem, candidate).spent, self.setup.clock_mhz or 0.0
+        return self.best_us - self.setup.price_us_per_j * joules(self.setup.arch, spent, clock_mhz)
+
+    def _keep(self, done: Candidate) -> None:
+        """Add a simulated candidate; the first, and a better one whose clock is another, is simulated at the clock it holds."""
+        load = load_of(self.setup, self.problem, done)
+        cost, off = cost_us(self.setup, load), abs(clock_mhz_of(self.setup, load) / done.clock_mhz - 1)
+        if not self.timed or cost < self.best_us and off > OTHER_CLOCK:
+            done = settled(self.setup, self.problem, done)
+            cost = cost_us(self.setup, load_of(self.setup, self.problem, done))
+        self.clock_mhz = self.clock_mhz or done.clock_mhz
+        self.timed.append((cost, done))
+        self.best_us = min(self.best_us, cost)
+
+    def _by_cost(self) -> list[Candidate]:
+        """Return the simulated candidates, cheapest first; the close ones at the clocks they hold."""
+        order = sorted(self.timed, key=lambda pair: pair[0])
+        if self.setup.clock_mhz:
+            return [each for _, each in order]
+        close = [pair for pair in order if pair[0] <= CLOSE * self.best_us]
+        exact = [settled(self.setup, self.problem, each) for _, each in close]
+        exact.sort(key=lambda each: cost_us(self.setup, load_of(self.setup, self.problem, each)))
+        return exact + [each for _, each in order[len(close) :]]
 
 
-@dataclass(frozen=True, slots=True)
-class Candidate:
-    """A kernel cut for a problem, with its closed-form estimate and, if it was worth it, its simulation."""
+def select(setup: Launch, problem: Problem, sparse: bool, known: dict[Key, Load] | None = None) -> list[Candidate]:
+    """Search for the kernel of ``problem``; return all candidates, the winner first, and simulated unless a clock is given.
 
-    kernel: Kernel
-    tiling: Tiling
-    estimate_cycles: float
-    plan: TilePlan | None = None
-    timing: GemmTiming | None = None
-
-    @property
-    def rank(self) -> tuple[int, float]:
-        """Sort key: simulated ones by ticks first, the rest by estimate."""
-        return (0, float(self.timing.total_ticks)) if self.timing else (1, self.estimate_cycles)
-
-
-def candidates(arch: Arch, problem: Problem, sparse: bool, forced: str | None = None) -> list[Candidate]:
-    """Return every kernel and split that fits, best estimate first (ties: catalogue order, fewer slices first).
+    ``setup.kernel`` is a kernel's name, or ``HEURISTIC``, or ``None``. ``known`` is remembered from one search for a GEMM
+    to the next, where the clock is given.
 
     Raises:
-        UnsupportedError: when no kernel fits or the forced one does not.
+        UnsupportedError: as ``offers.candidates``.
     """
-    too_large = False
-    for pairs in _pairs(arch, problem, sparse, forced):
-        found, too_large = _cut(arch, problem, pairs, forced is not None)
-        if found:
-            return sorted(found, key=lambda candidate: candidate.estimate_cycles)
-        if too_large:
-            break
-    if too_large:
-        expected = f"a GEMM of at most {MOST_ITERATIONS:,} tile-iterations (65,536 on a side is well inside)"
-        raise UnsupportedError(f"{problem.m}x{problem.n}x{problem.k}", expected, "a larger one")
-    mode = "2:4" if sparse else "dense"
-    raise UnsupportedError(
-        f"{arch.name}",
-        f"a {mode} {problem.dtype.name} kernel that fits {problem.m}x{problem.n}x{problem.k}",
-        forced or "none",
-    )
-
-
-def _pairs(arch: Arch, problem: Problem, sparse: bool, forced: str | None) -> Iterator[list[tuple[Kernel, int]]]:
-    """Yield kernels with their k-slices: the best of a large menu, and all of it should none of those fit."""
-    if forced is not None:
-        yield [find(arch.kernel.family, sparse, problem.dtype, problem.conv, forced, problem.out_bytes)]
-        return
-    offered = menu(arch.kernel.family, sparse, problem.dtype, problem.conv, problem.out_bytes)
-    if len(offered) > LARGE_MENU:
-        yield shortlist(arch, problem, offered)
-    yield [(kernel, splits) for kernel in offered for splits in SPLITS if splits <= kernel.max_splits]
-
-
-def _cut(arch: Arch, problem: Problem, pairs: list[tuple[Kernel, int]], forced: bool) -> tuple[list[Candidate], bool]:
-    """Return what fits the GPU, each with its closed form, and whether something is left out because it is too large."""
-    found, too_large = [], False
-    for kernel, splits in pairs:
-        if kernel.gemv and problem.n > 1 or not forced and not kernel.takes(problem.dtype):
-            continue
-        if splits > 1 and not forced and not _worth_splitting(arch, problem, kernel, splits):
-            continue
-        tiling = tile_up(arch, problem, kernel, splits)
-        if tiling is None or kernel.stream_k and not forced and not _worth_cutting(problem, tiling):
-            continue
-        if _tile_iterations(problem, tiling) > MOST_ITERATIONS:
-            too_large = True
-        else:
-            found.append(Candidate(kernel, tiling, estimate_cycles(arch, problem, kernel, tiling)))
-    return found, too_large
-
-
-def _tile_iterations(problem: Problem, tiling: Tiling) -> int:
-    """Return what a plan will have, before there is one."""
-    return tiling.tiles * problem.batch * tiling.k_iters // tiling.splits
-
-
-def _worth_splitting(arch: Arch, problem: Problem, kernel: Kernel, splits: int) -> bool:
-    """Slices pay only while the tiles alone leave SMs empty."""
-    tiles = -(-problem.m // kernel.cta_m) * -(-problem.n // kernel.cta_n) * problem.batch
-    return tiles * (splits - 1) < 4 * arch.sm.count and problem.k >= splits * kernel.cta_k(problem.dtype) * 2
-
-
-def _worth_cutting(problem: Problem, tiling: Tiling) -> bool:
-    """Whether a library offers stream-K: a last wave less than half full (CUTLASS's rule) that is a good part of the time.
-
-    With less than one wave more than two slots share a tile and wait for each other, which the plan does not know: split-K is
-    for those. What a fused kernel keeps on the SM cannot be shared out.
-    """
-    tiles, slots = tiling.tiles * problem.batch, tiling.units * tiling.ctas_per_sm
-    if problem.a_on_chip or problem.d_on_chip or not slots < tiles < STREAM_K_WAVES * slots:
-        return False
-    return cut_tiles(tiles, slots, tiling.k_iters) > 0 and 2 * (tiles % slots) < slots
-
-
-def select(
-    arch: Arch,
-    problem: Problem,
-    sparse: bool,
-    simulate: Callable[[TilePlan], GemmTiming],
-    forced: str | None = None,
-    limit: int = SIMULATED,
-    margin: float = MARGIN,
-) -> list[Candidate]:
-    """Simulate the most promising kernels; return all candidates, the winner first (ties: the better estimate).
-
-    ``forced`` is a kernel's name, or ``HEURISTIC``.
-
-    Raises:
-        UnsupportedError: as :func:`candidates`.
-    """
+    forced = setup.kernel
     if forced == HEURISTIC:
-        if not sparse and problem.n > 1 and has_heuristics(arch):
-            return _by_heuristic(arch, problem, candidates(arch, problem, sparse), simulate)
+        if not sparse and problem.n > 1 and has_heuristics(setup.arch):
+            return _by_heuristic(setup, problem, candidates(setup.arch, problem, sparse))
         forced = None
-    ranked = _coarse_first(problem, candidates(arch, problem, sparse, forced))
-    timed: list[Candidate] = []
-    best_cycles, iterations = math.inf, 0
-    for candidate in ranked[:limit]:
-        if candidate.estimate_cycles > margin * best_cycles or iterations > BUDGET_ITERATIONS:
-            break
-        timed.append(simulated(arch, problem, candidate, simulate))
-        best_cycles = min(best_cycles, timed[-1].rank[1] / TICKS_PER_CYCLE)
-        iterations += _tile_iterations(problem, candidate.tiling)
-    return sorted(timed, key=lambda candidate: candidate.rank) + ranked[len(timed) :]
+    search = Search(setup, problem, known={} if known is None else known)
+    return search.run(candidates(setup.arch, problem, sparse, forced))
 
 
-def _coarse_first(problem: Problem, ranked: list[Candidate]) -> list[Candidate]:
+def key_of(candidate: Candidate) -> Key:
+    """Return what tells the kernels that are offered for one GEMM apart."""
+    return id(candidate.kernel), candidate.tiling
+
+
+def _coarse_first(problem: Problem, ranked: list[tuple[float, Candidate]]) -> list[tuple[float, Candidate]]:
     """Of a very large GEMM's kernels with about the same estimate put the one first that takes least to simulate."""
-    if _tile_iterations(problem, ranked[0].tiling) <= VERY_LARGE_ITERATIONS:
+    if tile_iterations(problem, ranked[0][1].tiling) <= VERY_LARGE_ITERATIONS:
         return ranked
-    near = [candidate for candidate in ranked if candidate.estimate_cycles <= ALIKE * ranked[0].estimate_cycles]
-    return sorted(near, key=lambda candidate: _tile_iterations(problem, candidate.tiling)) + ranked[len(near) :]
+    near = [pair for pair in ranked if pair[0] <= ALIKE * ranked[0][0]]
+    return sorted(near, key=lambda pair: tile_iterations(problem, pair[1].tiling)) + ranked[len(near) :]
 
 
-def simulated(
-    arch: Arch,
-    problem: Problem,
-    candidate: Candidate,
-    simulate: Callable[[TilePlan], GemmTiming],
-    clock_mhz: float | None = None,
-) -> Candidate:
-    """Return ``candidate`` with its plan and timing at ``clock_mhz``, by default the clock that GEMMs hold below the limit."""
-    plan = lower(arch, problem, candidate.kernel, candidate.tiling, clock_mhz)
-    return replace(candidate, plan=plan, timing=simulate_long(plan, candidate.tiling, candidate.kernel, simulate))
-
-
-def _by_heuristic(
-    arch: Arch, problem: Problem, ranked: list[Candidate], simulate: Callable[[TilePlan], GemmTiming]
-) -> list[Candidate]:
+def _by_heuristic(setup: Launch, problem: Problem, ranked: list[Candidate]) -> list[Candidate]:
     """Return all candidates, first the one that heuristics take, the only one that is simulated (ties: the better estimate)."""
-    taken = ranked[pick(arch, problem, [(each.kernel, each.tiling) for each in ranked])]
-    return [simulated(arch, problem, taken, simulate), *(each for each in ranked if each is not taken)]
+    whole = [each for each in ranked if not each.tiling.leaves_idle]
+    taken = whole[pick(setup.arch, problem, [(each.kernel, each.tiling) for each in whole])]
+    clock_mhz = setup.clock_mhz or setup.arch.clock.sustained_mhz
+    return [simulated(setup, problem, taken, clock_mhz), *(each for each in ranked if each is not taken)]

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
-from functools import cache
+from dataclasses import dataclass, replace
+from functools import cache, lru_cache
 
 import numpy as np
 
@@ -14,8 +14,9 @@ from stcsim.timing.plan import IntArray
 from stcsim.timing.problem import Problem, a_row_bytes
 
 _THREADS_PER_WARP = 32
-_MOST_STAGES = 16  # of a Hopper kernel whose tiles are small (cuBLAS, names such as nvjet_sm90_tst_64x8_64x16_...)
+MOST_STAGES = 16  # of a Hopper kernel whose tiles are small (cuBLAS, names such as nvjet_sm90_tst_64x8_64x16_...)
 _MOST_STAGING_BYTES = 32 * 1024
+_REMEMBERED_TILES = 20_000
 _ADDRESS_REGISTERS = 40  # per thread beside accumulators and fragments; typical of CUTLASS kernels (234 of 255 at 128x128)
 
 
@@ -24,11 +25,12 @@ class Tiling:
     """How a kernel cuts a problem on a GPU, before any tick is computed.
 
     Attributes:
-        unit_ctas: CTAs that work in lockstep as one unit (the cluster). units: how many such units the GPU holds.
+        unit_ctas: CTAs that work in lockstep as one unit (the cluster). units: how many such units have work.
         ctas_per_sm: resident CTAs (ping-pong counts as two). stages: shared-memory buffers each CTA has.
         m_tiles, n_tiles: unit tiles of one GEMM. tile_m, tile_n: rows and columns of one unit tile.
         k_iters: main-loop iterations of the whole reduction; splits: slices it is cut into.
         filled: share of the pixels of a convolution's patches that lie inside the image.
+        leaves_idle: whether the grid is smaller than the GPU although there are tiles enough (``balanced``).
     """
 
     unit_ctas: int
@@ -42,6 +44,7 @@ class Tiling:
     k_iters: int
     splits: int
     filled: float = 1.0
+    leaves_idle: bool = False
 
     @property
     def tiles(self) -> int:
@@ -90,7 +93,7 @@ def _residency(arch: Arch, kernel: Kernel, problem: Problem) -> tuple[int, int]:
     largest = int(smem.max_per_cta_kib * 1024)
     if kernel.wgmma:
         ctas = 2 if kernel.pingpong else 1
-        stages = min(_MOST_STAGES, (largest - _staging_bytes(kernel, problem)) // stage) // ctas
+        stages = min(MOST_STAGES, (largest - _staging_bytes(kernel, problem)) // stage) // ctas
         return (ctas, stages) if stages >= 2 else (0, 0)
     needed = stage * kernel.stages
     if needed > largest:
@@ -136,6 +139,18 @@ def tile_up(arch: Arch, problem: Problem, kernel: Kernel, splits: int) -> Tiling
     )
 
 
+def balanced(tiling: Tiling, batch: int) -> Tiling:
+    """Return ``tiling`` on as few units as get no more tiles each: a grid that leaves SMs idle rather than a last wave.
+
+    Libraries can be asked for such a grid (cuBLASLt, ``CUBLASLT_MATMUL_DESC_SM_COUNT_TARGET``; CUTLASS 3.x, ``sm_count`` of
+    ``KernelHardwareInfo``). Where the L2 is what all SMs wait for, fewer that ask for it are as fast, and the last wave is full.
+    """
+    tiles = tiling.tiles * batch
+    each = ceil_div(tiles, tiling.units)
+    units = ceil_div(tiles, each)
+    return replace(tiling, units=units, leaves_idle=True) if each > 1 and units < tiling.units else tiling
+
+
 def cluster_units(arch: Arch, unit_ctas: int) -> int:
     """Return how many clusters of ``unit_ctas`` the GPU holds."""
     return _units(tuple(arch.sm.sms_per_gpc), unit_ctas)
@@ -156,13 +171,66 @@ def _n_tiles(problem: Problem, kernel: Kernel, tile_n: int) -> tuple[int, float]
     return tiles, problem.n / (tiles * tile_n)
 
 
-def _raster(tiling: Tiling, kernel: Kernel) -> tuple[IntArray, IntArray]:
+@dataclass(frozen=True, slots=True)
+class Grid:
+    """The tiles of one kernel, in the order in which they are handed out: what ``tile_order`` depends on, and nothing else."""
+
+    m_tiles: int
+    n_tiles: int
+    swizzle: int
+    batch: int
+    splits: int
+    k_iters: int
+    has_m_edge: bool
+    has_n_edge: bool
+
+
+Order = tuple[IntArray, IntArray, IntArray, IntArray, int, int]
+
+
+def tile_order(problem: Problem, kernel: Kernel, tiling: Tiling) -> Order:
+    """Return (m_index, n_index, k_start, k_count, m_edge, n_edge); the slices of a tile follow each other."""
+    grid = Grid(
+        tiling.m_tiles,
+        tiling.n_tiles,
+        min(kernel.swizzle, tiling.n_tiles),
+        problem.batch,
+        tiling.splits,
+        tiling.k_iters,
+        problem.m % tiling.tile_m != 0,
+        kernel.patch is None and problem.n % tiling.tile_n != 0,
+    )
+    return _order(grid) if tiling.tiles * problem.batch <= _REMEMBERED_TILES else _ordered(grid)
+
+
+@lru_cache(256)
+def _order(grid: Grid) -> Order:
+    """Return :func:`_ordered`, once for each grid: a search cuts many kernels alike."""
+    found = _ordered(grid)
+    for index in found[:4]:
+        index.setflags(write=False)
+    return found
+
+
+def _ordered(grid: Grid) -> Order:
+    m_order, n_order = _raster(grid)
+    m_index, m_edge = _panels(m_order, grid.m_tiles, grid.batch, grid.has_m_edge)
+    n_index, n_edge = _panels(n_order, grid.n_tiles, grid.batch, grid.has_n_edge)
+    cuts = np.arange(grid.splits + 1, dtype=np.int64) * grid.k_iters // grid.splits
+    tiles = m_index.shape[0]
+    m_index, n_index = np.tile(m_index, grid.splits), np.tile(n_index, grid.splits)
+    k_start, k_count = np.repeat(cuts[:-1], tiles), np.repeat(np.diff(cuts), tiles)
+    return m_index, n_index, k_start, k_count, m_edge, n_edge
+
+
+def _raster(grid: Grid) -> tuple[IntArray, IntArray]:
     """Order of (m, n) tiles: groups of ``swizzle`` n-tiles; within a group along m, and within an m-tile along the group."""
-    m_tiles, n_tiles, width = tiling.m_tiles, tiling.n_tiles, min(kernel.swizzle, tiling.n_tiles)
-    n_groups = np.arange(ceil_div(n_tiles, width), dtype=np.int64) * width
-    group, m, inner = np.meshgrid(n_groups, np.arange(m_tiles, dtype=np.int64), np.arange(width, dtype=np.int64), indexing="ij")
-    m_order, n_order = m.ravel(), (group + inner).ravel()
-    keep = n_order < n_tiles
+    groups = np.arange(ceil_div(grid.n_tiles, grid.swizzle), dtype=np.int64) * grid.swizzle
+    m = np.arange(grid.m_tiles, dtype=np.int64)
+    inner = np.arange(grid.swizzle, dtype=np.int64)
+    n_order = np.broadcast_to(groups[:, None, None] + inner, (len(groups), grid.m_tiles, grid.swizzle)).reshape(-1)
+    m_order = np.broadcast_to(m[None, :, None], (len(groups), grid.m_tiles, grid.swizzle)).reshape(-1)
+    keep = n_order < grid.n_tiles
     return m_order[keep], n_order[keep]
 
 
@@ -172,15 +240,3 @@ def _panels(order: IntArray, tiles: int, batch: int, has_edge: bool) -> tuple[In
     full = tiles - 1 if has_edge else tiles
     index = np.tile(order, batch)
     return np.where(index < full, member * full + index, batch * full + member), batch * full
-
-
-def tile_order(problem: Problem, kernel: Kernel, tiling: Tiling) -> tuple[IntArray, IntArray, IntArray, IntArray, int, int]:
-    """Return (m_index, n_index, k_start, k_count, m_edge, n_edge); the slices of a tile follow each other."""
-    m_order, n_order = _raster(tiling, kernel)
-    m_index, m_edge = _panels(m_order, tiling.m_tiles, problem.batch, problem.m % tiling.tile_m != 0)
-    n_index, n_edge = _panels(n_order, tiling.n_tiles, problem.batch, kernel.patch is None and problem.n % tiling.tile_n != 0)
-    cuts = np.arange(tiling.splits + 1, dtype=np.int64) * tiling.k_iters // tiling.splits
-    tiles = m_index.shape[0]
-    m_index, n_index = np.tile(m_index, tiling.splits), np.tile(n_index, tiling.splits)
-    k_start, k_count = np.repeat(cuts[:-1], tiles), np.repeat(np.diff(cuts), tiles)
-    return m_index, n_index, k_start, k_count, m_edge, n_edge

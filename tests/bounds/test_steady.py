@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from random import Random
 
 import pytest
 
 from stcsim.arch import load_arch
-from stcsim.isa import dtype
 from stcsim.timing.catalogue import kernels
 from stcsim.timing.fast import simulate
-from stcsim.timing.int8_catalogue import SMALL
+from stcsim.timing.kernel import Kernel
 from stcsim.timing.lower import lower
-from stcsim.timing.plan import GemmTiming, TilePlan
-from stcsim.timing.problem import Problem
+from stcsim.timing.plan import PARTS, GemmTiming, TilePlan
 from stcsim.timing.steady import simulate_long
-from stcsim.timing.tiling import tile_up
+from stcsim.timing.tiling import Tiling, tile_up
 from tests.shapes import problem
 
 SHAPES = 60
@@ -55,16 +54,44 @@ def test_small_kernels_are_simulated_whole() -> None:
     assert simulate_long(plan, tiling, kernel, simulate) == simulate(plan)
 
 
-def test_a_kernel_may_need_a_step_more_to_be_steady() -> None:
-    arch, each = load_arch("a100"), Problem(65_536, 65_536, 65_536, 1, dtype("int8"), 4)
-    tiling = tile_up(arch, each, SMALL, 1)
+Ticks = Callable[[int], int]
+"""What an engine made for a test takes for so many tile-iterations."""
+
+
+def long_plan() -> tuple[TilePlan, Tiling, Kernel]:
+    """Return a kernel of 900 waves and what it is cut from; its reductions are too short to be shortened."""
+    arch, each = load_arch("a100"), problem(16_384, 100_000, 8192, "int8")
+    kernel = next(k for k in kernels("sm80", True) if (k.cta_m, k.cta_n, k.k_bytes, k.stages) == (128, 128, 256, 3))
+    tiling = tile_up(arch, each, kernel, 1)
     assert tiling is not None
-    plan, tiles = lower(arch, each, SMALL, tiling), []
+    return lower(arch, each, kernel, tiling), tiling, kernel
 
-    def counted(part: TilePlan) -> GemmTiming:
-        tiles.append(part.tiles)
-        return simulate(part)
 
-    skipped = simulate_long(plan, tiling, SMALL, counted)
-    assert len(tiles) == 4 and sum(tiles) < plan.tiles / 10
-    assert skipped.total_ticks == pytest.approx(548_303_692_931, rel=1e-4)  # simulated whole: 24 s
+def skipped_by(ticks_of: Ticks) -> tuple[list[int], int]:
+    """Return the tile-iterations of all that is simulated, the shortest first, and the ticks that follow for the whole."""
+    plan, tiling, kernel = long_plan()
+    runs: list[int] = []
+
+    def engine(part: TilePlan) -> GemmTiming:
+        runs.append(part.tile_iterations)
+        ticks = ticks_of(part.tile_iterations)
+        return GemmTiming(ticks, (part.slots * ticks, *[0] * (len(PARTS) - 1)), *[0] * 8)
+
+    ticks = simulate_long(plan, tiling, kernel, engine, above=600_000).total_ticks
+    return sorted(runs), ticks
+
+
+@pytest.mark.parametrize("steps", [0, 1, 2])
+def test_a_kernel_may_need_a_step_or_two_more_to_be_steady(steps: int) -> None:
+    (first, second, _), _ = skipped_by(lambda iterations: 10 * iterations)
+    step, whole = second - first, long_plan()[0].tile_iterations
+    settles = first + steps * step - step // 2  # until then 15 ticks each, from there on 10
+    runs, ticks = skipped_by(lambda iterations: 10 * iterations + 5 * min(iterations, settles))
+    assert runs == [first + at * step for at in range(3 + steps)] and ticks == 10 * whole + 5 * settles
+    assert sum(runs) < whole / 2
+
+
+def test_a_kernel_that_never_is_steady_is_simulated_whole() -> None:
+    whole = long_plan()[0].tile_iterations
+    runs, ticks = skipped_by(lambda iterations: iterations * iterations)
+    assert len(runs) == 6 and runs[-1] == whole and ticks == whole * whole

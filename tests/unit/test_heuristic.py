@@ -9,7 +9,8 @@ import pytest
 from stcsim.arch import load_arch
 from stcsim.isa import dtype
 from stcsim.replay import gemm
-from stcsim.timing.outcome import Launch, time_gemm
+from stcsim.timing.launch import Launch
+from stcsim.timing.outcome import time_gemm
 from stcsim.timing.problem import Problem
 from stcsim.timing.select import HEURISTIC
 

@@ -149,8 +149,8 @@ def test_the_text_fits_80_columns(name: str, arch: str, blocking: str) -> None:
 
 def test_a_wide_terminal_shows_the_integers_too() -> None:
     steps = steps_of(FP16, "sm_80")
-    assert "aligned integer" in text_of(steps, 120) and "aligned integer" not in text_of(steps, 80)
-    assert f"{steps.blocks[0].total:,}" in text_of(steps, 120)
+    assert "no room" not in text_of(steps, 120) and "no room for aligned integer" in text_of(steps, 80)
+    assert f"{steps.blocks[0].total:,}" in text_of(steps, 120) and f"{steps.blocks[0].total:,}" not in text_of(steps, 80)
 
 
 def test_saturation_and_wrap_are_named() -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from stcsim.isa import dtype
-from stcsim.replay.residency import Placed, place
+from stcsim.replay.residency import Placed, Residency
 from stcsim.replay.schedule import has_edges, schedule
 from stcsim.timing.memory_op import Traffic
 from stcsim.trace import Trace
@@ -18,7 +18,7 @@ LAYER = 3 * MATRIX  # weight, activation in, activation out
 
 def found(trace: Trace, capacity_bytes: int, fusion: str = "epilogue") -> dict[str, Placed]:
     steps = schedule(trace, fusion)
-    placed = place(steps, lambda op: dtype("fp16"), has_edges(trace), capacity_bytes)
+    placed = Residency(steps, lambda op: dtype("fp16"), has_edges(trace), capacity_bytes).placed()
     return {step.op.name: each for step, each in zip(steps, placed, strict=True)}
 
 
@@ -31,9 +31,8 @@ def in_l2(placed: Placed) -> tuple[bool, bool]:
 def test_an_activation_is_there_if_everything_since_and_the_reader_fit_beside_it() -> None:
     trace = network(square("a"), square("b", "a"), square("c", "a"))
     # b: its input, weight and output. c: these, and the three matrices of b
-    for name, needed in (("b", LAYER), ("c", 2 * LAYER)):
-        assert in_l2(found(trace, needed)[name]) == (False, True)
-        assert in_l2(found(trace, needed - 1)[name]) == (False, False)
+    assert in_l2(found(trace, LAYER)["b"]) == in_l2(found(trace, 2 * LAYER)["c"]) == (False, True)
+    assert in_l2(found(trace, 2 * LAYER - 1)["c"]) == (False, False)
 
 
 def test_what_cannot_fit_is_one_problem_whatever_was_there_before() -> None:
@@ -116,7 +115,7 @@ def test_a_slice_counts_for_the_part_that_is_read() -> None:
 
 def test_fp8_networks_keep_activations_in_bf16_between_layers() -> None:
     trace = network(square("a"), step("gelu", "gelu", "a"))
-    (_, gelu) = place(schedule(trace), lambda op: dtype("fp8"), True, 10**6)
+    (_, gelu) = Residency(schedule(trace), lambda op: dtype("fp8"), True, 10**6).placed()
     assert gelu.beside == Traffic(MATRIX, MATRIX)
 
 

@@ -9,11 +9,11 @@ import pytest
 from stcsim.arch import load_arch
 from stcsim.isa import dtype
 from stcsim.timing.catalogue import kernels
-from stcsim.timing.estimate import estimate_cycles
+from stcsim.timing.estimate import estimate
 from stcsim.timing.kernel import SPLITS, Kernel
+from stcsim.timing.offers import candidates
 from stcsim.timing.problem import Problem
-from stcsim.timing.select import candidates
-from stcsim.timing.shortlist import KEPT, shortlist
+from stcsim.timing.shortlist import KEPT, KEPT_OF_EACH, shortlist
 from stcsim.timing.tiling import tile_up
 
 H100 = load_arch("h100")
@@ -34,7 +34,7 @@ def problems(count: int) -> list[Problem]:
 
 def best_estimate(problem: Problem, pairs: list[tuple[Kernel, int]]) -> float:
     tilings = ((kernel, tile_up(H100, problem, kernel, splits)) for kernel, splits in pairs)
-    return min(estimate_cycles(H100, problem, kernel, tiling) for kernel, tiling in tilings if tiling is not None)
+    return min(estimate(H100, problem, kernel, tiling).cycles for kernel, tiling in tilings if tiling is not None)
 
 
 def test_the_best_of_the_shortlist_is_about_the_best_of_the_menu() -> None:
@@ -45,7 +45,7 @@ def test_the_best_of_the_shortlist_is_about_the_best_of_the_menu() -> None:
             (kernel, splits) for kernel, splits in pairs if splits == 1 or problem.k >= 2 * splits * kernel.cta_k(problem.dtype)
         ]
         kept = shortlist(H100, problem, MENU)
-        assert len(kept) <= KEPT and set(kept) <= set(pairs)
+        assert KEPT <= len(kept) <= KEPT + len(SPLITS) * KEPT_OF_EACH and set(kept) <= set(pairs)
         lost.append(best_estimate(problem, kept) / best_estimate(problem, plausible) - 1)
     assert max(lost) < 0.12 and sum(lost) / len(lost) < 0.02
 
@@ -57,8 +57,10 @@ def test_clusters_that_the_gpu_does_not_have_are_not_offered(most: int) -> None:
     assert found and max(each.tiling.unit_ctas for each in found) <= most
 
 
-def test_the_whole_menu_is_tried_where_nothing_on_the_list_fits() -> None:
+def test_the_whole_menu_is_tried_where_nothing_on_the_list_fits(monkeypatch: pytest.MonkeyPatch) -> None:
     arch = load_arch("h100", ["shared_memory.max_per_cta_kib=64", "shared_memory.capacity_kib=68"])
     problem = Problem(8192, 8192, 4096, 1, dtype("bf16"), 2)
-    listed = [tile_up(arch, problem, kernel, splits) for kernel, splits in shortlist(arch, problem, MENU)]
-    assert not any(listed) and candidates(arch, problem, False)
+    too_large = [(kernel, 1) for kernel in MENU if tile_up(arch, problem, kernel, 1) is None]
+    assert 0 < len(too_large) < len(MENU)
+    monkeypatch.setattr("stcsim.timing.offers.shortlist", lambda *_: too_large)
+    assert {each.kernel for each in candidates(arch, problem, False)}.isdisjoint(kernel for kernel, _ in too_large)
