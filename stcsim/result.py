@@ -5,65 +5,22 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from stcsim.result_kernel import Gains, Interval, KernelResult, MemoryResult
 
-@dataclass(frozen=True, slots=True)
-class KernelResult:
-    """One GEMM as one kernel, dense or 2:4; times are for a single launch.
-
-    Attributes:
-        kernel: name of the catalogue kernel with its split, e.g. ``"sm80_128x256x32_s3_2x4"``.
-        time_us: launch to end.
-        tops: effective tera-operations per second, ``2 * macs / time`` (2:4 counts the pruned products too).
-        share_of_peak: ``tops`` over the vendor peak of this sparsity and type.
-        cycles: SM clock cycles of the kernel, launch excluded.
-        clock_mhz: SM clock it holds: below the sustained one where the board's power limit binds.
-        watts: average board power when launched over and over. energy_uj: ``watts * time_us``.
-        bound: what it waited for most: a key of ``breakdown``.
-        breakdown: microseconds by part (launch, tensor, smem, issue, ingress, l2, dram, latency, prologue, epilogue,
-            reduction, tail); they sum to ``time_us``.
-        bytes: ``l2_read``, ``dram_read``, ``write`` (D), all bytes.
-        ctas: CTAs launched. ctas_per_sm: resident at once. waves: ``ctas`` over what fits on the GPU at once.
-        roofline_us: the plain roofline beside it: the larger of compute at peak and compulsory DRAM traffic at peak.
-        bounds_us: closed-form lower bounds of this kernel by resource, launch included (no simulation).
-    """
-
-    kernel: str
-    time_us: float
-    tops: float
-    share_of_peak: float
-    cycles: float
-    clock_mhz: float
-    watts: float
-    energy_uj: float
-    bound: str
-    breakdown: dict[str, float]
-    bytes: dict[str, int]
-    ctas: int
-    ctas_per_sm: int
-    waves: float
-    roofline_us: float
-    bounds_us: dict[str, float]
-
-
-@dataclass(frozen=True, slots=True)
-class MemoryResult:
-    """One memory operation as one kernel; times are for a single launch.
-
-    Attributes:
-        time_us: launch to end. clock_mhz: SM clock.
-        watts: average board power when launched over and over. energy_uj: ``watts * time_us``.
-        bound: what it waited for most: a key of ``breakdown``.
-        breakdown: microseconds by part (launch, latency, and l2 or dram, whichever is slower); they sum to ``time_us``.
-        bytes: ``read`` and ``write``, all of which pass the L2; ``dram_read`` and ``dram_write`` of these pass DRAM too.
-    """
-
-    time_us: float
-    clock_mhz: float
-    watts: float
-    energy_uj: float
-    bound: str
-    breakdown: dict[str, float]
-    bytes: dict[str, int]
+__all__ = [
+    "Footprint",
+    "Gains",
+    "Interval",
+    "KernelResult",
+    "LayerRow",
+    "MemoryResult",
+    "MemoryRow",
+    "PruneGroup",
+    "RunResult",
+    "TimeSplit",
+    "Totals",
+    "Trust",
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,18 +32,20 @@ class LayerRow:
         count: how often the trace launches it; times are of one launch, totals multiply by ``count``.
         macs: multiply-accumulates of one launch.
         dense: the kernel in the dense network, at that network's clock; ``None`` where not asked for.
-        sparse: the 2:4 kernel, at the clock of the best-of-both network; ``None`` also where the layer may not be pruned.
+        sparse: the kernel in the all-2:4 network, at that network's clock; ``None`` also where the layer may not be pruned.
         not_sparse_because: why there is no 2:4 kernel, else ``None``.
-        best: ``"dense"`` or ``"2:4"``, whichever is faster when a tool times the layer alone.
+        best: ``"dense"`` or ``"2:4"``, what the layer is in the best-of-both network: what makes the whole fastest.
         chosen: that kernel in the best-of-both network, at that network's clock.
-        speedup: dense time over 2:4 time, ``None`` without both.
+        speedup: dense time over 2:4 time, ``None`` without both; under a power limit each at its own network's clock.
+        speedup_interval: where measured ones are to be expected, from GEMMs measured on both sides.
         weight_bytes: weights stored dense. compressed_bytes: values plus metadata when pruned (equal to
             ``weight_bytes`` where not pruned, 0 where the operation has no weights).
         metadata_bytes: the metadata share of ``compressed_bytes``.
         weight_of: name of the earlier layer that has the same weights, empty where they are its own.
         fused: names of the memory operations that run in this kernel. fused_bytes: what one launch reads for them.
-        saved_us: what 2:4 saves where it is best, all launches. prune_rank: its place among these, the largest first, from 1.
-        saved_share: share of all savings up to this place. The last two are ``None`` where 2:4 is not best.
+        in_l2: which of weight (``a``), activation (``b``) the best-of-both kernel finds in L2, such as ``"b"`` or ``"ab"``.
+        saved_us: what the best-of-both network would lose, all launches and its clock included, if this layer alone went back to
+            dense; 0 where it is dense. prune_rank: its place among these, the largest first, from 1; ``None`` where it is dense.
     """
 
     name: str
@@ -110,9 +69,10 @@ class LayerRow:
     weight_of: str = ""
     fused: tuple[str, ...] = ()
     fused_bytes: int = 0
+    in_l2: str = ""
+    speedup_interval: Interval | None = None
     saved_us: float = 0.0
     prune_rank: int | None = None
-    saved_share: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,7 +82,7 @@ class MemoryRow:
     Attributes:
         operator: what it does, e.g. ``"layer_norm"``. fused: names of the memory operations that run in its kernel.
         count: how often the trace launches it; times are of one launch, totals multiply by ``count``.
-        dense: in the dense network, at that network's clock; ``None`` where not asked for.
+        dense: in the dense network, at that network's clock; ``None`` where not asked for. sparse: in the all-2:4 network.
         chosen: in the best-of-both network, at that network's clock.
     """
 
@@ -131,9 +91,41 @@ class MemoryRow:
     count: int
     dtype: str
     dense: MemoryResult | None
+    sparse: MemoryResult | None
     chosen: MemoryResult
     fused: tuple[str, ...] = ()
     kind: str = "memory"
+
+
+@dataclass(frozen=True, slots=True)
+class PruneGroup:
+    """Layers that are alike: the same sizes, the same name but for its numbers.
+
+    Attributes:
+        patterns: what ``--keep-dense`` takes to name just these. layers: their names, in the order of the trace.
+        m, n, k, batch: the GEMM of each. launches: of all of them in one pass.
+        pruned: how many of them are 2:4 in the best-of-both network.
+        dense_us: all launches in the dense network, ``sparse_us`` in the all-2:4 one, ``chosen_us`` in best-of-both.
+        saved_us: what the best-of-both network would lose, its clock included, if all of them went back to dense.
+        running_us: what the dense network saves when this group and all before it in the list are pruned.
+        weight_bytes: dense. compressed_bytes: with the pruned ones compressed, metadata included. Shared weights count once.
+    """
+
+    patterns: tuple[str, ...]
+    layers: tuple[str, ...]
+    m: int
+    n: int
+    k: int
+    batch: int
+    launches: int
+    pruned: int
+    dense_us: float
+    sparse_us: float
+    chosen_us: float
+    saved_us: float
+    running_us: float
+    weight_bytes: int
+    compressed_bytes: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,17 +149,19 @@ class Totals:
         launches: kernels of one pass. memory_launches: those of memory operations. fused: operations that need no kernel.
         macs: multiply-accumulates. eligible_macs: in layers that may be pruned.
         dense_us: every layer dense. sparse_us: 2:4 wherever a layer may be pruned, dense elsewhere.
-        best_us: the faster of the two layer by layer, as a deployment tool picks.
+        best_us: the sides of ``LayerRow.best``, chosen so that the whole is fastest.
         speedup: ``dense_us / best_us``. sparse_speedup: ``dense_us / sparse_us``.
         A time is ``None`` where that side was not asked for.
         dense_tops, best_tops: ``2 * macs`` over the time.
         dense_uj, sparse_uj, best_uj: board energy of the same, microjoules.
         perf_per_watt_gain: work for each joule of best-of-both over that of dense.
-        dense_clock_mhz, best_clock_mhz: the one clock each network holds when replayed over and over; all-2:4 runs at the latter.
+        dense_clock_mhz, sparse_clock_mhz, best_clock_mhz: the one clock each network holds when replayed over and over.
         clock_is_limited: whether the board's power limit holds one of them below the highest clock.
         dense_split, sparse_split, best_split: where the time goes.
+        dense_energy_parts_uj, sparse_energy_parts_uj, best_energy_parts_uj: energy by part (mac, smem, l2, dram, idle).
         weight_bytes, compressed_bytes: all weights dense, and with every eligible layer pruned; shared ones count once.
         pruned_weight_bytes, pruned_compressed_bytes: the same over eligible layers only.
+        …_interval: where measurements are to be expected, 80 % of them.
     """
 
     launches: int
@@ -187,15 +181,74 @@ class Totals:
     best_uj: float
     perf_per_watt_gain: float | None
     dense_clock_mhz: float | None
+    sparse_clock_mhz: float | None
     best_clock_mhz: float
     clock_is_limited: bool
     dense_split: TimeSplit | None
     sparse_split: TimeSplit | None
     best_split: TimeSplit
+    dense_energy_parts_uj: dict[str, float] | None
+    sparse_energy_parts_uj: dict[str, float] | None
+    best_energy_parts_uj: dict[str, float]
     weight_bytes: int
     compressed_bytes: int
     pruned_weight_bytes: int
     pruned_compressed_bytes: int
+    dense_us_interval: Interval | None = None
+    sparse_us_interval: Interval | None = None
+    best_us_interval: Interval | None = None
+    speedup_interval: Interval | None = None
+    sparse_speedup_interval: Interval | None = None
+    dense_tops_interval: Interval | None = None
+    best_tops_interval: Interval | None = None
+    dense_uj_interval: Interval | None = None
+    sparse_uj_interval: Interval | None = None
+    best_uj_interval: Interval | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Footprint:
+    """Memory that a network needs on the GPU, bytes.
+
+    Attributes:
+        dense_weight_bytes, sparse_weight_bytes, best_weight_bytes: weights of GEMMs and convolutions: all dense, all that may be
+            pruned, as in best-of-both.
+        activation_bytes: alive at once at the worst moment. cache_bytes: keys and values of attention, where the trace has them.
+        capacity_bytes: of the GPU.
+    """
+
+    dense_weight_bytes: int
+    sparse_weight_bytes: int
+    best_weight_bytes: int
+    activation_bytes: int
+    cache_bytes: int
+    capacity_bytes: int
+
+    def total(self, weight_bytes: int) -> int:
+        """Return all bytes with so many of weights."""
+        return weight_bytes + self.activation_bytes + self.cache_bytes
+
+    def fits(self, weight_bytes: int) -> bool:
+        """Whether a network with so many bytes of weights fits."""
+        return self.total(weight_bytes) <= self.capacity_bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Trust:
+    """How far to trust a run's figures.
+
+    Attributes:
+        evidence: ``board``, ``sibling`` or ``generation``: what was measured nearest to this GPU. rows: measured rows that the
+            intervals were learned from, of the class with fewest.
+        assumed: leaves of the GPU that are assumed or a what-if. verdict: ``pays``, ``does not pay`` or ``cannot tell``; ``None``
+            where there is nothing to prune. made: when and from what the error model was made.
+    """
+
+    evidence: str
+    rows: int
+    assumed: tuple[str, ...]
+    verdict: str | None
+    made: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -207,6 +260,8 @@ class RunResult:
             call by its name: ``dtype``, ``sparsity``, ``engine``, ``kernel``, ``launch``, ``fusion``, ``keep_dense``,
             ``dtype_of``; ``batch`` and ``version`` to be read. ``stcsim.replay.rerun`` takes them.
         rows: GEMMs and convolutions. memory: memory operations with a kernel of their own. Both in the order of the trace.
+        groups: alike layers that have the choice between dense and 2:4, those that save most when pruned first.
+        footprint: memory that it needs. trust: how far to trust it all.
     """
 
     arch: str
@@ -219,3 +274,6 @@ class RunResult:
     rows: tuple[LayerRow, ...]
     totals: Totals
     memory: tuple[MemoryRow, ...] = ()
+    groups: tuple[PruneGroup, ...] = ()
+    footprint: Footprint | None = None
+    trust: Trust | None = None

@@ -1,15 +1,23 @@
-"""The kernels of one run, each timed once for each problem, L2 content and clock, however often the network has it."""
+"""The kernels of one run, each chosen and timed once for each problem, L2 content and clock step."""
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, replace
 
+from stcsim.replay.clock_steps import Steps
 from stcsim.result import KernelResult, MemoryResult
-from stcsim.timing.memory_op import Load, Traffic, gemm_load, memory_load, time_memory, with_fused_reads
-from stcsim.timing.outcome import Launch, choose, engine, outcome
-from stcsim.timing.power import Energy, energy
+from stcsim.timing.board import simulated
+from stcsim.timing.gains import gains_of
+from stcsim.timing.launch import Launch
+from stcsim.timing.memory_op import Traffic, gemm_load, memory_load, time_memory, with_fused_reads
+from stcsim.timing.offers import Candidate
+from stcsim.timing.outcome import outcome, result_of
+from stcsim.timing.power import Load
 from stcsim.timing.problem import Problem
-from stcsim.timing.select import Candidate, select
+from stcsim.timing.select import Key, key_of, select
+
+_CLOCK_STEP, _PRICE_STEP = 0.02, 0.1  # relative: kernels are chosen once for clocks and prices that differ by less
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,54 +29,124 @@ class Layer:
     beside: Traffic = Traffic()
 
 
-class Kernels:
-    """Selects and times kernels, and remembers them.
+Work = Layer | Traffic
+"""One kernel: of a layer, or of a memory operation."""
 
-    ``alone``: they run one at a time, over and over, and are chosen at the clock they hold; in a network the clock is shared.
+
+@dataclass(frozen=True, slots=True)
+class Terms:
+    """On what terms kernels are chosen: the SM clock, and what a joule costs the network (``power.price_us_per_j``).
+
+    At the highest clock, with no price, that is the fastest kernel.
     """
 
-    def __init__(self, setup: Launch, alone: bool = False) -> None:
-        self.setup = setup
-        self._alone_on_board = alone
-        self._selected: dict[tuple[Problem, bool], tuple[Candidate, Energy]] = {}
-        self._alone: dict[tuple[Problem, bool, float | None], KernelResult] = {}
-        self._memory: dict[tuple[Traffic, float], MemoryResult] = {}
+    clock_mhz: float
+    price_us_per_j: float = 0.0
 
-    def layer(self, layer: Layer, clock_mhz: float | None = None) -> KernelResult:
-        """Return the kernel of ``layer`` at ``clock_mhz``; by default at the clock it holds alone, launched over and over.
+    def rounded(self) -> Terms:
+        """Return the terms for which a search is made: nearly the same ones share it."""
+        if not self.price_us_per_j:
+            return self
+        clock, price = (
+            round(math.log(value) / step) * step
+            for value, step in ((self.clock_mhz, _CLOCK_STEP), (self.price_us_per_j, _PRICE_STEP))
+        )
+        return Terms(math.exp(clock), math.exp(price))
+
+
+class Kernels:
+    """Chooses and times kernels, and remembers them."""
+
+    def __init__(self, setup: Launch) -> None:
+        self.setup = setup
+        self._fast = replace(setup, engine="fast")
+        self._chosen: dict[tuple[Problem, bool, Terms | None], list[Candidate]] = {}
+        self._known: dict[tuple[Problem, bool], dict[Key, Load]] = {}
+        self._timed: dict[tuple[Problem, Key, float], Candidate] = {}
+        self._loads: dict[tuple[Work, Terms, Steps], Load] = {}
+        self._results: dict[tuple[str, Layer, Terms, float], KernelResult] = {}
+
+    @property
+    def highest_mhz(self) -> float:
+        """The clock that is held while the board limit does not bind."""
+        return self.setup.arch.clock.sustained_mhz
+
+    def alone(self, layer: Layer) -> KernelResult:
+        """Return the kernel of ``layer`` that is fastest when launched over and over, at the clock it holds then.
 
         Raises:
             UnsupportedError: when no kernel fits.
         """
-        chosen, _ = self._select(layer)
-        return with_fused_reads(self.setup.arch, chosen, self._time(layer, clock_mhz), layer.beside)
+        ranked = self._choose(layer, None)
+        return with_fused_reads(self.setup.arch, ranked[0], outcome(self.setup, layer.problem, ranked), layer.beside)
 
-    def memory(self, moved: Traffic, clock_mhz: float) -> MemoryResult:
-        """Return the kernel of a memory operation at ``clock_mhz``."""
-        key = (moved, clock_mhz)
-        if key not in self._memory:
-            self._memory[key] = time_memory(replace(self.setup, clock_mhz=clock_mhz), moved)
-        return self._memory[key]
+    def layer(self, layer: Layer, terms: Terms, clock_mhz: float, steps: Steps) -> KernelResult:
+        """Return the kernel of ``layer`` that is chosen on ``terms``, at a clock near ``steps``. Raises as :meth:`alone`."""
+        low, high = (self._at(self.setup, layer, terms, mhz) for mhz in (steps.low_mhz, steps.high_mhz))
+        result = high
+        if steps.low_mhz != steps.high_mhz:
+            result = steps.between(self.setup.arch, self.load(layer, terms, steps).spent, low, high, clock_mhz)
+        setup = replace(self.setup, clock_mhz=clock_mhz, price_us_per_j=terms.price_us_per_j)
+        return replace(result, gains=gains_of(setup, layer.problem, self._choose(layer, terms)))
 
-    def load(self, step: Layer | Traffic, clock_mhz: float) -> Load:
-        """Return what one launch asks of the board, its cycles counted at ``clock_mhz``."""
-        if isinstance(step, Traffic):
-            return memory_load(self.setup, step)
-        chosen, spent = self._select(step)
-        return gemm_load(self.setup.arch, chosen, spent, self._time(step, clock_mhz), step.beside)
+    def memory(self, moved: Traffic, clock_mhz: float, steps: Steps) -> MemoryResult:
+        """Return the kernel of a memory operation at a clock near ``steps``."""
+        low, high = (time_memory(replace(self.setup, clock_mhz=mhz), moved) for mhz in (steps.low_mhz, steps.high_mhz))
+        if steps.low_mhz == steps.high_mhz:
+            return high
+        return steps.between(self.setup.arch, memory_load(self.setup, moved).spent, low, high, clock_mhz)
 
-    def _select(self, layer: Layer) -> tuple[Candidate, Energy]:
-        key = (layer.problem, layer.sparse)
-        if key not in self._selected:
-            arch = self.setup.arch
-            ranked = select(arch, layer.problem, layer.sparse, engine("fast"), self.setup.kernel)
-            winner = (choose(self.setup, layer.problem, ranked) if self._alone_on_board else ranked)[0]
-            self._selected[key] = winner, energy(arch, layer.problem, winner, self.setup.data)
-        return self._selected[key]
+    def load(self, work: Work, terms: Terms, steps: Steps) -> Load:
+        """Return what one launch asks of the board at clocks near ``steps``."""
+        key = (work, terms, steps)
+        if key not in self._loads:
+            self._loads[key] = self._load(work, terms, steps)
+        return self._loads[key]
 
-    def _time(self, layer: Layer, clock_mhz: float | None) -> KernelResult:
-        key = (layer.problem, layer.sparse, clock_mhz)
-        if key not in self._alone:
-            chosen, _ = self._select(layer)
-            self._alone[key] = outcome(replace(self.setup, clock_mhz=clock_mhz), layer.problem, chosen)
-        return self._alone[key]
+    def _load(self, work: Work, terms: Terms, steps: Steps) -> Load:
+        if isinstance(work, Traffic):
+            near = memory_load(self.setup, work)
+        else:
+            timed = self._time(work, terms, steps.high_mhz)
+            near = gemm_load(self._fast, work.problem, timed, self._result(work, timed), work.beside)
+        if steps.low_mhz == steps.high_mhz:
+            return near
+        low_us, high_us = (self._time_us(work, terms, mhz) for mhz in (steps.low_mhz, steps.high_mhz))
+        return steps.load(near.spent, low_us, high_us)
+
+    def _time_us(self, work: Work, terms: Terms, clock_mhz: float) -> float:
+        if isinstance(work, Traffic):
+            return time_memory(replace(self.setup, clock_mhz=clock_mhz), work).time_us
+        return self._at(self._fast, work, terms, clock_mhz).time_us
+
+    def _at(self, setup: Launch, layer: Layer, terms: Terms, clock_mhz: float) -> KernelResult:
+        """Return the kernel of ``layer`` that is chosen on ``terms``, at a clock step, with what is read beside it."""
+        key = (setup.engine, layer, terms, clock_mhz)
+        if key not in self._results:
+            timed = self._time(layer, terms, clock_mhz)
+            if setup.engine != "fast":
+                timed = simulated(setup, layer.problem, timed, clock_mhz)
+            self._results[key] = with_fused_reads(setup.arch, timed, self._result(layer, timed), layer.beside)
+        return self._results[key]
+
+    def _result(self, layer: Layer, timed: Candidate) -> KernelResult:
+        return result_of(self._fast, layer.problem, timed, gains_of(self._fast, layer.problem, [timed]))
+
+    def _time(self, layer: Layer, terms: Terms, clock_mhz: float) -> Candidate:
+        chosen = self._choose(layer, terms)[0]
+        key = (layer.problem, key_of(chosen), clock_mhz)
+        if key not in self._timed:
+            same = chosen.timing is not None and chosen.clock_mhz == clock_mhz
+            self._timed[key] = chosen if same else simulated(self._fast, layer.problem, chosen, clock_mhz)
+        return self._timed[key]
+
+    def _choose(self, layer: Layer, terms: Terms | None) -> list[Candidate]:
+        """Return the kernel of ``layer`` and those that may take its place, best first."""
+        key = (layer.problem, layer.sparse, terms)
+        if key not in self._chosen:
+            setup = self._fast
+            if terms is not None:
+                setup = replace(setup, clock_mhz=terms.clock_mhz, price_us_per_j=terms.price_us_per_j)
+            known = self._known.setdefault((layer.problem, layer.sparse), {})
+            self._chosen[key] = select(setup, layer.problem, layer.sparse, known)
+        return self._chosen[key]

@@ -7,19 +7,19 @@ from typing import Any
 
 from stcsim.arch import Arch, arch_from_dict
 from stcsim.isa import dtype as find_dtype
-from stcsim.replay.kernels import Kernels, Layer
+from stcsim.replay.choice import Progress
+from stcsim.replay.footprint import footprint
+from stcsim.replay.intervals import bars
 from stcsim.replay.layer_rules import LayerRules
+from stcsim.replay.planned import Planned
 from stcsim.replay.problem import modes_of, problem_of, why_not_sparse
-from stcsim.replay.residency import Placed, place
-from stcsim.replay.rows import layer_row, memory_row, with_prune_ranks
+from stcsim.replay.residency import Placed, Residency
 from stcsim.replay.schedule import Step, has_edges, schedule
-from stcsim.replay.sides import Planned, Progress, sides
-from stcsim.replay.totals import totals
-from stcsim.result import LayerRow, MemoryRow, RunResult, Totals
+from stcsim.replay.timed import Timed, timed_alone, timed_network
+from stcsim.result import Footprint, RunResult
+from stcsim.timing.launch import Launch
 from stcsim.timing.lower import l2_capacity_bytes
 from stcsim.timing.memory_op import Traffic
-from stcsim.timing.outcome import Launch
-from stcsim.timing.problem import Problem
 from stcsim.trace import Gemm, Memory, Trace
 from stcsim.version import __version__
 
@@ -61,10 +61,14 @@ def run(
     for element in sorted(rules.types, key=lambda each: each.name):
         arch.require(element.name, False)
     steps = schedule(trace, fusion)
-    found = place(steps, rules.type_of, has_edges(trace), l2_capacity_bytes(arch))
-    planned = [_planned(step, at, rules, arch, modes) for step, at in zip(steps, found, strict=True)]
-    order = sorted(range(len(steps)), key=lambda at: steps[at].index)
-    rows, memory, sums = _timed(Launch(arch, engine, launch, kernel), [planned[at] for at in order], progress)
+    residency = Residency(steps, rules.type_of, has_edges(trace), l2_capacity_bytes(arch))
+    planned = [_planned(step, placed, rules, arch, modes) for step, placed in zip(steps, residency.placed(), strict=True)]
+    setup = Launch(arch, engine, launch, kernel)
+    alone = len(planned) == 1 and not isinstance(planned[0].op, Memory)
+    if alone:
+        timed = timed_alone(setup, planned[0], residency.placed()[0], progress)
+    else:
+        timed = timed_network(setup, planned, residency, progress)
     inputs = {
         "arch": arch.to_dict(),
         "trace": trace.model_dump(mode="json"),
@@ -80,7 +84,9 @@ def run(
         "dtype_of": dict(dtype_of or {}),
         "version": __version__,
     }
-    return RunResult(arch.name, trace.name, rules.element.name, trace.batch, _sparsity(modes), engine, inputs, rows, sums, memory)
+    head = arch.name, trace.name, rules.element.name, trace.batch, _sparsity(modes), engine
+    order = sorted(timed.rows, key=lambda at: steps[at].index), sorted(timed.memory, key=lambda at: steps[at].index)
+    return _result(head, inputs, arch, timed, order, footprint(timed.rows.values(), steps, rules.type_of, _capacity_bytes(arch)))
 
 
 def gemm(
@@ -109,8 +115,8 @@ def gemm(
     op = Gemm(name=name, m=m, n=n, k=k, batch=batch, weight_operand="a", scales_with_batch=None, origin="command line")
     problem = problem_of(op, element, out_dtype, weights_in_l2)
     reason = why_not_sparse(problem, False)
-    step = Planned(op, element, (), *_asked(problem, Traffic(), reason, modes))
-    rows, _, sums = _timed(Launch(arch, engine, launch, kernel, data=data), [step], None)
+    step = Planned(op, element, (), *_asked(reason, modes))
+    timed = timed_alone(Launch(arch, engine, launch, kernel, data=data), step, Placed(problem, Traffic()))
     inputs: dict[str, Any] = {
         "arch": arch.to_dict(),
         "gemm": op.model_dump(mode="json"),
@@ -124,7 +130,8 @@ def gemm(
         "data": data,
         "version": __version__,
     }
-    return RunResult(arch.name, name, element.name, batch, _sparsity(modes), engine, inputs, rows, sums)
+    head = arch.name, name, element.name, batch, _sparsity(modes), engine
+    return _result(head, inputs, arch, timed, ([0], []))
 
 
 def rerun(inputs: Mapping[str, Any]) -> RunResult:
@@ -144,6 +151,26 @@ def rerun(inputs: Mapping[str, Any]) -> RunResult:
     return run(Trace(**inputs["trace"]), arch, **options)
 
 
+def _result(
+    head: tuple[str, str, str, int, str, str],
+    inputs: dict[str, Any],
+    arch: Arch,
+    timed: Timed,
+    order: tuple[Sequence[int], Sequence[int]],
+    memory_needed: Footprint | None = None,
+) -> RunResult:
+    """Put a result together, with error bars; ``order`` is that of rows and of memory operations."""
+    barred = bars(arch)
+    rows, memory = tuple(timed.rows[at] for at in order[0]), tuple(timed.memory[at] for at in order[1])
+    sums = barred.totals(timed.totals, rows, memory)
+    rows, memory = tuple(map(barred.layer, rows)), tuple(map(barred.memory, memory))
+    return RunResult(*head, inputs, rows, sums, memory, timed.groups, memory_needed, barred.trust(sums, rows))
+
+
+def _capacity_bytes(arch: Arch) -> int:
+    return int(arch.dram.capacity_gib * 1024**3)
+
+
 def _sparsity(modes: Sequence[str]) -> str:
     return "both" if len(modes) == 2 else modes[0]
 
@@ -153,33 +180,14 @@ def _planned(step: Step, found: Placed, rules: LayerRules, arch: Arch, modes: Se
     op, element = step.op, rules.type_of(step.op)
     fused = tuple(rider.name for rider in step.fused)
     if isinstance(op, Memory):
-        return Planned(op, element, fused, moved=found.beside)
+        return Planned(op, element, fused)
     assert found.problem is not None
     reason = rules.why_dense(op) or why_not_sparse(found.problem, not op.weight_elements)
     if reason is None and not arch.supports(element.name, True):
         reason = f"no 2:4 in {element.name} on {arch.name}"
-    return Planned(op, element, fused, *_asked(found.problem, found.beside, reason, modes))
+    return Planned(op, element, fused, *_asked(reason, modes))
 
 
-def _asked(
-    problem: Problem, beside: Traffic, reason: str | None, modes: Iterable[str]
-) -> tuple[Layer | None, Layer | None, str | None]:
-    """Return the dense and the 2:4 layer as asked for, and why there is no 2:4 one."""
-    dense = Layer(problem, False, beside) if "dense" in modes or reason else None
-    sparse = Layer(problem, True, beside) if "2:4" in modes and reason is None else None
-    return dense, sparse, reason if "2:4" in modes else None
-
-
-def _timed(
-    setup: Launch, steps: Sequence[Planned], progress: Progress | None
-) -> tuple[tuple[LayerRow, ...], tuple[MemoryRow, ...], Totals]:
-    """Time every kernel in both networks; ``steps`` in the order of the trace."""
-    kernels = Kernels(setup, alone=len(steps) == 1)
-    both = sides(kernels, steps, progress)
-    rows, memory = [], []
-    for step, sparse_is_best in zip(steps, both.sparse_is_best, strict=True):
-        if step.moved is None:
-            rows.append(layer_row(kernels, step, sparse_is_best, both))
-        else:
-            memory.append(memory_row(kernels, step, both))
-    return with_prune_ranks(rows), tuple(memory), totals(rows, memory, both)
+def _asked(reason: str | None, modes: Iterable[str]) -> tuple[bool, bool, str | None]:
+    """Return whether a layer is to be timed dense and 2:4, and why not 2:4 although that was asked for."""
+    return "dense" in modes or reason is not None, "2:4" in modes and reason is None, reason if "2:4" in modes else None

@@ -3,14 +3,17 @@
 The L2 is taken to keep what was touched last. A tensor is still there if its own bytes, all that the kernels since its making
 moved, and what the reading kernel moves beside it, fit together; a part that would stay is not counted. Weights and the
 network's own input are there only if the whole network fits, which matters when it is replayed over and over. Weights count as
-stored dense, so that dense and 2:4 kernels find the same L2.
+they are stored: a pruned layer leaves more of the L2 to the tensors around it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import accumulate
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
 
 from stcsim.isa import DType, type_bytes
 from stcsim.replay.problem import problem_of
@@ -20,6 +23,8 @@ from stcsim.timing.problem import Problem
 from stcsim.trace import Conv2d, Gemm, Memory, Op
 
 TypeOf = Callable[[Op], DType]
+Ints = npt.NDArray[np.int64]
+Bools = npt.NDArray[np.bool_]
 
 OWN_INPUT = ""
 """Stands for the network's own input where an operation's name is expected."""
@@ -54,106 +59,122 @@ class Placed:
     beside: Traffic
 
 
-def place(steps: Sequence[Step], type_of: TypeOf, edges: bool, capacity_bytes: int) -> list[Placed]:
-    """Return what each kernel finds in an L2 of ``capacity_bytes``.
+class Spot(NamedTuple):
+    """One kernel, stored in one way, with what it finds in L2.
+
+    Attributes:
+        at: its place in the network. sparse: whether it is stored 2:4. weights, a, b: whether those are in L2 (``a`` and ``b``
+            as activations). cold_bytes: of what it reads beside, from DRAM. fits: whether all it moves fits the L2.
+    """
+
+    at: int
+    sparse: bool
+    weights: bool
+    a: bool
+    b: bool
+    cold_bytes: int
+    fits: bool
+
+
+class Residency:
+    """What each kernel of a network finds in the L2, whatever its layers are stored as.
 
     Args:
         steps: the kernels in the order they run. edges: whether their trace says who reads whose output; without, every
             operation is taken to read what the one before it wrote.
-        type_of: element type of an operation.
+        type_of: element type of an operation. capacity_bytes: of the L2.
     """
-    return _Pass(steps, type_of, edges, capacity_bytes).placed()
-
-
-class _Pass:
-    """One pass through the network."""
 
     def __init__(self, steps: Sequence[Step], type_of: TypeOf, edges: bool, capacity_bytes: int) -> None:
+        """Read the network once: who reads what, and what moves in each step whatever its weights are stored as."""
         self._steps, self._type_of, self._edges, self._capacity = steps, type_of, edges, capacity_bytes
         self._home = {op.name: place for place, step in enumerate(steps) for op in step.ops}
         self._made = {op.name: op.output_elements * self._out_bytes(op) for step in steps for op in step.ops}
         self._outputs = {op.name: op.output_elements for step in steps for op in step.ops}
-        self._sharing: dict[str, list[str]] = {}
         self._readers: dict[str, set[int]] = {}
         for at, step in enumerate(steps):
-            if not isinstance(step.op, Memory):
-                self._sharing.setdefault(step.op.weight_of or step.op.name, []).append(step.op.name)
             for op in step.ops:
                 for name in op.inputs:
                     self._readers.setdefault(name, set()).add(at)
         self._scores = fused_scores(steps)
-        self._reads = [tuple(self._reads_of(step)) for step in steps]
-        self._written = [self._written_by(at) for at in range(len(steps))]
-        self._moved = [self._moved_by(at) for at in range(len(steps))]
-        self._until = [0, *accumulate(moved * step.op.count for moved, step in zip(self._moved, steps, strict=True))]
+        self._problems: dict[tuple[int, bool, bool], Problem] = {}
+        reads = [(at, read) for at, step in enumerate(steps) for read in self._reads_of(step)]
+        self._reads = _Reads.of(reads, self._home, self._made)
+        self._written = np.array([self._written_by(at) for at in range(len(steps))], np.int64)
+        self._beside = self._written + np.bincount(self._reads.at, self._reads.amount, len(steps)).astype(np.int64)
+        self._counts = np.array([step.op.count for step in steps], np.int64)
+        self._weights = np.array([self._weight_bytes(at) for at in range(len(steps))], np.int64).reshape(-1, 2).T
+        self._shared_with = np.array(list(self._sharing()), np.int64)
 
-    def placed(self) -> list[Placed]:
-        return [self._placed(at) for at in range(len(self._steps))]
+    def placed(self, sparse: Sequence[bool] | None = None) -> list[Placed]:
+        """Return what each kernel finds where, if the layers that ``sparse`` marks are stored 2:4 (by default none)."""
+        return [self.place(spot) for spot in self.spots(sparse)]
+
+    def spots(self, sparse: Sequence[bool] | None = None) -> list[Spot]:
+        """Return the same as what tells one case of a kernel from its others: cheap to make, and to compare."""
+        is_sparse = np.zeros(len(self._steps), np.int64) if sparse is None else np.asarray(sparse, np.int64)
+        moved = self._beside + self._weights[is_sparse, np.arange(len(self._steps))]
+        until = np.concatenate([[0], np.cumsum(moved * self._counts)])
+        whole_fits = len(self._steps) > 1 and bool(until[-1] <= self._capacity)  # one alone is no network
+        found = self._reads.held(moved, until, whole_fits, self._capacity)
+        weights = whole_fits | ((self._shared_with >= 0) & (until[:-1] - until[self._shared_with + 1] + moved <= self._capacity))
+        columns = is_sparse.astype(bool), weights, found.a, found.b, found.cold, moved <= self._capacity
+        return list(map(Spot, range(len(self._steps)), *(column.tolist() for column in columns)))
 
     def _out_bytes(self, op: Op) -> int:
         return type_bytes(self._type_of(op).out)
 
-    def _problem(self, op: Gemm | Conv2d, weights_in_l2: bool = False, activations_in_l2: bool = True) -> Problem:
-        made, used = op.name in self._scores, bool(op.inputs) and op.inputs[0] in self._scores.values()
-        return problem_of(op, self._type_of(op), None, weights_in_l2, activations_in_l2, a_on_chip=used, d_on_chip=made)
+    def _problem(self, at: int, weights_in_l2: bool = False, activations_in_l2: bool = True) -> Problem:
+        key = at, weights_in_l2, activations_in_l2
+        if key not in self._problems:
+            op = self._steps[at].op
+            assert not isinstance(op, Memory)
+            made, used = op.name in self._scores, bool(op.inputs) and op.inputs[0] in self._scores.values()
+            element = self._type_of(op)
+            self._problems[key] = problem_of(op, element, None, weights_in_l2, activations_in_l2, a_on_chip=used, d_on_chip=made)
+        return self._problems[key]
 
-    def _placed(self, at: int) -> Placed:
-        op, warm = self._steps[at].op, {"a": True, "b": True}
-        cold_bytes = beside_bytes = 0
-        for read in self._reads[at]:
-            held = self._holds(at, read)
-            if read.role == "beside":
-                beside_bytes += read.amount
-                cold_bytes += 0 if held else read.amount
-            else:
-                warm[read.role] &= held
+    def place(self, spot: Spot) -> Placed:
+        """Return what the kernel of ``spot`` finds where."""
+        at = spot.at
+        op, beside_bytes, written = self._steps[at].op, int(self._reads.beside[at]), int(self._written[at])
         if isinstance(op, Memory):
-            written = self._written[at]
-            spilled = 0 if self._moved[at] <= self._capacity else written
-            return Placed(None, Traffic(beside_bytes, written, cold_bytes, spilled))
-        weights = self._weights_held(at, op) if op.weight_elements else warm["a"]
-        problem = self._problem(op, weights, warm["b"])
-        if problem.a_bytes(True) + problem.b_bytes + problem.d_bytes > self._capacity:  # then it is cold whatever is said here
-            problem = self._problem(op)
-        return Placed(problem, Traffic(read=beside_bytes, dram_read=cold_bytes))
+            return Placed(None, Traffic(beside_bytes, written, spot.cold_bytes, 0 if spot.fits else written))
+        problem = self._problem(at, spot.weights if op.weight_elements else spot.a, spot.b)
+        if problem.a_bytes(spot.sparse) + problem.b_bytes + problem.d_bytes > self._capacity:  # then it is cold whatever is said
+            problem = self._problem(at)
+        return Placed(problem, Traffic(read=beside_bytes, dram_read=spot.cold_bytes))
 
-    def _weights_held(self, at: int, op: Gemm | Conv2d) -> bool:
-        """Whether a weight is still there: from the pass before, or from another operation of this pass that shares it."""
-        sharing = [self._home[name] for name in self._sharing.get(op.weight_of or op.name, ()) if self._home[name] < at]
-        between = self._until[at] - self._until[max(sharing) + 1] if sharing else self._capacity
-        return self._whole_network_fits or between + self._moved[at] <= self._capacity
-
-    @property
-    def _whole_network_fits(self) -> bool:
-        """One operation alone is no network: it has its operands where ``stcsim gemm`` has them."""
-        return len(self._steps) > 1 and self._until[-1] <= self._capacity
-
-    def _holds(self, at: int, read: Read) -> bool:
-        """Whether the L2 still holds what kernel number ``at`` reads."""
-        if read.source is BEFORE:
-            return self._moved[at] <= self._capacity
-        if read.source == OWN_INPUT:
-            return self._whole_network_fits
-        since = self._until[at] - self._until[self._home[read.source] + 1]
-        return self._made[read.source] + since + self._moved[at] - read.amount <= self._capacity
-
-    def _moved_by(self, at: int) -> int:
-        """Bytes through the L2 in one launch, each tensor once."""
+    def _weight_bytes(self, at: int) -> tuple[int, int]:
+        """Bytes of the weights of a step, dense and 2:4."""
         op = self._steps[at].op
-        weights = 0 if isinstance(op, Memory) or not op.weight_elements else self._problem(op).a_bytes(False)
-        return weights + sum(read.amount for read in self._reads[at]) + self._written[at]
+        if isinstance(op, Memory) or not op.weight_elements:
+            return 0, 0
+        problem = self._problem(at)
+        return problem.a_bytes(False), problem.a_bytes(True)
+
+    def _sharing(self) -> Iterator[int]:
+        """Yield for each step the last one before it that has the same weights, or -1."""
+        last: dict[str, int] = {}
+        for at, step in enumerate(self._steps):
+            if isinstance(step.op, Memory) or not step.op.weight_elements:
+                yield -1
+                continue
+            owner = step.op.weight_of or step.op.name
+            yield last.get(owner, -1)
+            last[owner] = at
 
     def _written_by(self, at: int) -> int:
         step = self._steps[at]
         if not isinstance(step.op, Memory):
-            return self._problem(step.op).d_bytes
+            return self._problem(at).d_bytes
         return sum(self._made[op.name] for op in step.ops if self._readers.get(op.name) != {at})
 
     def _reads_of(self, step: Step) -> Iterator[Read]:
         """Yield what ``step`` reads, without weights and what stays inside it."""
         inside = step.names
         if not isinstance(step.op, Memory):
-            yield from self._operands(step.op)
+            yield from self._operands(step.op, self._problem(self._home[step.op.name]))
         last = step.op
         for op in step.ops:
             if isinstance(op, Memory):
@@ -164,9 +185,8 @@ class _Pass:
                 if op.operator != "batch_norm" or isinstance(step.op, Memory):  # else folded into the weights
                     yield Read(OWN_INPUT, "beside", op.constant_elements * self._out_bytes(op))
 
-    def _operands(self, op: Gemm | Conv2d) -> Iterator[Read]:
+    def _operands(self, op: Gemm | Conv2d, problem: Problem) -> Iterator[Read]:
         """Yield the activations a GEMM reads; a source of unknown place is the network's own input."""
-        problem = self._problem(op)
         b_bytes = problem.b_bytes
         if op.weight_elements:
             for source in op.inputs or [self._unnamed]:
@@ -195,6 +215,64 @@ class _Pass:
     @property
     def _unnamed(self) -> str | None:
         return OWN_INPUT if self._edges else BEFORE
+
+
+@dataclass(frozen=True, slots=True)
+class _Found:
+    """Per step: whether A and B are in L2 (as activations), and the bytes of other reads that come from DRAM."""
+
+    a: Bools
+    b: Bools
+    cold: Ints
+
+
+@dataclass(frozen=True, slots=True)
+class _Reads:
+    """All reads of a network, one entry each: which step, how many bytes, who made them where, as what.
+
+    Attributes:
+        home: the step that made them, -1 for the network's own input, -2 for whatever ran just before.
+        beside: bytes by step that are no operand of a GEMM.
+    """
+
+    at: Ints
+    amount: Ints
+    home: Ints
+    made: Ints
+    is_a: Bools
+    is_b: Bools
+    beside: Ints
+    steps: int
+
+    @classmethod
+    def of(cls, reads: Sequence[tuple[int, Read]], home: Mapping[str, int], made: Mapping[str, int]) -> _Reads:
+        """Collect ``reads``, each with its step."""
+        steps = 1 + max(home.values(), default=-1)
+        at = np.array([at for at, _ in reads], np.int64)
+        amount = np.array([read.amount for _, read in reads], np.int64)
+        homes = [-2 if read.source is BEFORE else home[read.source] if read.source else -1 for _, read in reads]
+        roles = np.array([read.role for _, read in reads])
+        is_beside = roles == "beside"
+        return cls(
+            at,
+            amount,
+            np.array(homes, np.int64),
+            np.array([made[read.source] if read.source else 0 for _, read in reads], np.int64),
+            roles == "a",
+            roles == "b",
+            np.bincount(at[is_beside], amount[is_beside], steps).astype(np.int64),
+            steps,
+        )
+
+    def held(self, moved: Ints, until: Ints, whole_fits: bool, capacity_bytes: int) -> _Found:
+        """Return what is still in L2 where each step moves ``moved`` bytes, and ``until`` it so many have been moved."""
+        since = self.made + until[self.at] - until[np.maximum(self.home, -1) + 1] + moved[self.at] - self.amount
+        held = np.where(self.home == -1, whole_fits, np.where(self.home == -2, moved[self.at], since) <= capacity_bytes)
+        cold = ~held & ~self.is_a & ~self.is_b
+        a, b = np.ones(self.steps, np.bool_), np.ones(self.steps, np.bool_)
+        a[self.at[self.is_a & ~held]] = False
+        b[self.at[self.is_b & ~held]] = False
+        return _Found(a, b, np.bincount(self.at[cold], self.amount[cold], self.steps).astype(np.int64))
 
 
 def fused_scores(steps: Sequence[Step]) -> dict[str, str]:

@@ -1,29 +1,51 @@
-"""Timed kernels as the rows of a result, and which layers are worth pruning first."""
+"""Timed kernels as the rows of a result."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
-from itertools import accumulate
+from dataclasses import dataclass
 
-from stcsim.replay.kernels import Kernels
+from stcsim.replay.kernels import Layer, Work
+from stcsim.replay.planned import Planned, Sides
 from stcsim.replay.problem import why_not_sparse
-from stcsim.replay.sides import Planned, Sides
-from stcsim.result import LayerRow, MemoryRow
+from stcsim.result import KernelResult, LayerRow, MemoryResult, MemoryRow
 from stcsim.timing.problem import a_row_bytes, metadata_bytes
 from stcsim.trace import Memory
 
 
-def layer_row(kernels: Kernels, step: Planned, sparse_is_best: bool, clocks: Sides) -> LayerRow:
-    """Time a layer in both networks."""
-    some = step.dense or step.sparse
-    assert some is not None and not isinstance(step.op, Memory)
-    problem, weightless = some.problem, not step.op.weight_elements
-    best_mhz = clocks.best_clock_mhz
-    dense = kernels.layer(step.dense, clocks.dense_clock_mhz or best_mhz) if step.dense else None
-    sparse = kernels.layer(step.sparse, best_mhz) if step.sparse else None
-    used = step.sparse if sparse_is_best else step.dense
-    assert used is not None
+@dataclass(frozen=True, slots=True)
+class Case:
+    """One network of a run, timed.
+
+    Attributes:
+        sides, works, results: of each kernel: whether it runs 2:4, what it does, and what it takes.
+        clock_mhz: the one clock of all. limited: whether the board's power limit holds it down.
+    """
+
+    sides: Sides
+    works: Sequence[Work]
+    results: Sequence[KernelResult | MemoryResult]
+    clock_mhz: float
+    limited: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Cases:
+    """The networks of a run: every layer dense, 2:4 wherever a layer may be, and the best; those not asked for are ``None``."""
+
+    dense: Case | None
+    sparse: Case | None
+    best: Case
+
+
+def layer_row(step: Planned, at: int, cases: Cases) -> LayerRow:
+    """Return the row of the layer at place ``at`` of the network."""
+    work = cases.best.works[at]
+    assert isinstance(work, Layer) and not isinstance(step.op, Memory)
+    problem, weightless = work.problem, not step.op.weight_elements
+    sparse, chosen = _layer(cases.sparse, at, True), _layer(cases.best, at, work.sparse)
+    dense = _layer(cases.dense, at, False) or (None if step.sparse else chosen)
+    assert chosen is not None
     weight = 0 if weightless else problem.a_bytes(False)
     prunable = why_not_sparse(problem, weightless) is None and step.not_sparse_because is None
     weight_rows = problem.batch * problem.m
@@ -40,46 +62,35 @@ def layer_row(kernels: Kernels, step: Planned, sparse_is_best: bool, clocks: Sid
         dense=dense,
         sparse=sparse,
         not_sparse_because=step.not_sparse_because,
-        best="2:4" if sparse_is_best else "dense",
-        chosen=kernels.layer(used, best_mhz),
+        best="2:4" if work.sparse else "dense",
+        chosen=chosen,
         speedup=dense.time_us / sparse.time_us if dense and sparse else None,
         weight_bytes=weight,
         compressed_bytes=weight_rows * a_row_bytes(problem.dtype, problem.k, True) if prunable else weight,
         metadata_bytes=weight_rows * metadata_bytes(problem.dtype, problem.k) if prunable else 0,
         weight_of=step.op.weight_of,
         fused=step.fused,
-        fused_bytes=some.beside.read,
+        fused_bytes=work.beside.read,
+        in_l2=("a" if problem.weights_in_l2 else "") + ("b" if problem.activations_in_l2 else ""),
     )
 
 
-def memory_row(kernels: Kernels, step: Planned, clocks: Sides) -> MemoryRow:
-    """Time a memory operation in both networks."""
-    assert isinstance(step.op, Memory) and step.moved is not None
-    dense_mhz = clocks.dense_clock_mhz
-    return MemoryRow(
-        name=step.op.name,
-        operator=step.op.operator,
-        count=step.op.count,
-        dtype=step.element.name,
-        dense=kernels.memory(step.moved, dense_mhz) if dense_mhz else None,
-        chosen=kernels.memory(step.moved, clocks.best_clock_mhz),
-        fused=step.fused,
-    )
+def memory_row(step: Planned, at: int, cases: Cases) -> MemoryRow:
+    """Return the row of the memory operation at place ``at`` of the network."""
+    assert isinstance(step.op, Memory)
+    dense, sparse, chosen = (_moved(case, at) for case in (cases.dense, cases.sparse, cases.best))
+    assert chosen is not None
+    return MemoryRow(step.op.name, step.op.operator, step.op.count, step.element.name, dense, sparse, chosen, step.fused)
 
 
-def with_prune_ranks(rows: Sequence[LayerRow]) -> tuple[LayerRow, ...]:
-    """Return ``rows`` with what 2:4 saves in each, ranked by it (ties: order of the trace)."""
-    saved = {
-        place: row.count * (row.dense.time_us - row.chosen.time_us)
-        for place, row in enumerate(rows)
-        if row.best == "2:4" and row.dense is not None
-    }
-    ranked = sorted(saved, key=lambda place: -saved[place])
-    summed, total_us = list(accumulate(saved[place] for place in ranked)), sum(saved.values())
-    shares = {place: so_far / total_us if total_us else 0.0 for place, so_far in zip(ranked, summed, strict=True)}
-    return tuple(
-        replace(row, saved_us=saved[place], prune_rank=1 + ranked.index(place), saved_share=shares[place])
-        if place in saved
-        else row
-        for place, row in enumerate(rows)
-    )
+def _layer(case: Case | None, at: int, sparse: bool) -> KernelResult | None:
+    """Return the kernel of a layer in one network, if it has that side there."""
+    result = case.results[at] if case and case.sides[at] == sparse else None
+    assert not isinstance(result, MemoryResult)
+    return result
+
+
+def _moved(case: Case | None, at: int) -> MemoryResult | None:
+    result = case.results[at] if case else None
+    assert not isinstance(result, KernelResult)
+    return result

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from stcsim.replay.sides import Sides
+from stcsim.replay.rows import Cases
 from stcsim.result import KernelResult, LayerRow, MemoryResult, MemoryRow, TimeSplit, Totals
 
 
@@ -14,27 +15,32 @@ class _Sum:
     """One network: its time by where it goes, and its energy."""
 
     split: TimeSplit
-    energy_uj: float
+    energy_parts_uj: dict[str, float]
+
+    @property
+    def energy_uj(self) -> float:
+        return sum(self.energy_parts_uj.values())
 
     @property
     def time_us(self) -> float:
         return self.split.layers + self.split.memory + self.split.launch
 
 
-def totals(rows: Sequence[LayerRow], memory: Sequence[MemoryRow], clocks: Sides) -> Totals:
-    """Sum rows (each times its count)."""
-    counts, memory_counts = [row.count for row in rows], [row.count for row in memory]
-    chosen = [row.chosen for row in memory]
-    best = _summed([row.chosen for row in rows], counts, chosen, memory_counts)
-    all_dense, all_steps = [row.dense for row in rows if row.dense], [row.dense for row in memory if row.dense]
-    whole = len(all_dense) == len(rows) and len(all_steps) == len(memory)
-    dense = _summed(all_dense, counts, all_steps, memory_counts) if whole else None
-    pruned = any(row.sparse for row in rows)
-    sparse = _summed([row.sparse or row.chosen for row in rows], counts, chosen, memory_counts) if pruned else None
+def totals(layers: Mapping[int, LayerRow], steps: Mapping[int, MemoryRow], cases: Cases) -> Totals:
+    """Sum rows, by place (each times its count), for each of the networks that were run."""
+    rows, memory = list(layers.values()), list(steps.values())
+    counts = {at: row.count for at, row in layers.items()} | {at: row.count for at, row in steps.items()}
+    dense, sparse, best = (
+        _summed([(result, counts[at]) for at, result in enumerate(case.results)]) if case else None
+        for case in (cases.dense, cases.sparse, cases.best)
+    )
+    assert best is not None
     macs = sum(row.count * row.macs for row in rows)
+    stored = [row for row in rows if not row.weight_of]  # what several layers share is stored once
+    pruned = [row for row in stored if row.metadata_bytes]
     return Totals(
-        launches=sum(counts) + sum(memory_counts),
-        memory_launches=sum(memory_counts),
+        launches=sum(counts.values()),
+        memory_launches=sum(row.count for row in memory),
         fused=sum(row.count * len(row.fused) for row in rows) + sum(row.count * len(row.fused) for row in memory),
         macs=macs,
         eligible_macs=sum(row.count * row.macs for row in rows if row.metadata_bytes),
@@ -49,39 +55,33 @@ def totals(rows: Sequence[LayerRow], memory: Sequence[MemoryRow], clocks: Sides)
         sparse_uj=sparse.energy_uj if sparse else None,
         best_uj=best.energy_uj,
         perf_per_watt_gain=dense.energy_uj / best.energy_uj if dense and sparse else None,
-        dense_clock_mhz=clocks.dense_clock_mhz if dense else None,
-        best_clock_mhz=clocks.best_clock_mhz,
-        clock_is_limited=min(clocks.dense_clock_mhz or clocks.highest_clock_mhz, clocks.best_clock_mhz)
-        < clocks.highest_clock_mhz,
+        dense_clock_mhz=cases.dense.clock_mhz if cases.dense else None,
+        sparse_clock_mhz=cases.sparse.clock_mhz if cases.sparse else None,
+        best_clock_mhz=cases.best.clock_mhz,
+        clock_is_limited=any(case.limited for case in (cases.dense, cases.sparse, cases.best) if case),
         dense_split=dense.split if dense else None,
         sparse_split=sparse.split if sparse else None,
         best_split=best.split,
-        **_weight_bytes(rows),
+        dense_energy_parts_uj=dense.energy_parts_uj if dense else None,
+        sparse_energy_parts_uj=sparse.energy_parts_uj if sparse else None,
+        best_energy_parts_uj=best.energy_parts_uj,
+        weight_bytes=sum(row.weight_bytes for row in stored),
+        compressed_bytes=sum(row.compressed_bytes for row in stored),
+        pruned_weight_bytes=sum(row.weight_bytes for row in pruned),
+        pruned_compressed_bytes=sum(row.compressed_bytes for row in pruned),
     )
 
 
-def _weight_bytes(rows: Sequence[LayerRow]) -> dict[str, int]:
-    """Sum weights; those of launches that repeat, and those that several layers share, are stored once."""
-    stored = [row for row in rows if not row.weight_of]
-    pruned = [row for row in stored if row.metadata_bytes]
-    return {
-        "weight_bytes": sum(row.weight_bytes for row in stored),
-        "compressed_bytes": sum(row.compressed_bytes for row in stored),
-        "pruned_weight_bytes": sum(row.weight_bytes for row in pruned),
-        "pruned_compressed_bytes": sum(row.compressed_bytes for row in pruned),
-    }
-
-
-def _summed(
-    layers: Sequence[KernelResult], counts: Sequence[int], steps: Sequence[MemoryResult], step_counts: Sequence[int]
-) -> _Sum:
-    layers_us = memory_us = launch_us = energy_uj = 0.0
-    for kernel, count in zip(layers, counts, strict=True):
+def _summed(kernels: Iterable[tuple[KernelResult | MemoryResult, int]]) -> _Sum:
+    layers_us = memory_us = launch_us = 0.0
+    parts_uj: dict[str, float] = defaultdict(float)
+    for kernel, count in kernels:
         launch_us += count * kernel.breakdown["launch"]
-        layers_us += count * (kernel.time_us - kernel.breakdown["launch"])
-        energy_uj += count * kernel.energy_uj
-    for step, count in zip(steps, step_counts, strict=True):
-        launch_us += count * step.breakdown["launch"]
-        memory_us += count * (step.time_us - step.breakdown["launch"])
-        energy_uj += count * step.energy_uj
-    return _Sum(TimeSplit(layers_us, memory_us, launch_us), energy_uj)
+        own_us = count * (kernel.time_us - kernel.breakdown["launch"])
+        if isinstance(kernel, MemoryResult):
+            memory_us += own_us
+        else:
+            layers_us += own_us
+        for part, energy_uj in kernel.energy_parts_uj.items():
+            parts_uj[part] += count * energy_uj
+    return _Sum(TimeSplit(layers_us, memory_us, launch_us), dict(parts_uj))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from itertools import pairwise
 
 import pytest
 
@@ -126,15 +125,27 @@ def test_a_network_of_one_gemm_is_that_gemm(limit: int) -> None:
     assert one.totals == alone.totals
 
 
-def test_prune_list_is_sorted_and_adds_up(throttled: RunResult) -> None:
+def test_a_layer_saves_what_the_network_loses_without_its_pruning(throttled: RunResult) -> None:
     ranked = sorted((row for row in throttled.rows if row.prune_rank), key=lambda row: row.prune_rank or 0)
-    assert [row.prune_rank for row in ranked] == [1, 2] and {row.name for row in ranked} == {"up", "down"}
+    assert [(row.prune_rank, row.name) for row in ranked] == [(1, "down"), (2, "up")]
     saved = [row.saved_us for row in ranked]
-    assert saved == sorted(saved, reverse=True) and saved[0] == ranked[0].dense.time_us - ranked[0].chosen.time_us  # type: ignore[union-attr]
-    shares = [row.saved_share or 0.0 for row in ranked]
-    assert shares == pytest.approx([saved[0] / sum(saved), 1.0]) and all(a < b for a, b in pairwise(shares))
+    without = [stcsim.run(LARGE, throttled_gpu(), keep_dense=[row.name]).totals for row in ranked]
+    assert saved == pytest.approx([totals.best_us - throttled.totals.best_us for totals in without], rel=1e-3)
+    assert saved == sorted(saved, reverse=True) and all(totals.clock_is_limited for totals in without)
     rest = [row for row in throttled.rows if not row.prune_rank]
-    assert [(row.name, row.saved_us, row.saved_share) for row in rest] == [("odd", 0.0, None)]
+    assert [(row.name, row.saved_us) for row in rest] == [("odd", 0.0)]
+
+
+def test_prune_list_is_sorted_and_adds_up(throttled: RunResult) -> None:
+    first, both = throttled.groups
+    dense_us = throttled.totals.dense_us
+    assert dense_us and [(group.layers, group.patterns) for group in (first, both)] == [(("down",),) * 2, (("up",),) * 2]
+    assert [group.saved_us for group in (first, both)] == [row.saved_us for row in (throttled.rows[1], throttled.rows[0])]
+    # "up" dense is the network in which the first group alone is pruned
+    alone = stcsim.run(LARGE, throttled_gpu(), keep_dense=["up"]).totals.best_us
+    assert first.running_us == pytest.approx(dense_us - alone, rel=1e-3)
+    assert both.running_us == pytest.approx(dense_us - throttled.totals.best_us, rel=1e-3)
+    assert (both.weight_bytes, both.compressed_bytes) == (2 * 8192 * 4096, 9 * 8192 * 4096 // 8)
 
 
 def test_savings_of_a_network_that_is_not_throttled_are_its_gain() -> None:

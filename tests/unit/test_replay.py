@@ -113,5 +113,5 @@ def test_explanation_orders_kernels_and_bounds() -> None:
         chosen_us, *others_us = [each.time_us for each in side.contenders if each.time_us is not None]
         assert others_us == sorted(others_us)
         assert 0.995 * chosen_us <= others_us[0]  # chosen by times at the highest clock, scaled to the one that is held
-        assert max(side.bounds_us.values()) <= side.result.time_us
+        assert max(side.result.bounds_us.values()) <= side.result.time_us
     assert explain(A100, gemm_problem(64, 64, 100)).note == "no 2:4: reduction is not a multiple of 16"

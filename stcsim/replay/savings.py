@@ -1,0 +1,93 @@
+"""What pruning brings, layer by layer and by groups of alike layers: always what the whole network gains, its clock included."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+
+from stcsim.names import kind_of, patterns_for
+from stcsim.replay.choice import Chooser
+from stcsim.replay.planned import Network, Planned, turned
+from stcsim.result import LayerRow, PruneGroup
+from stcsim.trace import Memory
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """Places of alike layers in a network."""
+
+    places: tuple[int, ...]
+
+
+def groups_of(steps: Sequence[Planned]) -> tuple[Group, ...]:
+    """Return the groups of alike layers that have the choice between dense and 2:4, in the order of the network.
+
+    Alike are layers of the same sizes and type whose names differ in their numbers only.
+    """
+    found: dict[tuple[object, ...], list[int]] = defaultdict(list)
+    for at, step in enumerate(steps):
+        if step.dense and step.sparse and not isinstance(step.op, Memory):
+            gemm = step.op.gemm() if step.op.kind == "conv2d" else step.op
+            found[kind_of(step.op.name), gemm.m, gemm.n, gemm.k, gemm.batch, step.element.name].append(at)
+    return tuple(Group(tuple(places)) for places in found.values())
+
+
+def with_savings(rows: dict[int, LayerRow], chooser: Chooser, best: Network) -> dict[int, LayerRow]:
+    """Return ``rows``, by place, with what each pruned layer saves, ranked by it (ties: order of the network)."""
+    pruned = [at for at in rows if best.sides[at] and chooser.has_choice(at)]
+    saved = {at: chooser.lost_us(best, (at,)) for at in pruned}
+    ranked = sorted(pruned, key=lambda at: -saved[at])
+    ranks = {at: rank for rank, at in enumerate(ranked, 1)}
+    return {at: replace(row, saved_us=saved.get(at, 0.0), prune_rank=ranks.get(at)) for at, row in rows.items()}
+
+
+def prune_groups(rows: dict[int, LayerRow], groups: Iterable[Group], chooser: Chooser, best: Network) -> tuple[PruneGroup, ...]:
+    """Return the groups with what they save, the largest saving first, and what pruning them one after the other brings."""
+    names = [row.name for row in rows.values() if row.weight_bytes]
+    saved = {group: chooser.lost_us(best, [at for at in group.places if best.sides[at]]) for group in groups}
+    ranked = sorted(saved, key=lambda group: (not _pruned(group, best), -saved[group]))
+    running_us = _running(ranked, chooser, best)
+    return tuple(
+        _prune_group(group, [rows[at] for at in group.places], names, best, saved[group], so_far_us)
+        for group, so_far_us in zip(ranked, running_us, strict=True)
+    )
+
+
+def _pruned(group: Group, network: Network) -> int:
+    return sum(network.sides[at] for at in group.places)
+
+
+def _running(ranked: Sequence[Group], chooser: Chooser, best: Network) -> list[float]:
+    """Return what is saved when the pruned layers of the groups so far are pruned, in a network that is dense otherwise."""
+    sides = turned(best.sides, [at for group in ranked for at in group.places], False)
+    dense_us = chooser.settle(sides).time_us
+    saved = []
+    for group in ranked:
+        sides = turned(sides, [at for at in group.places if best.sides[at]], True)
+        saved.append(dense_us - chooser.settle(sides).time_us)
+    return saved
+
+
+def _prune_group(
+    group: Group, rows: Sequence[LayerRow], names: Sequence[str], best: Network, saved_us: float, running_us: float
+) -> PruneGroup:
+    own, first = [row.name for row in rows], rows[0]
+    stored = [(row, best.sides[at]) for row, at in zip(rows, group.places, strict=True) if not row.weight_of]
+    return PruneGroup(
+        patterns=patterns_for(own, set(names) - set(own)),
+        layers=tuple(own),
+        m=first.m,
+        n=first.n,
+        k=first.k,
+        batch=first.batch,
+        launches=sum(row.count for row in rows),
+        pruned=_pruned(group, best),
+        dense_us=sum(row.count * row.dense.time_us for row in rows if row.dense),
+        sparse_us=sum(row.count * row.sparse.time_us for row in rows if row.sparse),
+        chosen_us=sum(row.count * row.chosen.time_us for row in rows),
+        saved_us=saved_us,
+        running_us=running_us,
+        weight_bytes=sum(row.weight_bytes for row, _ in stored),
+        compressed_bytes=sum(row.compressed_bytes if pruned else row.weight_bytes for row, pruned in stored),
+    )

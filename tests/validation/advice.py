@@ -1,0 +1,191 @@
+"""Is the advice right? ``python -m tests.validation.advice`` holds it against runs of the networks that it is about.
+
+For each network: best of both is no slower than dense, than all 2:4, and than best of both with any one group of alike layers
+turned (all of it dense, all of it 2:4); nothing that is pruned saves less than nothing; and what a group, or the first or last
+layer of one, is said to save is what a run loses in which it alone stays dense.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from multiprocessing import get_context
+from unittest.mock import patch
+
+import stcsim
+from stcsim.arch import Arch
+from stcsim.replay import kernels
+from stcsim.result import PruneGroup, RunResult
+from stcsim.timing.launch import Launch
+from stcsim.timing.offers import Candidate
+from stcsim.timing.power import Load
+from stcsim.timing.problem import Problem
+from stcsim.timing.select import Key, select
+from stcsim.trace import Trace, trace_names
+
+GPUS = ("a100", "a100-pcie", "a40", "h100", "h100-pcie", "h200", "l40s", "rtx4090")
+TYPES = ("fp16", "int8", "fp8")
+FUSIONS = ("epilogue", "none")
+FASTER = 1e-3
+"""A turned network may be so much faster, relative, before best of both was not the best."""
+CLAIM, CLAIM_US = 0.02, 1.0
+"""What a claimed saving may differ from the run's, relative or in microseconds."""
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """One network to be asked about."""
+
+    trace: str
+    gpu: str
+    dtype: str
+    fusion: str
+
+    def __str__(self) -> str:
+        return f"{self.trace} {self.gpu} {self.dtype} {self.fusion}"
+
+
+@dataclass(slots=True)
+class Found:
+    """What was checked of one network, and what was wrong.
+
+    Attributes:
+        faster: the most that dense, all 2:4 or a turned network was faster than best of both, relative.
+        claim: the most that a claimed saving was off, relative, where it was off by more than ``CLAIM_US``.
+    """
+
+    checks: int = 0
+    misses: list[str] = field(default_factory=list)
+    faster: float = 0.0
+    claim: float = 0.0
+
+    def count(self, holds: bool, miss: str) -> None:
+        """Count one check."""
+        self.checks += 1
+        if not holds:
+            self.misses.append(miss)
+
+
+def cases(traces: Sequence[str], gpus: Sequence[str] = GPUS, dtypes: Sequence[str] = TYPES) -> Iterator[Case]:
+    """Yield every network of the grid that the GPU can run pruned."""
+    for gpu in gpus:
+        arch = stcsim.load_arch(gpu)
+        for trace in traces:
+            yield from (
+                Case(trace, gpu, dtype, fusion) for dtype in dtypes for fusion in FUSIONS if arch.supports(dtype, sparse=True)
+            )
+
+
+def examine(case: Case) -> Found:
+    """Run one network and all that its advice is held against."""
+    with shared_kernels(case.gpu) as arch:
+        return _examine(case, arch, stcsim.load_trace(case.trace))
+
+
+def _examine(case: Case, arch: Arch, trace: Trace) -> Found:
+    best = stcsim.run(trace, arch, dtype=case.dtype, fusion=case.fusion)
+    found, totals = Found(), best.totals
+    for name, time_us in (("dense", totals.dense_us), ("all 2:4", totals.sparse_us)):
+        if time_us is not None:
+            _compare(found, best, f"{case}: {name}", time_us)
+    found.count(all(row.saved_us >= 0 for row in best.rows), f"{case}: a layer saves less than nothing")
+    found.count(all(group.saved_us >= 0 for group in best.groups), f"{case}: a group saves less than nothing")
+    for group in best.groups:
+        _examine_group(found, case, best, group, trace, arch)
+    return found
+
+
+def _examine_group(found: Found, case: Case, best: RunResult, group: PruneGroup, trace: Trace, arch: Arch) -> None:
+    pruned = [name for name in group.layers if name in _pruned(best)]
+    name = f"{case}: {group.patterns[0]}"
+    if pruned:
+        dense_us = _run_with(case, trace, arch, best, _pruned(best) - set(group.layers))
+        _compare(found, best, f"{name} dense", dense_us)
+        _claim(found, name, group.saved_us, dense_us - best.totals.best_us)
+        rows = {row.name: row for row in best.rows}
+        for layer in dict.fromkeys((pruned[0], pruned[-1])) if len(pruned) > 1 else ():
+            without_us = _run_with(case, trace, arch, best, _pruned(best) - {layer})
+            _claim(found, f"{case}: {layer}", rows[layer].saved_us, without_us - best.totals.best_us)
+    if len(pruned) < len(group.layers):
+        _compare(found, best, f"{name} 2:4", _run_with(case, trace, arch, best, _pruned(best) | set(group.layers)))
+
+
+def _pruned(result: RunResult) -> set[str]:
+    return {row.name for row in result.rows if row.best == "2:4"}
+
+
+def _run_with(case: Case, trace: Trace, arch: Arch, best: RunResult, pruned: set[str]) -> float:
+    """Return the time of the network in which just ``pruned`` are 2:4, microseconds."""
+    kept = [row.name for row in best.rows if row.name not in pruned and row.sparse is not None]
+    sparsity = "2:4" if pruned else "dense"
+    options = {"dtype": case.dtype, "fusion": case.fusion, "sparsity": sparsity}
+    return stcsim.run(trace, arch, keep_dense=kept if pruned else (), **options).totals.best_us
+
+
+def _compare(found: Found, best: RunResult, name: str, time_us: float) -> None:
+    faster = 1 - time_us / best.totals.best_us
+    found.faster = max(found.faster, faster)
+    found.count(faster <= FASTER, f"{name} is {100 * faster:.2f} % faster than best of both")
+
+
+def _claim(found: Found, name: str, claimed_us: float, lost_us: float) -> None:
+    off_us = abs(claimed_us - lost_us)
+    if off_us > CLAIM_US:
+        found.claim = max(found.claim, off_us / max(abs(lost_us), CLAIM_US))
+    holds = off_us <= max(CLAIM_US, CLAIM * abs(lost_us))
+    found.count(holds, f"{name} is said to save {claimed_us:.1f} µs, a run says {lost_us:.1f} µs")
+
+
+_memory: dict[tuple[object, ...], list[Candidate]] = {}
+_remembered: list[str] = []
+
+
+@contextmanager
+def shared_kernels(gpu: str) -> Iterator[Arch]:
+    """Let the runs on a GPU share its kernels: a search with the same question has the same answer."""
+    if _remembered != [gpu]:
+        _memory.clear()
+        _remembered[:] = [gpu]
+    with patch.object(kernels, "select", _select):
+        yield stcsim.load_arch(gpu)
+
+
+def _select(setup: Launch, problem: Problem, sparse: bool, known: dict[Key, Load]) -> list[Candidate]:
+    key = setup.launch, setup.clock_mhz, setup.price_us_per_j, problem, sparse
+    if key not in _memory:
+        _memory[key] = select(setup, problem, sparse, known)
+    return _memory[key]
+
+
+def main() -> None:
+    """Examine the grid, print what was wrong and the worst figures."""
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("--traces", default=",".join(trace_names()), help="names with commas between (all)")
+    parser.add_argument("--gpus", default=",".join(GPUS), help=f"names with commas between ({','.join(GPUS)})")
+    parser.add_argument("--types", default=",".join(TYPES), help=f"element types ({','.join(TYPES)})")
+    parser.add_argument("--jobs", type=int, default=2, help="processes (2)")
+    given = parser.parse_args()
+    todo = list(cases(given.traces.split(","), given.gpus.split(","), given.types.split(",")))
+    began, total = time.monotonic(), Found()
+    with ProcessPoolExecutor(given.jobs, mp_context=get_context("spawn")) as pool:
+        for done, found in enumerate(pool.map(examine, todo, chunksize=4), 1):
+            total.checks += found.checks
+            total.faster, total.claim = max(total.faster, found.faster), max(total.claim, found.claim)
+            total.misses += found.misses
+            print(*found.misses, sep="\n", end="\n" if found.misses else "", flush=True)
+            if done % 50 == 0:
+                print(f"{done} of {len(todo)} networks, {time.monotonic() - began:.0f} s", file=sys.stderr, flush=True)
+    minutes = (time.monotonic() - began) / 60
+    print(f"{len(total.misses)} misses in {total.checks:,} checks of {len(todo):,} networks ({minutes:.0f} minutes)")
+    print(f"at most {100 * total.faster:.3f} % faster was another choice than best of both")
+    print(f"at most {100 * total.claim:.1f} % off was a claim that was over {CLAIM_US:g} µs off")
+    sys.exit(bool(total.misses))
+
+
+if __name__ == "__main__":
+    main()
