@@ -6,6 +6,7 @@ PYTHON ?= python3
 # What `make run` simulates.
 TRACE ?= traces/resnet34.json
 ARCH ?= a100
+BATCH ?= 32
 # Tests that capture networks or compare numerics need torch; `make test TORCH=` leaves it and them out.
 TORCH ?= torch==2.13.0 transformers mmasim ninja
 PYTEST_ARGS ?= -q
@@ -18,8 +19,8 @@ PIP := PIP_CONSTRAINT=$(CURDIR)/$(PINS) PIP_BUILD_CONSTRAINT=$(CURDIR)/$(PINS) $
 help:  ## list what make can do
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | awk -F'\t' '{printf "  make %-9s %s\n", $$1, $$2}'
 
-run: $(VENV)/.base  ## install, then simulate ResNet-34 on an A100 (TRACE=… ARCH=… for others)
-	$(BIN)/stcsim run $(TRACE) --arch $(ARCH)
+run: $(VENV)/.base  ## install, then simulate ResNet-34 on an A100 (TRACE=… ARCH=… BATCH=… for others)
+	$(BIN)/stcsim run $(TRACE) --arch $(ARCH) --batch $(BATCH)
 
 test: $(VENV)/.test  ## install with test tools, then run the whole suite
 	$(BIN)/python -m pytest $(PYTEST_ARGS)

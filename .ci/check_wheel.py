@@ -1,4 +1,4 @@
-"""Fail unless the wheel named on the command line carries every architecture, every trace and the typing marker."""
+"""Fail unless the wheel named on the command line carries every architecture, trace, the error model and the typing marker."""
 
 import sys
 import zipfile
@@ -10,7 +10,7 @@ ROOT = Path(__file__).parents[1]
 def wanted() -> set[str]:
     """Return the paths that must be in the wheel."""
     data = [*ROOT.glob("arch_configs/*.yaml"), *ROOT.glob("traces/*.json")]
-    return {f"stcsim/_data/{path.relative_to(ROOT)}" for path in data} | {"stcsim/py.typed"}
+    return {f"stcsim/_data/{path.relative_to(ROOT)}" for path in data} | {"stcsim/py.typed", "stcsim/accuracy.json"}
 
 
 def main(wheel: str) -> str | None:

@@ -14,7 +14,7 @@ from stcsim.report.columns import Column, FittedTable
 from stcsim.report.export import write_json, write_lines
 
 if TYPE_CHECKING:
-    from stcsim.study.validate import Cell, SpeedupCell, ValidationReport
+    from stcsim.study.validate import Cell, Predicted, SpeedupCell, ValidationReport
 
 GRADES = "grade A: trusted; B: caveats; C: not scored (launch-bound, or not like for like)"
 
@@ -40,11 +40,24 @@ def to_json(report: ValidationReport) -> dict[str, Any]:
 
 
 def row_lines(report: ValidationReport) -> list[dict[str, object]]:
-    """Return the measured rows as read, each with predicted_us, error (a fraction), kernel and bound."""
-    return [
-        {**row.measured.record, "predicted_us": row.predicted_us, "error": row.error, "kernel": row.kernel, "bound": row.bound}
-        for row in report.rows
-    ]
+    """Return the measured rows as read, each with its prediction.
+
+    Returns:
+        beside a row's own columns predicted_us, the interval that should hold 80 % of measurements (predicted_low_us,
+        predicted_high_us), error (a fraction), kernel, and what most of its time goes to.
+    """
+    return [_row_line(row) for row in report.rows]
+
+
+def _row_line(row: Predicted) -> dict[str, object]:
+    return row.measured.record | {
+        "predicted_us": row.predicted_us,
+        "predicted_low_us": row.likely.low if row.likely else None,
+        "predicted_high_us": row.likely.high if row.likely else None,
+        "error": row.error,
+        "kernel": row.kernel,
+        "most_time": row.most_time,
+    }
 
 
 def write_validation(report: ValidationReport, json: Path | None, rows: Path | None, figure: Path | None) -> None:

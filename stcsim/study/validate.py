@@ -8,15 +8,18 @@ import statistics
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from multiprocessing import get_context
 from pathlib import Path
 
+from stcsim.accuracy import error_model
 from stcsim.arch import Arch, arch_names, load_arch
 from stcsim.errors import TraceError, UnsupportedError
 from stcsim.isa import dtype, type_bytes
+from stcsim.result import Interval
 from stcsim.study.measured import Measured, read_measured
-from stcsim.timing.outcome import Launch, launch_us, time_gemm
+from stcsim.timing.launch import Launch, launch_us
+from stcsim.timing.outcome import time_gemm
 from stcsim.timing.problem import Problem
 from stcsim.timing.select import HEURISTIC
 
@@ -25,13 +28,17 @@ Progress = Callable[[int, int], None]
 
 @dataclass(frozen=True, slots=True)
 class Predicted:
-    """A measured row with its prediction; the launch is in both ``predicted_us`` and ``roofline_us``."""
+    """A measured row with its prediction; the launch is in both ``predicted_us`` and ``roofline_us``.
+
+    ``likely`` should hold 80 % of measurements like it (``validate`` fills it in).
+    """
 
     measured: Measured
     predicted_us: float
     roofline_us: float
     kernel: str
-    bound: str
+    most_time: str
+    likely: Interval | None = None
 
     @property
     def error(self) -> float:
@@ -94,7 +101,7 @@ def validate(
     arch: Arch | None = None,
     progress: Progress | None = None,
     jobs: int | None = None,
-    engine: str = "fast",
+    grades: str = "",
 ) -> ValidationReport:
     """Predict every row of the measured tables in ``paths``.
 
@@ -103,18 +110,29 @@ def validate(
         arch: use this GPU, and only the rows whose ``arch`` column carries its name.
         progress: called with (rows done, rows in all).
         jobs: processes; all cores by default.
+        grades: letters of the grades to use; all by default.
 
     Raises:
         TraceError: a bad table, or no row left to predict.
         ArchError: a row names an unknown GPU.
     """
-    rows = [row for row in read_measured(paths) if arch is None or row.arch == arch.name]
+    found = read_measured(paths)
+    rows = [row for row in found if (arch is None or row.arch == arch.name) and (not grades or row.grade in grades.upper())]
     if not rows:
-        raise TraceError(", ".join(map(str, paths)), f"rows of {arch.name if arch else 'a known GPU'}", "none")
+        of_grade = f" of grade {' or '.join(grades.upper())}" if grades else ""
+        wanted = f"rows of {arch.name if arch else 'a known GPU'}{of_grade}"
+        raise TraceError(", ".join(map(str, paths)), wanted, "none")
     archs = {row.arch: arch or _arch_of(row) for row in rows}
     for row in rows:
         check_row(row, archs[row.arch])
-    return summarise(predict_all(rows, archs, progress, jobs or os.cpu_count() or 1))
+    predicted = predict_all(rows, archs, progress, jobs or os.cpu_count() or 1)
+    return summarise([replace(row, likely=_likely(row, archs[row.measured.arch])) for row in predicted])
+
+
+def _likely(row: Predicted, arch: Arch) -> Interval:
+    measured, model = row.measured, error_model()
+    spread = model.of_time(model.known(arch), measured.sparse, dtype(measured.dtype), measured.flops)
+    return spread.of(row.predicted_us)
 
 
 def _arch_of(row: Measured) -> Arch:
@@ -162,7 +180,7 @@ def predict(row: Measured, arch: Arch) -> Predicted:
     setup = Launch(arch, launch=row.timing, kernel=kernel, launches=row.launches, data=row.data)
     result = time_gemm(setup, problem, row.sparse)
     roofline_us = result.roofline_us + launch_us(arch, row.timing)
-    return Predicted(row, result.time_us, roofline_us, result.kernel, result.bound)
+    return Predicted(row, result.time_us, roofline_us, result.kernel, result.most_time)
 
 
 def summarise(rows: Sequence[Predicted]) -> ValidationReport:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+import stcsim
 from stcsim.arch import load_arch
 from stcsim.errors import TraceError
 from stcsim.report.validation import row_lines, to_json
@@ -36,8 +37,20 @@ def test_rows_are_read_and_predicted(tmp_path: Path) -> None:
     assert [cell.label for cell in report.sizes] == [("a100", "2:4", "10^9"), ("a100", "dense", "10^9")]
     assert len(report.speedups) == 1 and report.speedups[0].count == 1 and steps[-1] == (3, 3)
     lines = row_lines(report)
-    assert [line["m"] for line in lines] == ["1024"] * 3 and {"predicted_us", "error", "kernel", "bound"} <= set(lines[0])
+    assert [line["m"] for line in lines] == ["1024"] * 3 and {"predicted_us", "error", "kernel", "most_time"} <= set(lines[0])
     assert to_json(report)["cells"][0]["count"] == 1
+
+
+def test_rows_carry_the_interval_that_a_gemm_prints(tmp_path: Path) -> None:
+    report = validate([table(tmp_path, *ROWS[:2])], jobs=1)
+    row = stcsim.gemm(1024, 512, 1024, load_arch("a100")).rows[0]
+    for line, kernel in zip(row_lines(report), (row.dense, row.sparse), strict=True):
+        assert kernel is not None and kernel.time_us_interval is not None
+        for name, bound_us in (("low", kernel.time_us_interval.low), ("high", kernel.time_us_interval.high)):
+            assert line[f"predicted_{name}_us"] / line["predicted_us"] == pytest.approx(bound_us / kernel.time_us)  # type: ignore[operator]
+    changed = validate([table(tmp_path, *ROWS[:1])], load_arch("a100", ["l2.near_latency_cycles=201"]), jobs=1).rows[0]
+    assert changed.likely and report.rows[0].likely  # no longer a board that was measured
+    assert changed.likely.high / changed.predicted_us > report.rows[0].likely.high / report.rows[0].predicted_us
 
 
 def test_the_row_says_how_it_was_launched_and_what_was_warm(tmp_path: Path) -> None:

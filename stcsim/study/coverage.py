@@ -1,0 +1,116 @@
+"""Checking the error model on rows that had no part in it: how many lie in their interval, how often a verdict is wrong."""
+
+from __future__ import annotations
+
+import math
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from stcsim.accuracy import ErrorModel, Spread, size_class
+from stcsim.arch import load_arch
+from stcsim.isa import dtype as known_dtype
+from stcsim.study.accuracy import CHECK, Error, errors_of, rows_for, speedup_errors_of
+from stcsim.study.validate import Predicted, pairs_of
+from stcsim.verdict import Verdict, verdict_of
+
+LEAST_ROWS = 100
+"""A class with fewer rows is not listed: its share of rows inside is known to worse than 4 %."""
+
+
+@dataclass(frozen=True, slots=True)
+class Coverage:
+    """How many of a class's rows lie in their intervals, and how wide these are.
+
+    Attributes:
+        label: board (or ``all``), sparsity, and type or size (or ``all``). inside: share of rows in their interval.
+        width: median of high over low.
+    """
+
+    label: tuple[str, str, str]
+    rows: int
+    inside: float
+    width: float
+
+
+@dataclass(frozen=True, slots=True)
+class Verdicts:
+    """What was said of GEMMs whose both sides were measured, and what was true.
+
+    Attributes:
+        pays, pays_wrong: said to pay, and of these no faster in truth. not_pays, not_pays_wrong: the reverse.
+        open: cannot tell.
+    """
+
+    pays: int
+    pays_wrong: int
+    not_pays: int
+    not_pays_wrong: int
+    open: int
+
+
+@dataclass(frozen=True, slots=True)
+class CoverageReport:
+    """Coverage by class, of times and of speedups, and verdicts, on so many rows."""
+
+    rows: int
+    times: tuple[Coverage, ...]
+    speedups: tuple[Coverage, ...]
+    verdicts: Verdicts
+
+
+def cover(rows: Sequence[Predicted], model: ErrorModel) -> CoverageReport:
+    """Hold an error model against the rows that no fit and no table used."""
+    held_out = rows_for(CHECK, rows)
+    times = [(error, _spread(model, error)) for error in errors_of(held_out)]
+    speedups = [(error, _spread(model, error)) for error in speedup_errors_of(held_out)]
+    return CoverageReport(len(held_out), _coverage(times), _coverage(speedups), _verdicts(held_out, model))
+
+
+def _spread(model: ErrorModel, error: Error) -> Spread:
+    row = error.row.measured
+    known, element = model.known(load_arch(row.arch)), known_dtype(row.dtype)
+    if error.speedup:
+        return model.of_speedup(known, element, row.flops)
+    return model.of_time(known, row.sparse, element, row.flops)
+
+
+def _labels(error: Error) -> Iterable[tuple[str, str, str]]:
+    """Return the classes in which a row is counted."""
+    row, mode = error.row.measured, "2:4" if error.sparse else "dense"
+    for board in (row.arch, "all"):
+        yield from ((board, mode, what) for what in (row.dtype, size_class(row.flops), "all"))
+
+
+def _coverage(errors: Sequence[tuple[Error, Spread]]) -> tuple[Coverage, ...]:
+    groups: dict[tuple[str, str, str], list[tuple[Error, Spread]]] = defaultdict(list)
+    for error, spread in errors:
+        for label in _labels(error):
+            groups[label].append((error, spread))
+    return tuple(
+        Coverage(
+            label,
+            len(group),
+            sum(spread.low <= error.log <= spread.high for error, spread in group) / len(group),
+            math.exp(sorted(spread.high - spread.low for _, spread in group)[len(group) // 2]),
+        )
+        for label, group in sorted(groups.items(), key=lambda item: _order(item[0]))
+        if len(group) >= LEAST_ROWS or label[0] == label[2] == "all"
+    )
+
+
+def _order(label: tuple[str, str, str]) -> tuple[bool, str, str, int, str]:
+    return label[0] == "all", label[0], label[1], 2 if label[2] == "all" else label[2].startswith("10^"), label[2].zfill(6)
+
+
+def _verdicts(rows: Sequence[Predicted], model: ErrorModel) -> Verdicts:
+    counts: dict[tuple[Verdict, bool], int] = defaultdict(int)
+    for dense, sparse in pairs_of(rows):
+        row = sparse.measured
+        spread = model.of_speedup(model.known(load_arch(row.arch)), known_dtype(row.dtype), row.flops)
+        predicted = dense.predicted_us / sparse.predicted_us
+        counts[verdict_of(spread.of(predicted)), dense.measured.time_us > row.time_us] += 1
+    pays = counts[Verdict.PAYS, True], counts[Verdict.PAYS, False]
+    not_pays = counts[Verdict.DOES_NOT_PAY, False], counts[Verdict.DOES_NOT_PAY, True]
+    unsure = counts[Verdict.CANNOT_TELL, True] + counts[Verdict.CANNOT_TELL, False]
+    return Verdicts(sum(pays), pays[1], sum(not_pays), not_pays[1], unsure)
