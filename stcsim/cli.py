@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from stcsim import cli_accuracy
 from stcsim import cli_options as opt
 from stcsim.cli_calibrate import calibrate
 from stcsim.cli_capture import capture
@@ -84,7 +85,7 @@ def gemm(
         m, n, k, gpu, dtype=dtype or opt.DTypeName.FP16, batch=batch, out_dtype=out_dtype, sparsity=sparsity,
         engine=engine, kernel=kernel, launch=launch, weights_in_l2=weights_in_l2, data=data,
     )  # fmt: skip
-    deliver(result, json, csv, None)
+    deliver(result, json, csv)
 
 
 @app.command()
@@ -144,6 +145,7 @@ def validate(
 
 
 app.command()(calibrate)
+app.add_typer(cli_accuracy.app, name="accuracy")
 app.command()(curve)
 app.command()(roofline)
 app.command()(reproduce)

@@ -127,7 +127,7 @@ def roofline(
     csv: opt.CsvOption = None,
     json: LayersJsonOption = None,
 ) -> None:
-    """Place every layer under the roofs of compute and DRAM, by its arithmetic intensity and the TOPS it achieves.
+    """Place every layer under the roofs of compute, L2 and DRAM, by its arithmetic intensity and the TOPS it achieves.
 
     For example: stcsim roofline resnet34 --arch a100 --dtype int8 --batch 32 --figure roofline.pdf
     """

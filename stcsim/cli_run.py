@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from enum import StrEnum
+from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from stcsim import cli_options as opt
-from stcsim.cli_steps import check_outputs, deliver, load_gpu, load_network, prepare
+from stcsim.cli_steps import Shown, check_outputs, deliver, load_gpu, load_network, prepare
 from stcsim.errors import StcsimError
 
 
@@ -20,7 +21,14 @@ class Fusion(StrEnum):
 
 
 BatchOption = Annotated[int | None, typer.Option("--batch", "-b", metavar="N", help="Rescale the trace to this batch.")]
-TopOption = Annotated[int | None, typer.Option("--top", metavar="N", min=1, help="Show only the N slowest layers.")]
+TopOption = Annotated[int | None, typer.Option("--top", metavar="N", min=1, help="Show only the N lines that take longest.")]
+UngroupOption = Annotated[bool, typer.Option("--ungroup", help="One line for each layer; alike ones share a line otherwise.")]
+WhyOption = Annotated[
+    int, typer.Option("--why", metavar="N", min=0, help="Say what would help the N lines that take longest (some ms each).")
+]
+PruneListOption = Annotated[
+    Path | None, typer.Option("--prune-list", metavar="FILE", help="Write the names of the layers to prune, one a line.")
+]
 FusionOption = Annotated[
     Fusion, typer.Option("--fusion", help="Element-wise steps run in the kernel before where they can, or each in its own.")
 ]
@@ -50,13 +58,16 @@ def run(
     fusion: FusionOption = Fusion.EPILOGUE,
     json: opt.JsonOption = None,
     csv: opt.CsvOption = None,
+    prune_list: PruneListOption = None,
     top: TopOption = None,
+    ungroup: UngroupOption = False,
+    why: WhyOption = 3,
 ) -> None:
     """Simulate a network: every layer dense and 2:4, the steps between, and what that means for the whole.
 
     For example: stcsim run resnet34 --arch a100 --dtype int8 --batch 32 --top 10
     """
-    check_outputs(json=json, csv=csv)
+    check_outputs(json=json, csv=csv, prune_list=prune_list)
     from stcsim import replay
     from stcsim.report.terminal import progress
 
@@ -70,7 +81,7 @@ def run(
             network, gpu, dtype=dtype, sparsity=sparsity, engine=engine, kernel=kernel, launch=launch, fusion=fusion,
             keep_dense=dense, dtype_of=types, progress=advance,
         )  # fmt: skip
-    deliver(result, json, csv, top)
+    deliver(result, json, csv, prune_list, Shown(top, not ungroup, why))
 
 
 def _types_by_pattern(settings: list[str]) -> dict[str, str]:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from itertools import takewhile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from stcsim.errors import StcsimError
-from stcsim.files import check_writable
+from stcsim.files import check_writable, write_whole
 
 if TYPE_CHECKING:
     from stcsim.arch import Arch
@@ -81,17 +82,38 @@ def prepare() -> None:
         fast.warm_up()
 
 
-def deliver(result: RunResult, json: Path | None, csv: Path | None, top: int | None) -> None:
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """How a run is printed: at most ``top`` lines, alike layers ``grouped``, and for ``why`` lines what would help."""
+
+    top: int | None = None
+    grouped: bool = True
+    why: int = 1
+
+
+def deliver(
+    result: RunResult, json: Path | None, csv: Path | None, prune_list: Path | None = None, shown: Shown | None = None
+) -> None:
     """Write the files asked for, then print."""
     from stcsim.report.export import to_json, write_csv, write_json
+    from stcsim.report.lines import lines_of
+    from stcsim.report.pruning import prune_names
     from stcsim.report.tables import run_table
     from stcsim.report.terminal import show
 
+    shown = shown or Shown()
+    for line in lines_of(result.rows, shown.grouped)[: shown.why]:
+        for row in line.rows[:1]:
+            for kernel in (row.chosen,) if len(result.rows) > 1 else (row.dense, row.sparse):
+                if kernel is not None:
+                    kernel.gains.look()
     if json:
         write_json(to_json(result), json)
     if csv:
         write_csv(result, csv)
-    show(run_table(result, top))
+    if prune_list:
+        write_whole(prune_list, "".join(f"{name}\n" for name in prune_names(result)))
+    show(run_table(result, shown.top, shown.grouped))
 
 
 def compare(network: Trace, arch: str | None, dtype: str | None, json: Path | None, **options: Any) -> bool:

@@ -2,21 +2,27 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
 from stcsim.arch import Arch
 from stcsim.isa import dtype as find_dtype
 from stcsim.isa import type_bytes
-from stcsim.replay import modes_of, why_not_sparse
-from stcsim.result import KernelResult
+from stcsim.replay import bars, modes_of, why_not_sparse
+from stcsim.result import Interval, KernelResult, Trust
+from stcsim.timing.board import simulated
+from stcsim.timing.conv_catalogue import menu
 from stcsim.timing.kernel import Kernel
-from stcsim.timing.outcome import Launch, choose, engine, launch_us, outcome, starts_early
+from stcsim.timing.launch import Launch, launch_us, starts_early
+from stcsim.timing.offers import Candidate
+from stcsim.timing.outcome import outcome
 from stcsim.timing.plan import FINISHER, WHOLE, TilePlan
 from stcsim.timing.problem import Problem
-from stcsim.timing.select import HEURISTIC, SIMULATED, Candidate, select
-from stcsim.timing.tiling import stage_bytes
+from stcsim.timing.select import HEURISTIC, select
+from stcsim.timing.tiling import Tiling, stage_bytes
 
-_MARGIN = 2.0  # simulate more losers than a selection would, to show why they lose
+_SIMULATED = 8
+"""Kernels that are simulated to the end to show why they lose; a selection ends them as soon as they have lost."""
 _ALIKE = 0.005
 
 
@@ -40,25 +46,35 @@ class Side:
     """One sparsity of an explained GEMM.
 
     Attributes:
-        result: the chosen kernel. bounds_us: closed-form lower bounds by resource, plus ``roofline``; launch included.
+        result: the chosen kernel, with its lower bounds.
         plan: what the chosen kernel does on this GPU, as (name, value) rows. contenders: best first.
+        offered: how many kernels the library is known to have for this type; smallest_tile: of those, rows by columns.
     """
 
     mode: str
     result: KernelResult
-    bounds_us: dict[str, float]
     plan: tuple[tuple[str, str], ...]
     contenders: tuple[Contender, ...]
+    offered: int
+    smallest_tile: tuple[int, int]
 
 
 @dataclass(frozen=True, slots=True)
 class Explanation:
-    """A GEMM explained, dense and 2:4. ``note`` says why a side is missing, if one is."""
+    """A GEMM explained, dense and 2:4.
+
+    Attributes:
+        peak_mhz: clock of the data sheet's peak. note: says why a side is missing, if one is.
+        speedup: where a measured one is to be expected. trust: how far to trust it all.
+    """
 
     arch: str
+    peak_mhz: float
     problem: Problem
     sides: tuple[Side, ...]
     note: str | None
+    speedup: Interval | None
+    trust: Trust
 
 
 def gemm_problem(
@@ -81,29 +97,46 @@ def explain(
     modes = modes_of(arch, problem.dtype, sparsity)
     reason = why_not_sparse(problem, False)
     sides = tuple(_side(setup, problem, mode == "2:4") for mode in modes if mode == "dense" or reason is None)
-    return Explanation(arch.name, problem, sides, f"no 2:4: {reason}" if reason and "2:4" in modes else None)
+    speedup = None
+    if len(sides) == 2:
+        ratio = sides[0].result.time_us / sides[1].result.time_us
+        speedup = bars(arch).speedup_of(problem.dtype, 2 * problem.macs, ratio)
+    note = f"no 2:4: {reason}" if reason and "2:4" in modes else None
+    trust = bars(arch).trust_of(problem.dtype, 2 * problem.macs, speedup)
+    return Explanation(arch.name, arch.clock.peak_mhz, problem, sides, note, speedup, trust)
 
 
 def _side(setup: Launch, problem: Problem, sparse: bool) -> Side:
     ranked = _ranked(setup, problem, sparse)
-    winner = ranked[0]
-    result = outcome(setup, problem, winner)
-    bounds = result.bounds_us | {"roofline": result.roofline_us}
-    losers = sorted((_contender(setup, problem, each, result) for each in ranked[1:]), key=_by_time)
-    contenders = (Contender(result.kernel, _estimate_us(setup, winner), result.time_us, "chosen"), *losers)
-    return Side("2:4" if sparse else "dense", result, bounds, _plan_rows(setup.arch, problem, winner), contenders)
+    result = bars(setup.arch).kernel(outcome(setup, problem, ranked), problem.dtype, 2 * problem.macs, sparse)
+    losers = sorted((_contender(setup, problem, each, result) for each in _shown(setup, problem, ranked[1:])), key=_by_time)
+    contenders = (Contender(result.kernel, _estimate_us(setup, ranked[0]), result.time_us, "chosen"), *losers)
+    offered = [
+        each
+        for each in menu(setup.arch.kernel.family, sparse, problem.dtype, problem.conv, problem.out_bytes)
+        if each.takes(problem.dtype) and (problem.n == 1 or not each.gemv)
+    ]
+    smallest = min(((each.cta_m, each.cta_n) for each in offered), key=lambda tile: tile[0] * tile[1])
+    plan = _plan_rows(setup.arch, problem, ranked[0])
+    return Side("2:4" if sparse else "dense", result, plan, contenders, len(offered), smallest)
 
 
 def _ranked(setup: Launch, problem: Problem, sparse: bool) -> list[Candidate]:
     """Return the winner and the rest; behind what heuristics take, what a search would have timed."""
-
-    def found(kernel: str | None) -> list[Candidate]:
-        return select(setup.arch, problem, sparse, engine(setup.engine), kernel, SIMULATED, _MARGIN)
-
+    found = select(setup, problem, sparse)
     if setup.kernel != HEURISTIC:
-        return choose(setup, problem, found(setup.kernel))
-    taken = found(HEURISTIC)[0]
-    return [taken, *(each for each in found(None) if (each.kernel, each.tiling) != (taken.kernel, taken.tiling))]
+        return found
+    searched = select(replace(setup, kernel=None), problem, sparse)
+    return [found[0], *(each for each in searched if (each.kernel, each.tiling) != (found[0].kernel, found[0].tiling))]
+
+
+def _shown(setup: Launch, problem: Problem, losers: Sequence[Candidate]) -> list[Candidate]:
+    """Return the losers, one for each kernel and slicing, the first few simulated to the end."""
+    named = {(each.kernel, each.tiling.splits): each for each in reversed(losers)}
+    order = sorted(named.values(), key=lambda each: each.estimate.cycles)
+    clock_mhz = setup.arch.clock.sustained_mhz
+    first = [each if each.timing else simulated(setup, problem, each, clock_mhz) for each in order[:_SIMULATED]]
+    return first + order[_SIMULATED:]
 
 
 def _by_time(contender: Contender) -> tuple[bool, float]:
@@ -112,21 +145,27 @@ def _by_time(contender: Contender) -> tuple[bool, float]:
 
 def _estimate_us(setup: Launch, candidate: Candidate) -> float:
     early = starts_early(setup.arch, setup.launch, candidate.kernel)
-    cycles = candidate.estimate_cycles - (setup.arch.kernel.prologue_cycles if early else 0)
+    cycles = candidate.estimate.cycles - (setup.arch.kernel.prologue_cycles if early else 0)
     return launch_us(setup.arch, setup.launch, early) + cycles / setup.arch.clock.sustained_mhz
 
 
 def _contender(setup: Launch, problem: Problem, candidate: Candidate, best: KernelResult) -> Contender:
-    name = candidate.kernel.name(problem.dtype, candidate.tiling.splits)
-    estimate = _estimate_us(setup, candidate)
+    name, estimate = candidate.kernel.name(problem.dtype, candidate.tiling.splits), _estimate_us(setup, candidate)
+    if candidate.tiling.leaves_idle:
+        name += f" on {candidate.tiling.units * candidate.tiling.unit_ctas} SMs"
     if candidate.timing is None:
         return Contender(name, estimate, None, "closed form: too slow to be worth simulating")
-    result = outcome(setup, problem, candidate)
+    result = outcome(setup, problem, [candidate])
     worse = {part: result.breakdown[part] - best.breakdown[part] for part in best.breakdown}
     part = max(worse, key=lambda key: worse[key])
     slower = result.time_us / best.time_us - 1
     why = f"{100 * slower:+.0f} %, most of it {part}" if abs(slower) >= _ALIKE else "as fast, to half a percent"
     return Contender(name, estimate, result.time_us, why)
+
+
+def _sms(arch: Arch, tiling: Tiling) -> str:
+    used = tiling.units * tiling.unit_ctas
+    return f"{used} of {arch.sm.count} SMs" if tiling.leaves_idle else f"{arch.sm.count} SMs"
 
 
 def _tile_text(kernel: Kernel, cta_k: int) -> str:
@@ -157,7 +196,7 @@ def _plan_rows(arch: Arch, problem: Problem, chosen: Candidate) -> tuple[tuple[s
         ),
         ("main loop", f"{tiling.k_iters} iterations of k, {tiling.stages} stages"),
         ("shared memory", f"{smem / 1024:.0f} KiB per CTA, {tiling.ctas_per_sm} CTAs per SM"),
-        ("CTAs", f"{ctas} on {arch.sm.count} SMs: {tiling.tiles * problem.batch / plan.slots:.2f} waves"),
+        ("CTAs", f"{ctas} on {_sms(arch, tiling)}: {tiling.tiles * problem.batch / plan.slots:.2f} waves"),
         ("raster", f"groups of {kernel.swizzle} n-tiles, along m"),
         (
             "cycles per iteration",

@@ -22,6 +22,8 @@ ATTIC = ("utils", "util", "common", "misc", "helpers", "*_old", "old_*", "*_new"
 GROUND = ("errors", "isa", "isa_*", "version", "data", "files")
 INPUTS = ("arch", "arch.*", "arch_*", "trace", "trace_*")
 TIMING = ("timing", "timing.*")
+JUDGEMENT = ("names", "accuracy", "verdict")
+COMMANDS = ("cli_accuracy", "cli_calibrate", "cli_capture", "cli_curve", "cli_microbench", "cli_reproduce", "cli_run")
 ALL = ("*",)
 
 #: (pattern of a module without "stcsim.", what it may import); the first pattern that fits is the rule.
@@ -31,7 +33,11 @@ ROOMS: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("data", ("errors",)),
     ("files", ("errors",)),
     ("isa*", ("errors",)),
-    ("result", ("isa", "errors")),
+    ("result", ("result_kernel",)),
+    ("result_kernel", ()),
+    ("names", ()),
+    ("verdict", ("result",)),
+    ("accuracy", ("arch", "arch.*", "arch_*", "result", *GROUND)),
     ("arch*", ("arch", "arch.*", "arch_*", *GROUND)),
     ("trace*", ("trace", "trace_*", *GROUND)),
     ("numerics*", ("numerics", "numerics.*", *GROUND)),
@@ -44,18 +50,13 @@ ROOMS: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("timing.instruction", ("arch", "isa", "isa_mma", "errors")),
     ("timing.*", (*TIMING, *INPUTS, "result", *GROUND)),
     ("capture*", ("capture", "capture.*", "trace", "trace_*", *GROUND)),
-    ("replay*", ("replay*", *TIMING, *INPUTS, "result", *GROUND)),
+    ("replay*", ("replay*", *JUDGEMENT, *TIMING, *INPUTS, "result", *GROUND)),
     ("explain*", ("explain*", "replay*", *TIMING, *INPUTS, "result", *GROUND)),
-    ("study*", ("study", "study.*", "replay*", *TIMING, *INPUTS, "result", *GROUND)),
-    ("report*", ("report", "report.*", *INPUTS, "result", *GROUND)),
+    ("study*", ("study", "study.*", "replay*", *JUDGEMENT, *TIMING, *INPUTS, "result", *GROUND)),
+    ("report*", ("report", "report.*", "names", *INPUTS, "result", *GROUND)),
     ("cli_options", ()),
     ("cli_steps", ALL),
-    ("cli_calibrate", ALL),
-    ("cli_capture", ALL),
-    ("cli_curve", ALL),
-    ("cli_microbench", ALL),
-    ("cli_reproduce", ALL),
-    ("cli_run", ALL),
+    *((command, ALL) for command in COMMANDS),
     ("cli", ALL),
     ("__main__", ("cli",)),
     ("", ("version", "arch", "trace", "replay", "result")),  # the package itself: the lazy public API
@@ -73,7 +74,7 @@ LIBRARIES: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("numba", ("fast", "*.fast", "*_fast")),
     ("matplotlib", ("report.*",)),
     ("rich", ("report.*", "cli")),
-    ("typer", ("cli", "cli_options", "cli_microbench", "cli_calibrate", "cli_capture", "cli_curve", "cli_reproduce", "cli_run")),
+    ("typer", ("cli", "cli_options", *COMMANDS)),
     ("torch", ("capture.*", "check.*")),
     ("safetensors", ("check.weights",)),
     ("transformers", ("capture.*",)),

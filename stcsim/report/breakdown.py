@@ -1,35 +1,18 @@
-"""Where the time of a run goes, as bars."""
+"""Where the time and the energy of a run go, as bars."""
 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 
 from rich.console import Console, ConsoleOptions, RenderResult
 from rich.text import Text
 
-from stcsim.report.units import NOTHING, bar, percent, time_text
+from stcsim.report.units import NOTHING, bar, energy_text, percent, time_text
+from stcsim.report.words import ENERGIES, MEMORY, PARTS
 from stcsim.result import KernelResult, LayerRow, MemoryResult, MemoryRow, RunResult
 
-MEMORY = "memory"
-"""The part that is the kernels of memory operations, without their launches."""
-
-#: The keys of a breakdown in words; the first is the key itself, as the table of layers has it.
-PARTS = {
-    "launch": "launch gaps",
-    "tensor": "tensor pipe",
-    "smem": "smem port",
-    "issue": "issue, barriers",
-    "ingress": "ingress to SM",
-    "l2": "L2",
-    "dram": "DRAM",
-    "latency": "latency",
-    "prologue": "prologue",
-    "epilogue": "epilogue",
-    "tail": "tail, idle SMs",
-    MEMORY: "memory steps",
-}
 _LABEL_COLUMNS = max(map(len, PARTS.values()))
 _FIGURE_COLUMNS = 17
 _MAX_BAR = 24
@@ -37,43 +20,70 @@ _GAP = "  "
 
 
 @dataclass(frozen=True, slots=True)
-class Breakdown:
-    """Where the time goes: microseconds by part, summed over all launches, as bars on one scale."""
+class Bars:
+    """Amounts by part, as bars on one scale, one column of bars for each side.
 
-    result: RunResult
+    Attributes:
+        head: what is shown. words: of each part. sides: amounts by part of each side. text: of an amount, given the largest.
+    """
+
+    head: str
+    words: Mapping[str, str]
+    sides: Mapping[str, Mapping[str, float]]
+    text: Callable[[float, float], str]
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
         """Draw one bar a part and side."""
-        sides = self.sides()
-        spare = options.max_width - _LABEL_COLUMNS - len(sides) * (len(_GAP) + _FIGURE_COLUMNS)
-        columns = max(0, min(_MAX_BAR, spare // len(sides)))
-        longest_us = max(max(parts.values(), default=0.0) for parts in sides.values()) or 1.0
-        head = "".join(f"{_GAP}{side:<{columns + _FIGURE_COLUMNS}}" for side in sides)
-        yield Text(f"{'time by part':<{_LABEL_COLUMNS}}{head}".rstrip(), "dim", no_wrap=True)
-        longest = {part: max(parts.get(part, 0.0) for parts in sides.values()) for parts in sides.values() for part in parts}
+        spare = options.max_width - _LABEL_COLUMNS - len(self.sides) * (len(_GAP) + _FIGURE_COLUMNS)
+        columns = max(0, min(_MAX_BAR, spare // len(self.sides)))
+        head = "".join(f"{_GAP}{side:<{columns + _FIGURE_COLUMNS}}" for side in self.sides)
+        yield Text(f"{self.head:<{_LABEL_COLUMNS}}{head}".rstrip(), "dim", no_wrap=True)
+        longest = {
+            part: max(parts.get(part, 0.0) for parts in self.sides.values()) for each in self.sides.values() for part in each
+        }
+        most = max(longest.values(), default=0.0) or 1.0
         for part in sorted(longest, key=lambda part: -longest[part]):
-            yield self._line(part, sides, columns, longest_us)
+            yield self._line(part, columns, most)
 
-    def sides(self) -> dict[str, dict[str, float]]:
-        """Return microseconds by part of every side that was run."""
-        totals = self.result.totals
-        rows: list[LayerRow | MemoryRow] = [*self.result.rows, *self.result.memory]
-        best = summed((row.chosen, row.count) for row in rows)
-        if totals.dense_us is None:
-            return {"2:4": best}
-        dense = {"dense": summed((row.dense, row.count) for row in rows)}
-        return dense | ({"best of both": best} if totals.sparse_us is not None else {})
-
-    def _line(self, part: str, sides: dict[str, dict[str, float]], columns: int, longest_us: float) -> Text:
-        line = Text(f"{PARTS.get(part, part):<{_LABEL_COLUMNS}}", no_wrap=True)
-        for parts in sides.values():
-            part_us = parts.get(part, 0.0)
-            share = part_us / (sum(parts.values()) or 1.0)
-            line.append(_GAP + bar(part_us / longest_us, columns), "cyan")
-            figures = f"{time_text(part_us, longest_us):>10} {percent(share):>5} " if part_us else f"{NOTHING:>10}"
+    def _line(self, part: str, columns: int, most: float) -> Text:
+        line = Text(f"{self.words.get(part, part):<{_LABEL_COLUMNS}}", no_wrap=True)
+        for parts in self.sides.values():
+            amount = parts.get(part, 0.0)
+            share = amount / (sum(parts.values()) or 1.0)
+            line.append(_GAP + bar(amount / most, columns), "cyan")
+            figures = f"{self.text(amount, most):>10} {percent(share):>5} " if amount else f"{NOTHING:>10}"
             line.append(f"{figures:<{_FIGURE_COLUMNS}}")
         line.rstrip()
         return line
+
+
+def time_bars(result: RunResult) -> Bars:
+    """Return where the time of a run goes, all launches."""
+    return Bars("time goes to", PARTS, times_by_side(result), time_text)
+
+
+def energy_bars(result: RunResult) -> Bars:
+    """Return where the energy of a run goes, all launches."""
+    totals = result.totals
+    sides = {"dense": totals.dense_energy_parts_uj, "2:4": totals.sparse_energy_parts_uj}
+    if len(result.rows) > 1 and totals.dense_us is not None and totals.sparse_us is not None:
+        sides = {"dense": totals.dense_energy_parts_uj, "best of both": totals.best_energy_parts_uj}
+    shown = {side: parts for side, parts in sides.items() if parts is not None}
+    return Bars("energy goes to", ENERGIES, shown, lambda uj, _: energy_text(uj))
+
+
+def times_by_side(result: RunResult) -> dict[str, dict[str, float]]:
+    """Return microseconds by part of every side that was run; of a network with a choice its best instead of all 2:4."""
+    totals = result.totals
+    rows: list[LayerRow | MemoryRow] = [*result.rows, *result.memory]
+    sides = {}
+    if totals.dense_us is not None:
+        sides["dense"] = summed((row.dense, row.count) for row in rows)
+    if totals.sparse_us is not None and len(result.rows) > 1 and sides:
+        sides["best of both"] = summed((row.chosen, row.count) for row in rows)
+    elif totals.sparse_us is not None:
+        sides["2:4"] = summed((row.sparse or row.chosen, row.count) for row in rows)
+    return sides
 
 
 def summed(kernels: Iterable[tuple[KernelResult | MemoryResult | None, int]]) -> dict[str, float]:

@@ -11,7 +11,11 @@ from rich.console import Console, ConsoleOptions, RenderResult
 from rich.measure import Measurement
 from rich.text import Text
 
+from stcsim.report.phrases import broken
+
 _GAP = 2
+_NICE_TO_HAVE = 3
+"""Columns of this rank and above leave before a name is cut."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,23 +50,36 @@ class FittedTable:
         columns: in the order shown.
         foot: a line below, dim.
         least_elastic: characters that an elastic column keeps while others are still there to leave.
+        says_what_is_left_out: whether a line below names the columns that found no room.
     """
 
     columns: tuple[Column, ...]
     foot: str = ""
     least_elastic: int = 16
+    says_what_is_left_out: bool = True
 
     def chosen(self, width: int) -> tuple[Column, ...]:
-        """Return the columns that fit in ``width`` characters."""
-        for rank in sorted({column.rank for column in self.columns}, reverse=True):
-            kept = tuple(column for column in self.columns if column.rank <= rank)
-            if self._needed(kept) <= width:
-                return kept
+        """Return the columns that fit in ``width`` characters.
+
+        The least important leave first so that no name need be cut; only then are names, and then the other columns.
+        """
+        for full, least_rank in ((True, _NICE_TO_HAVE), (False, 1)):
+            for rank in sorted({column.rank for column in self.columns if column.rank >= least_rank - 1}, reverse=True):
+                kept = tuple(column for column in self.columns if column.rank <= rank)
+                if self._needed(kept, full) <= width:
+                    return kept
         return tuple(column for column in self.columns if column.rank == 0)
 
-    def _needed(self, columns: Sequence[Column]) -> int:
-        """Return the characters that ``columns`` need with the elastic ones short."""
-        texts = [min(column.columns, self.least_elastic) if column.elastic else column.columns for column in columns]
+    def left_out(self, width: int) -> str:
+        """Return what does not fit in ``width`` characters, in words; empty where all does."""
+        shown = self.chosen(width)
+        names = dict.fromkeys(" ".join(column.header.split()) for column in self.columns if column not in shown)
+        return f"no room for {', '.join(name for name in names if name)}" if any(names) else ""
+
+    def _needed(self, columns: Sequence[Column], full: bool = False) -> int:
+        """Return the characters that ``columns`` need, with the elastic ones short; ``full`` leaves names as they are."""
+        kept = (None, "start") if full else (None,)
+        texts = [each.columns if each.elastic in kept else min(each.columns, self.least_elastic) for each in columns]
         return sum(texts) + _GAP * (len(columns) - 1)
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
@@ -74,8 +91,9 @@ class FittedTable:
         yield Text("─" * (sum(widths) + _GAP * (len(widths) - 1)), "dim", no_wrap=True, overflow="crop")
         for cells in zip(*(column.cells for column in chosen), strict=True):
             yield _line(chosen, widths, cells)
-        if self.foot:
-            yield Text(self.foot, "dim")
+        for note in (self.foot, self.left_out(options.max_width) if self.says_what_is_left_out else ""):
+            if note:
+                yield from (Text(line, "dim") for line in broken(note, options.max_width))
 
     def __rich_measure__(self, console: Console, options: ConsoleOptions) -> Measurement:
         """Report the least and the best width."""

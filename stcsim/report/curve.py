@@ -10,7 +10,8 @@ from rich.text import Text
 
 from stcsim.report.columns import Column, FittedTable
 from stcsim.report.summary import speedup_style
-from stcsim.report.units import NOTHING, bytes_text, three_digits, time_decimals
+from stcsim.report.trust import evidence_lines
+from stcsim.report.units import NOTHING, bytes_text, interval_text, three_digits, time_decimals
 
 if TYPE_CHECKING:
     from stcsim.study.axis import Axis, Value
@@ -33,7 +34,7 @@ def series_label(curve: Curve, arch: str, dtype: str) -> str:
 
 
 def curve_table(curve: Curve) -> RenderableType:
-    """Return one row for each point: times, speedups, TOPS, TOPS/W and weights."""
+    """Return one row for each point: times, speedups, TOPS, TOPS/W, weights, and all the memory that is needed."""
     points = curve.points
     several = {name: len({getattr(point, name) for point in points}) > 1 for name in ("arch", "dtype")}
     columns = [
@@ -44,7 +45,7 @@ def curve_table(curve: Curve) -> RenderableType:
     axis = tuple(Text(axis_value_text(point.value)) for point in points)
     columns.append(Column(_axis_word(curve.axis), axis, justify="right"))
     columns += _figures(points, curve.is_network)
-    return Group(Text(curve_title(curve), "bold"), FittedTable(tuple(columns)))
+    return Group(Text(curve_title(curve), "bold"), FittedTable(tuple(columns)), *evidence_lines(curve.trust))
 
 
 def _figures(points: Sequence[CurvePoint], is_network: bool) -> list[Column]:
@@ -56,15 +57,11 @@ def _figures(points: Sequence[CurvePoint], is_network: bool) -> list[Column]:
     weights: tuple[Side, ...] = ("dense", "2:4") if sparse else ("dense",)
     return [
         *(_column(points, side, "µs", 0, lambda p, s: p.time_us(s), lambda us: f"{us:,.{decimals}f}") for side in sides),
-        *(_speedups(points, side) for side in gains),
+        *(column for side in gains for column in (_speedups(points, side), _likely(points, side))),
         *(_column(points, side, "TOPS", 2, lambda p, s: p.tops(s), three_digits) for side in sides),
         *(_column(points, side, "TOPS/W", 3, lambda p, s: p.tops_per_watt(s), three_digits) for side in sides),
-        Column(
-            " → ".join(weights) + "\nweights",
-            tuple(Text(bytes_text(*(point.weight_bytes(side) for side in weights))) for point in points),
-            rank=4,
-            justify="right",
-        ),
+        _bytes(points, weights, "weights", 4, lambda p, s: p.weight_bytes(s)),
+        _bytes(points, weights, "memory", 4, lambda p, s: p.memory_bytes(s)),
     ]
 
 
@@ -87,6 +84,18 @@ def _speedups(points: Sequence[CurvePoint], side: Side) -> Column:
         speedup = point.speedup(side)
         cells.append(Text(NOTHING, "dim") if speedup is None else Text(f"{speedup:.2f}×", speedup_style(speedup)))
     return Column(f"{_WORDS[side]}\nspeedup", tuple(cells), 1, justify="right")
+
+
+def _likely(points: Sequence[CurvePoint], side: Side) -> Column:
+    likely = (point.speedup_interval(side) for point in points)
+    return Column("80 % of\ncases", tuple(Text(interval_text(each) if each else "") for each in likely), 2, justify="right")
+
+
+def _bytes(
+    points: Sequence[CurvePoint], sides: Sequence[Side], what: str, rank: int, size: Callable[[CurvePoint, Side], int | None]
+) -> Column:
+    cells = tuple(Text(bytes_text(*(size(point, side) or 0 for side in sides))) for point in points)
+    return Column(" → ".join(sides) + f"\n{what}", cells, rank, justify="right")
 
 
 def _axis_word(axis: Axis) -> str:

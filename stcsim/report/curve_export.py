@@ -14,13 +14,16 @@ if TYPE_CHECKING:
 
 
 def row_lines(curve: Curve) -> list[dict[str, object]]:
-    """Return one flat row for each point: where, on what, every total as a run has it, TOPS of 2:4 and TOPS/W."""
+    """Return one flat row for each point: where, on what, every total as a run has it, TOPS of 2:4, TOPS/W, memory."""
     names: dict[str, Side] = {"dense": "dense", "sparse": "2:4", "best": "best"}
     lines = []
     for point in curve.points:
         where: dict[str, object] = {"of": curve.name} | ({"batch": curve.batch} if curve.batch else {})
         where |= _place(curve.axis, point.value) | {"arch": point.arch, "dtype": point.dtype}
-        derived = {"sparse_tops": point.tops("2:4")}
+        derived: dict[str, object] = {"sparse_tops": point.tops("2:4")}
+        derived |= {f"{name}_memory_bytes": point.memory_bytes(side) for name, side in names.items()}
+        if point.memory:
+            derived |= {"activation_bytes": point.memory.activation_bytes, "cache_bytes": point.memory.cache_bytes}
         derived |= {f"{name}_tops_per_watt": point.tops_per_watt(side) for name, side in names.items()}
         lines.append({**where, **_flat(asdict(point.totals)), **derived})
     return lines

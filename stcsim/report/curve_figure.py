@@ -22,6 +22,7 @@ from stcsim.report.paper_style import COLOURS, COLUMN_INCHES, DPI, INK, STYLE
 from stcsim.report.value_axis import LOG_FROM, place, scale_x, thin_labels
 
 if TYPE_CHECKING:
+    from stcsim.result import Interval
     from stcsim.study.curve import Curve, CurvePoint, Side
 
 _HEIGHT_INCHES = 2.9
@@ -41,7 +42,8 @@ class Metric:
     """One quantity to draw.
 
     Attributes:
-        title: name and unit. sides: drawn where they were run. figure: of a point and side.
+        title: name and unit. sides: drawn where they were run. figure: of a point and side. likely: where measurements are to be
+            expected, drawn as a band where there is one series.
         units: (size, unit) pairs, largest first, for a title with a place for the unit.
         logarithmic: where the range is large; other quantities start at zero.
     """
@@ -51,6 +53,7 @@ class Metric:
     figure: Callable[[CurvePoint, Side], float | None]
     units: tuple[tuple[float, str], ...] = ((1.0, ""),)
     logarithmic: bool = False
+    likely: Callable[[CurvePoint, Side], Interval | None] = lambda point, side: None
 
 
 _ALL: tuple[Side, ...] = ("dense", "2:4", "best")
@@ -58,10 +61,28 @@ _TIME_UNITS = ((1e6, "s"), (1e3, "ms"), (1.0, "µs"))
 _BYTE_UNITS = ((2.0**30, "GiB"), (2.0**20, "MiB"), (2.0**10, "KiB"), (1.0, "B"))
 
 METRICS = {
-    "speedup": Metric("speedup over dense (×)", ("2:4", "best"), lambda point, side: point.speedup(side)),
+    "speedup": Metric(
+        "speedup over dense (×)",
+        ("2:4", "best"),
+        lambda point, side: point.speedup(side),
+        likely=lambda point, side: point.speedup_interval(side),
+    ),
     "tops": Metric("effective TOPS", _ALL, lambda point, side: point.tops(side)),
-    "time": Metric("time of one pass ({})", _ALL, lambda point, side: point.time_us(side), _TIME_UNITS, True),
-    "memory": Metric("weights ({})", ("dense", "2:4"), lambda point, side: point.weight_bytes(side), _BYTE_UNITS, True),
+    "time": Metric(
+        "time of one pass ({})",
+        _ALL,
+        lambda point, side: point.time_us(side),
+        _TIME_UNITS,
+        True,
+        lambda point, side: point.time_us_interval(side),
+    ),
+    "memory": Metric(
+        "weights, activations, cache ({})",
+        ("dense", "2:4"),
+        lambda point, side: point.memory_bytes(side),
+        _BYTE_UNITS,
+        True,
+    ),
     "tops-per-watt": Metric("effective TOPS per watt", _ALL, lambda point, side: point.tops_per_watt(side)),
 }
 
@@ -98,7 +119,10 @@ def _draw(curve: Curve, metric: Metric) -> Figure:
             colour = COLOURS[nth if len(series) == 1 else at]
             heights = [float("nan") if each is None else each / size for each in _figures(metric, points, side)]
             look = {**_LOOKS[side], "color": colour, **({"marker": ""} if len(points) > _MANY_POINTS else {})}
-            axes.plot([place(point.value) for point in points], heights, **look)
+            places = [place(point.value) for point in points]
+            axes.plot(places, heights, **look)
+            if len(series) == 1:
+                _draw_likely(axes, places, [metric.likely(point, side) for point in points], size, colour)
     axes.set(xlabel=curve.axis.title, ylabel=metric.title.format(unit))
     axes.set_title(curve_title(curve), loc="left")
     _scale_y(axes, metric)
@@ -111,8 +135,15 @@ def _draw(curve: Curve, metric: Metric) -> Figure:
     return figure
 
 
+def _draw_likely(axes: Axes, places: Sequence[float], likely: Sequence[Interval | None], size: float, colour: str) -> None:
+    """Draw the band that holds 80 % of measurements."""
+    if all(likely):
+        low, high = ([getattr(each, end) / size for each in likely] for end in ("low", "high"))
+        axes.fill_between(places, low, high, color=colour, alpha=0.15, lw=0)
+
+
 def _distinct(curve: Curve, metric: Metric) -> dict[str, Sequence[CurvePoint]]:
-    """Return the series to draw, by label; weights take the same memory on every GPU."""
+    """Return the series to draw, by label; a network takes the same memory on every GPU."""
     if metric is not METRICS["memory"]:
         return {series_label(curve, *key): points for key, points in curve.series.items()}
     first: dict[str, Sequence[CurvePoint]] = {}

@@ -1,9 +1,9 @@
-"""The summary below a run: totals, weight memory, where the time goes, what to prune first, and what may not be pruned."""
+"""The summary below a run: totals with error bars, memory, where time and energy go, what to prune, a verdict."""
 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from rich.console import Console, ConsoleOptions, Group, RenderableType, RenderResult
@@ -12,14 +12,23 @@ from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
 
-from stcsim.report.breakdown import Breakdown
-from stcsim.report.units import NOTHING, bytes_text, energy_text, macs_text, percent, three_digits, time_text
-from stcsim.result import KernelResult, LayerRow, MemoryRow, RunResult, TimeSplit, Totals
+from stcsim.report.breakdown import energy_bars, time_bars
+from stcsim.report.columns import Column, FittedTable
+from stcsim.report.facts import NAMES_SHOWN, facts
+from stcsim.report.pruning import PruneTable
+from stcsim.report.trust import plain_words
+from stcsim.report.units import (
+    NOTHING,
+    energy_text,
+    interval_text,
+    likely_time_text,
+    percent,
+    three_digits,
+    time_text,
+)
+from stcsim.result import Interval, LayerRow, RunResult, Totals
 
-_MAX_WIDTH = 120
-_NAMES_SHOWN = 3
-_PRUNED_SHOWN = 3
-_MOST_OF_IT = 0.9
+_MAX_WIDTH = 132
 _GAP = "  "
 
 
@@ -35,14 +44,16 @@ def speedup_style(speedup: float) -> str:
 
 
 def summary_panel(result: RunResult) -> RenderableType:
-    """Return the summary of ``result`` in a frame."""
-    blocks: list[RenderableType] = [_totals_table(result), Text(), _facts_table(result)]
-    blocks += [Text(), Breakdown(result)]
-    if len(result.rows) > 1 and (ranked := prune_list(result.rows)):
-        blocks += [Text(), _prune_table(ranked)]
+    """Return the summary of ``result`` in a frame, and what it means in plain words below."""
+    blocks: list[RenderableType] = [_totals_table(result), Text(), *facts(result)]
+    blocks += [Text(), time_bars(result), Text(), energy_bars(result)]
+    if result.groups and any(group.pruned for group in result.groups):
+        blocks += [Text(), PruneTable(result)]
     if blocked := not_pruned(result.rows):
         blocks += [Text(), _not_pruned_table(blocked, result)]
-    return Fenced(Panel(Group(*blocks), title=f"[bold]{escape(heading(result))}[/]", title_align="left", padding=(1, 2)))
+    panel = Panel(Group(*blocks), title=f"[bold]{escape(heading(result))}[/]", title_align="left", padding=(1, 2))
+    words: list[RenderableType] = list(plain_words(result))
+    return Fenced(Group(panel, *([Text(), *words] if words else [])))
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,157 +67,88 @@ class Fenced:
         yield from console.render(self.content, options.update_width(min(options.max_width, _MAX_WIDTH)))
 
 
-def _totals_table(result: RunResult) -> Table:
-    """Return time, speedup, TOPS and work per joule of dense, all-2:4 and best-of-both."""
-    totals, table = result.totals, Table.grid(padding=(0, 2))
-    table.add_column(no_wrap=True)
-    for _ in range(7):
-        table.add_column(no_wrap=True, justify="right")
-    both = totals.speedup is not None
-    several = both and len(result.rows) > 1
-    words = (
-        "time",
-        "speedup" if both else "",
-        "TOPS",
-        "energy",
-        "TOPS/W",
-        "gain" if both else "",
-        "2:4 layers" if several else "",
-    )
-    table.add_row("", *(Text(word, "dim") for word in words))
-    pruned = f"{sum(row.sparse is not None for row in result.rows)} of {len(result.rows)}" if several else ""
-    picked = f"{sum(row.best == '2:4' for row in result.rows)} of {len(result.rows)}" if several else ""
+@dataclass(frozen=True, slots=True)
+class _Total:
+    """One line of the totals: a network, or one GEMM, with its error bars."""
+
+    name: str
+    time_us: float
+    likely_us: Interval | None
+    speedup: float | None
+    likely: Interval | None
+    energy_uj: float | None
+    clock_mhz: float | None
+    pruned: int | None
+
+
+def _totals(result: RunResult) -> list[_Total]:
+    totals, rows, lines = result.totals, result.rows, []
     if totals.dense_us is not None:
-        table.add_row("dense", *_total_cells(totals, totals.dense_us, totals.dense_uj, None, ""))
+        time = totals.dense_us, totals.dense_us_interval
+        lines.append(_Total("dense", *time, None, None, totals.dense_uj, totals.dense_clock_mhz, None))
     if totals.sparse_us is not None:
-        table.add_row("all 2:4", *_total_cells(totals, totals.sparse_us, totals.sparse_uj, totals.sparse_speedup, pruned))
-    if both:
-        cells = _total_cells(totals, totals.best_us, totals.best_uj, totals.speedup, picked)
-        table.add_row(Text("best of both", "bold"), *cells)
-    return table
+        time, speedup = (totals.sparse_us, totals.sparse_us_interval), (totals.sparse_speedup, totals.sparse_speedup_interval)
+        pruned = sum(row.sparse is not None for row in rows)
+        lines.append(_Total("all 2:4", *time, *speedup, totals.sparse_uj, totals.sparse_clock_mhz, pruned))
+    if totals.speedup is not None and len(rows) > 1:
+        time, gain = (totals.best_us, totals.best_us_interval), (totals.speedup, totals.speedup_interval)
+        pruned = sum(row.best == "2:4" for row in rows)
+        lines.append(_Total("best of both", *time, *gain, totals.best_uj, totals.best_clock_mhz, pruned))
+    return lines
 
 
-def _total_cells(totals: Totals, time_us: float, energy_uj: float | None, speedup: float | None, layers: str) -> tuple[Text, ...]:
-    tops = 2 * totals.macs / time_us / 1e6
-    per_watt = three_digits(2e-6 * totals.macs / energy_uj) if energy_uj else NOTHING
-    per_watt_gain = totals.dense_uj / energy_uj if speedup is not None and totals.dense_uj and energy_uj else None
-    longest_us = max(each for each in (totals.dense_us, totals.sparse_us, totals.best_us) if each is not None)
-    return (
-        Text(time_text(time_us, longest_us), "bold"),
-        _gain(speedup),
-        Text(three_digits(tops)),
-        Text(energy_text(energy_uj) if energy_uj else NOTHING),
-        Text(per_watt),
-        _gain(per_watt_gain),
-        Text(layers),
-    )
+def _totals_table(result: RunResult) -> FittedTable:
+    """Return time, speedup, rate, clock, power, energy and work per joule of dense, all 2:4 and best of both."""
+    lines, totals = _totals(result), result.totals
+    longest_us = max(line.time_us for line in lines)
+
+    def column(header: str, rank: int, cells: Iterable[Text]) -> Column:
+        return Column(header, tuple(cells), rank, justify="right")
+
+    columns = [
+        Column("", tuple(Text(line.name, "bold" if line.name == "best of both" else "") for line in lines)),
+        column("time", 0, (Text(time_text(line.time_us, longest_us), "bold") for line in lines)),
+        column("time in 80 %\nof cases", 3, (Text(_likely_time(line, longest_us), "dim") for line in lines)),
+    ]
+    if any(line.speedup for line in lines):
+        columns.append(column("speedup", 0, (_gain(line.speedup) for line in lines)))
+        columns.append(column("80 % of\ncases", 1, (Text(_likely_gain(line), "dim") for line in lines)))
+    columns += [
+        column("TOPS", 2, (Text(three_digits(2e-6 * totals.macs / line.time_us)) for line in lines)),
+        column("MHz", 4, (Text(f"{line.clock_mhz:,.0f}" if line.clock_mhz else NOTHING) for line in lines)),
+        column("W", 4, (Text(f"{line.energy_uj / line.time_us:,.0f}" if line.energy_uj else NOTHING) for line in lines)),
+        column("energy", 1, (Text(energy_text(line.energy_uj) if line.energy_uj else NOTHING) for line in lines)),
+        column("TOPS/W", 3, (Text(_per_watt(totals, line)) for line in lines)),
+    ]
+    if any(line.speedup for line in lines):
+        columns.append(column("work per\njoule", 2, (_per_joule(totals, line) for line in lines)))
+    if any(line.pruned is not None for line in lines) and len(result.rows) > 1:
+        counts = ("" if line.pruned is None else f"{line.pruned} of {len(result.rows)}" for line in lines)
+        columns.append(column("2:4 layers", 1, map(Text, counts)))
+    return FittedTable(tuple(columns))
+
+
+def _likely_time(line: _Total, longest_us: float) -> str:
+    return likely_time_text(line.likely_us, longest_us) if line.likely_us else NOTHING
+
+
+def _likely_gain(line: _Total) -> str:
+    return f"({interval_text(line.likely)})" if line.likely else ""
+
+
+def _per_watt(totals: Totals, line: _Total) -> str:
+    return three_digits(2e-6 * totals.macs / line.energy_uj) if line.energy_uj else NOTHING
+
+
+def _per_joule(totals: Totals, line: _Total) -> Text:
+    """Return work for each joule over that of dense."""
+    if line.speedup is None or not totals.dense_uj or not line.energy_uj:
+        return Text()
+    return _gain(totals.dense_uj / line.energy_uj)
 
 
 def _gain(ratio: float | None) -> Text:
     return Text() if ratio is None else Text(f"{ratio:.2f}×", speedup_style(ratio))
-
-
-def _facts_table(result: RunResult) -> Table:
-    """Return how much work it is, what runs beside the layers, weight memory, clock, and the kernels of a single GEMM."""
-    totals, table = result.totals, Table.grid(padding=(0, len(_GAP)))
-    launches = f"{totals.launches:,} launch{'es' if totals.launches > 1 else ''}"
-    eligible = f", {percent(totals.eligible_macs / totals.macs)} of it in layers that may be pruned" if totals.macs else ""
-    table.add_row(Text("work", "dim"), f"{launches}, {macs_text(totals.macs)}{eligible}")
-    if totals.memory_launches or totals.fused:
-        table.add_row(Text("time", "dim"), _split_text(totals.dense_split, totals.best_split))
-        table.add_row(Text("memory steps", "dim"), _memory_text(result))
-    table.add_row(Text("weights", "dim"), _weights_text(result))
-    if clock := _clock_text(result):
-        table.add_row(Text("clock", "dim"), clock)
-    if exceptions := _exceptions_text(result):
-        table.add_row(Text("by layer", "dim"), exceptions)
-    if len(result.rows) == 1:
-        for side, kernel in (("dense", result.rows[0].dense), ("2:4", result.rows[0].sparse)):
-            if kernel is not None:
-                table.add_row(Text(side, "dim"), _kernel_text(kernel))
-    return table
-
-
-def _split_text(dense: TimeSplit | None, best: TimeSplit) -> str:
-    """Return what share layers, memory steps and launch gaps have, dense → best of both."""
-    sides = [side for side in (dense, best) if side is not None]
-    sums = [side.layers + side.memory + side.launch for side in sides]
-    words = {"layers": "GEMMs, convolutions", "memory": "memory steps", "launch": "launch gaps"}
-    texts = []
-    for part, word in words.items():
-        shares = dict.fromkeys(percent(getattr(side, part) / total) for side, total in zip(sides, sums, strict=True))
-        *others, last = shares
-        texts.append(f"{word} {' → '.join([*(share.removesuffix(' %') for share in others), last])}")
-    return ", ".join(texts)
-
-
-def _memory_text(result: RunResult) -> str:
-    """Return the operators that have a kernel of their own, by time, and how many have none."""
-    by_operator: dict[str, list[MemoryRow]] = defaultdict(list)
-    for row in result.memory:
-        by_operator[row.operator].append(row)
-    times_us = {name: sum(row.count * row.chosen.time_us for row in rows) for name, rows in by_operator.items()}
-    slowest = sorted(times_us, key=lambda name: -times_us[name])[:_NAMES_SHOWN]
-    named = [f"{name} ×{sum(row.count for row in by_operator[name])} {time_text(times_us[name])}" for name in slowest]
-    named += ["…"] if len(by_operator) > _NAMES_SHOWN else []
-    kernels = f"{result.totals.memory_launches:,} ({', '.join(named)})" if named else ""
-    fused = f"{result.totals.fused:,} in the kernel before" if result.totals.fused else ""
-    return ", ".join(filter(None, (kernels, fused)))
-
-
-def _kernel_text(kernel: KernelResult) -> str:
-    grid = f"{kernel.ctas:,} CTA{'s' if kernel.ctas > 1 else ''}, {kernel.ctas_per_sm}/SM, {three_digits(kernel.waves)} waves"
-    return f"{kernel.kernel}, {grid}, {kernel.clock_mhz:,.0f} MHz, {kernel.watts:,.0f} W"
-
-
-def _clock_text(result: RunResult) -> str:
-    """Return the clocks that the board's power limit holds the networks to; nothing where it does not bind or for one GEMM."""
-    totals = result.totals
-    if len(result.rows) == 1 or not totals.clock_is_limited:
-        return ""
-    clocks = {"dense": totals.dense_clock_mhz, "best of both": totals.best_clock_mhz if totals.sparse_us is not None else None}
-    texts = [f"{side} {clock:,.0f} MHz" for side, clock in clocks.items() if clock is not None]
-    return f"{', '.join(texts)}: held down by the board's power limit"
-
-
-def _exceptions_text(result: RunResult) -> str:
-    """Return what was asked of single layers."""
-    dense = [f"{pattern} kept dense" for pattern in result.inputs.get("keep_dense", ())]
-    return ", ".join(dense + [f"{pattern} {element}" for pattern, element in result.inputs.get("dtype_of", {}).items()])
-
-
-def _weights_text(result: RunResult) -> str:
-    totals = result.totals
-    if not totals.weight_bytes:
-        return "none"
-    if not totals.pruned_weight_bytes:
-        return f"{bytes_text(totals.weight_bytes)}, none of it may be pruned"
-    if totals.sparse_us is None:
-        return f"{bytes_text(totals.weight_bytes)}, {bytes_text(totals.compressed_bytes)} if pruned"
-    of_pruned = 1 - totals.pruned_compressed_bytes / totals.pruned_weight_bytes
-    of_all = 1 - totals.compressed_bytes / totals.weight_bytes
-    sizes = bytes_text(totals.weight_bytes, totals.compressed_bytes)
-    return f"{sizes} with metadata: −{percent(of_pruned)} of the pruned, −{percent(of_all)} of all"
-
-
-def prune_list(rows: Iterable[LayerRow]) -> list[LayerRow]:
-    """Return the layers that 2:4 makes faster, the largest saving first."""
-    return sorted((row for row in rows if row.prune_rank is not None), key=lambda row: row.prune_rank or 0)
-
-
-def _prune_table(ranked: Sequence[LayerRow]) -> Table:
-    """Return the layers that save most, and how many bring most of it."""
-    saved_us = sum(row.saved_us for row in ranked)
-    most = next(row for row in ranked if (row.saved_share or 0.0) >= _MOST_OF_IT or row is ranked[-1])
-    table = Table.grid(padding=(0, len(_GAP)))
-    for _ in range(3):
-        table.add_column(no_wrap=True, justify="right")
-    table.add_column(no_wrap=True)
-    share = f"{most.prune_rank} of {len(ranked)} layers bring {percent(most.saved_share or 0.0)} of the {time_text(saved_us)}"
-    table.add_row("", Text("saves", "dim"), Text("sum", "dim"), Text.assemble(("prune first", "dim"), f": {share}"))
-    for row in ranked[:_PRUNED_SHOWN]:
-        table.add_row(str(row.prune_rank), time_text(row.saved_us, ranked[0].saved_us), percent(row.saved_share or 0.0), row.name)
-    return table
 
 
 def not_pruned(rows: Iterable[LayerRow]) -> dict[str, list[LayerRow]]:
@@ -226,6 +168,6 @@ def _not_pruned_table(reasons: dict[str, list[LayerRow]], result: RunResult) -> 
     table.add_row("", Text("never 2:4", "dim"))
     for reason, rows in reasons.items():
         share = sum(row.macs * row.count for row in rows) / result.totals.macs
-        names = ", ".join(row.name for row in rows[:_NAMES_SHOWN]) + (", …" if len(rows) > _NAMES_SHOWN else "")
+        names = ", ".join(row.name for row in rows[:NAMES_SHOWN]) + (", …" if len(rows) > NAMES_SHOWN else "")
         table.add_row(f"{len(rows)}", Text.assemble(reason, (f" ({percent(share)} of the work): {names}", "dim")))
     return table

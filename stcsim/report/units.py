@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from stcsim.result import Interval
+
 _ENERGY_UNITS = ((1e6, "J"), (1e3, "mJ"), (1.0, "µJ"))
 _TIME_UNITS = ((1e6, "s"), (1e3, "ms"), (1.0, "µs"))
 _BYTE_UNITS = ((1 << 30, "GiB"), (1 << 20, "MiB"), (1 << 10, "KiB"))
@@ -33,6 +35,18 @@ def energy_text(energy_uj: float) -> str:
     return f"{three_digits(energy_uj / size)} {unit}"
 
 
+def interval_text(interval: Interval, decimals: int = 2) -> str:
+    """Return an interval: ``1.13–1.31``."""
+    return f"{interval.low:,.{decimals}f}–{interval.high:,.{decimals}f}"
+
+
+def likely_time_text(interval: Interval, reference_us: float) -> str:
+    """Return an interval of microseconds in the unit that suits ``reference_us``: ``0.98–1.21 ms``."""
+    size, unit = next((row for row in _TIME_UNITS if reference_us >= row[0]), _TIME_UNITS[-1])
+    decimals = 0 if reference_us / size >= 100 else 1 if reference_us / size >= 10 else 2
+    return f"{interval_text(Interval(interval.low / size, interval.high / size), decimals)} {unit}"
+
+
 def time_decimals(longest_us: float) -> int:
     """Return how many decimals a column of microseconds needs when its longest is ``longest_us``."""
     return 2 if longest_us < 100 else 1 if longest_us < 100_000 else 0
@@ -52,6 +66,11 @@ def macs_text(macs: int) -> str:
 def percent(share: float) -> str:
     """Return a share between 0 and 1 as whole percent; a trace of something is ``<1 %``, not nothing."""
     return "<1 %" if 0 < share < 0.005 else f"{share:.0%}".replace("%", " %")
+
+
+def percent_text(share: float) -> str:
+    """Return a share with one decimal below 10 %: ``8.5 %``, ``21 %``, ``0``."""
+    return "0" if share < 0.0005 else f"{100 * share:.{1 if share < 0.1 else 0}f} %"
 
 
 def bar(share: float, columns: int) -> str:

@@ -10,7 +10,7 @@ from stcsim import replay
 from stcsim.arch import Arch
 from stcsim.errors import StcsimError
 from stcsim.isa import dtype as known_dtype
-from stcsim.result import Totals
+from stcsim.result import Footprint, Interval, Totals, Trust
 from stcsim.study.axis import NETWORK_AXES, Axis, GemmPattern, Value, parse_axis
 from stcsim.trace import Gemm, Source, Trace
 from stcsim.trace_lengths import at_length
@@ -28,13 +28,14 @@ class CurvePoint:
     """One run of a curve. A figure is ``None`` where its side was not run: no sparse tensor cores, or nothing to prune.
 
     Attributes:
-        value: where on the axis. totals: of the run, as ``stcsim.run`` returns them.
+        value: where on the axis. totals: of the run, as ``stcsim.run`` returns them. memory: what it needs of the GPU's memory.
     """
 
     value: Value
     arch: str
     dtype: str
     totals: Totals
+    memory: Footprint | None = None
 
     def time_us(self, side: Side) -> float | None:
         """Time of one pass, microseconds."""
@@ -60,6 +61,24 @@ class CurvePoint:
         """Bytes of all weights; 2:4 with metadata, in every layer that may be pruned (for ``"best"`` too)."""
         return self.totals.weight_bytes if side == "dense" else self.totals.compressed_bytes
 
+    def memory_bytes(self, side: Side) -> int | None:
+        """Bytes that the network needs on the GPU: weights as in ``side``, activations, cache."""
+        memory = self.memory
+        if memory is None:
+            return None
+        weights = {"dense": memory.dense_weight_bytes, "2:4": memory.sparse_weight_bytes, "best": memory.best_weight_bytes}
+        return memory.total(weights[side])
+
+    def time_us_interval(self, side: Side) -> Interval | None:
+        """Return where a measured time is to be expected, microseconds."""
+        totals = self.totals
+        times = {"dense": totals.dense_us_interval, "2:4": totals.sparse_us_interval, "best": totals.best_us_interval}
+        return times[side] if self.time_us(side) is not None else None
+
+    def speedup_interval(self, side: Side) -> Interval | None:
+        """Return where a measured speedup over dense is to be expected; ``None`` for ``"dense"``."""
+        return {"dense": None, "2:4": self.totals.sparse_speedup_interval, "best": self.totals.speedup_interval}[side]
+
     def _if_sparse(self, figure: float) -> float | None:
         return figure if self.totals.sparse_us is not None else None
 
@@ -73,6 +92,7 @@ class Curve:
         batch: of the network, ``None`` where it varies and for a GEMM.
         is_network: whether it has layers to choose the faster side for, one by one.
         points: GPU by GPU and type by type, each in the order of the axis.
+        trust: how far to trust each GPU's figures.
         inputs: ``archs`` (every leaf of each), ``trace_sha256`` (as given, before any change; not of a GEMM) and ``version``.
     """
 
@@ -81,6 +101,7 @@ class Curve:
     is_network: bool
     axis: Axis
     points: tuple[CurvePoint, ...]
+    trust: dict[str, Trust]
     inputs: dict[str, Any]
 
     @property
@@ -117,15 +138,19 @@ def sweep(
     for arch in archs:
         for element in elements:
             arch.require(element, False)
+    trust: dict[str, Trust] = {}
     points, runs = [], [(arch, element, *place) for arch in archs for element in elements for place in places]
     for at, (arch, element, value, trace) in enumerate(runs):
         advance = None if progress is None else _within(progress, at, len(runs), len(trace.ops))
-        points.append(CurvePoint(value, arch.name, element, replay.run(trace, arch, dtype=element, progress=advance).totals))
+        result = replay.run(trace, arch, dtype=element, progress=advance)
+        points.append(CurvePoint(value, arch.name, element, result.totals, result.footprint))
+        if result.trust:
+            trust[arch.name] = result.trust
     inputs: dict[str, Any] = {"archs": {arch.name: arch.to_dict() for arch in archs}, "version": __version__}
     if isinstance(source, GemmPattern):
-        return Curve(source.title, None, False, axis, tuple(points), inputs)
+        return Curve(source.title, None, False, axis, tuple(points), trust, inputs)
     batch = None if axis.names == ("batch",) else source.batch
-    return Curve(source.name, batch, True, axis, tuple(points), {"trace_sha256": source.sha256, **inputs})
+    return Curve(source.name, batch, True, axis, tuple(points), trust, {"trace_sha256": source.sha256, **inputs})
 
 
 def _at(source: Trace | GemmPattern, axis: Axis, value: Value) -> Trace:

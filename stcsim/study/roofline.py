@@ -1,8 +1,9 @@
-"""The roofline of a network: every layer at its arithmetic intensity, under the peaks of compute and DRAM, dense and 2:4.
+"""The roofline of a network: every layer under the peaks of compute, DRAM and L2, dense and 2:4, by the bytes it really moved.
 
-Intensity counts what a layer must move at least: weights (2:4: values and metadata), input and output once each, and what the
-operations fused into it read. A simulated layer stays below the roof because of everything else: launch, latency, waves, caches,
-the clock under load. Only where its input is still in L2 from the layer before can a layer lie above the slope of DRAM.
+Every level of memory has its slope, and a kernel has an arithmetic intensity for each level: its operations over the bytes that
+passed there while it was simulated, with misses, repeated reads and what the operations fused into it read (Yang, Kurth and
+Williams 2019, "Hierarchical Roofline analysis for GPUs"). So no kernel can stand above the lowest of its roofs. It stays below
+that because of everything else: launch, latency, waves, shared memory, the clock under load.
 """
 
 from __future__ import annotations
@@ -15,8 +16,7 @@ from stcsim import replay
 from stcsim.arch import Arch
 from stcsim.errors import StcsimError
 from stcsim.isa import dtype as known_dtype
-from stcsim.result import KernelResult, LayerRow
-from stcsim.timing.problem import Problem
+from stcsim.result import KernelResult, LayerRow, Trust
 from stcsim.trace import Conv2d, Gemm, Trace
 
 
@@ -25,19 +25,28 @@ class Spot:
     """One layer with one kernel, dense or 2:4.
 
     Attributes:
-        bytes: that must cross DRAM at least: weights as stored, input and output once each, and what fused operations read.
-        intensity: operations (two for a multiply-accumulate, pruned ones too) for each of those bytes.
+        dram_bytes: that passed DRAM in one launch, read and written. l2_bytes: that passed the L2, those of DRAM among them.
+        dram_intensity: operations (two for a multiply-accumulate, pruned ones too) for each byte of DRAM; ``None`` where all was
+            in L2. l2_intensity: for each byte of L2.
         time_us: of one launch. tops: achieved, 10^12 operations a second.
-        roof_tops: the lower of the two peaks at this intensity.
+        roof_tops: the lowest of the peaks at these intensities. bound: which one it is: "compute", "dram" or "l2".
         share_of_time: of all launches in the network with this sparsity (layers that may not be pruned run dense in both).
     """
 
-    bytes: float
-    intensity: float
+    dram_bytes: float
+    l2_bytes: float
+    dram_intensity: float | None
+    l2_intensity: float
     time_us: float
     tops: float
     roof_tops: float
+    bound: str
     share_of_time: float
+
+    @property
+    def intensity(self) -> float:
+        """Operations for each byte of DRAM, or of L2 where no byte passed DRAM."""
+        return self.l2_intensity if self.dram_intensity is None else self.dram_intensity
 
     @property
     def share_of_roof(self) -> float:
@@ -61,21 +70,40 @@ class RooflineLayer:
 
 @dataclass(frozen=True, slots=True)
 class Roofs:
-    """The vendor's peaks: compute in 10^12 operations a second (2:4 ``None`` without Sparse Tensor Cores), and DRAM."""
+    """The peaks that no kernel can pass.
+
+    Attributes:
+        dense_tops: the vendor's peak of compute, 10^12 operations a second, at ``clock_mhz``. sparse_tops: the same with 2:4,
+            ``None`` without Sparse Tensor Cores.
+        dram_gb_per_s: the vendor's peak of DRAM.
+        l2_gb_per_s: what GEMM streams get of the L2, at the sustained clock. Vendors quote none; this one is
+            ``l2.bandwidth_bytes_per_clk``, fitted to measured GEMMs.
+        clock_mhz: the highest that the board may hold. data_sheet_mhz: the one behind the vendor's peak, which may be lower.
+    """
 
     dense_tops: float
     sparse_tops: float | None
     dram_gb_per_s: float
+    l2_gb_per_s: float
+    clock_mhz: float
+    data_sheet_mhz: float
 
-    def tops_at(self, intensity: float, sparse: bool) -> float:
-        """Return the roof at so many operations for each byte."""
-        peak_tops = self.sparse_tops if sparse and self.sparse_tops else self.dense_tops
-        return min(peak_tops, intensity * self.dram_gb_per_s * 1e-3)
+    def compute_tops(self, sparse: bool) -> float:
+        """Return the peak of compute."""
+        return self.sparse_tops if sparse and self.sparse_tops else self.dense_tops
+
+    def lowest(self, sparse: bool, dram_intensity: float | None, l2_intensity: float) -> tuple[float, str]:
+        """Return the lowest roof at so many operations for each byte, 10^12 operations a second, and which one it is."""
+        tops = {"compute": self.compute_tops(sparse), "l2": l2_intensity * self.l2_gb_per_s * 1e-3}
+        if dram_intensity is not None:
+            tops["dram"] = dram_intensity * self.dram_gb_per_s * 1e-3
+        bound = min(tops, key=lambda roof: tops[roof])
+        return tops[bound], bound
 
 
 @dataclass(frozen=True, slots=True)
 class Roofline:
-    """A network at its batch on one GPU in one type; ``layers`` in network order, ``inputs`` those of the run."""
+    """A network at its batch on one GPU in one type; ``layers`` in network order, ``inputs`` and ``trust`` those of the run."""
 
     name: str
     batch: int
@@ -84,6 +112,7 @@ class Roofline:
     roofs: Roofs
     layers: tuple[RooflineLayer, ...]
     inputs: dict[str, Any]
+    trust: Trust | None = None
 
     def alike(self) -> tuple[RooflineLayer, ...]:
         """Return one layer for all of the same sizes: their mean, with all their launches and time; slowest dense first."""
@@ -109,32 +138,49 @@ def roofline_of(trace: Trace, arch: Arch, dtype: str | None = None, progress: re
     """
     element = known_dtype(dtype or trace.dtype)
     arch.require(element.name, False)
-    products = [op for op in trace.ops if isinstance(op, Gemm | Conv2d)]
-    if not products:
+    if not any(isinstance(op, Gemm | Conv2d) for op in trace.ops):
         raise StcsimError(trace.name, "a GEMM or convolution", "none")
-    dense_tops, sparse_tops = (arch.peak_tops(element.name, sparse) for sparse in (False, True))
-    assert dense_tops is not None  # the GPU has the type
-    roofs = Roofs(dense_tops, sparse_tops, arch.dram.bandwidth_gb_per_s)
+    roofs = roofs_of(arch, element.name)
     result = replay.run(trace, arch, dtype=element.name, progress=progress)
-    rows = [row for row in result.rows if row.kind in ("gemm", "conv2d")]
-    problems = [replay.problem_of(op, element) for op in products]
-    totals_us = tuple(sum(row.count * _kernel(row, sparse).time_us for row in rows) for sparse in (False, True))
-    layers = tuple(_layer(row, problem, roofs, totals_us) for row, problem in zip(rows, problems, strict=True))
-    return Roofline(trace.name, trace.batch, arch.name, element.name, roofs, layers, result.inputs)
+    totals_us = tuple(sum(row.count * _kernel(row, sparse).time_us for row in result.rows) for sparse in (False, True))
+    layers = tuple(_layer(row, roofs, totals_us) for row in result.rows)
+    return Roofline(trace.name, trace.batch, arch.name, element.name, roofs, layers, result.inputs, result.trust)
 
 
-def _layer(row: LayerRow, problem: Problem, roofs: Roofs, totals_us: Sequence[float]) -> RooflineLayer:
+def roofs_of(arch: Arch, dtype: str) -> Roofs:
+    """Return the peaks of ``arch``, which has ``dtype``: of compute at the highest clock that the board may hold."""
+    clock = arch.clock
+    clock_mhz = max(clock.peak_mhz, clock.sustained_mhz)
+    dense_tops, sparse_tops = (arch.peak_tops(dtype, sparse) for sparse in (False, True))
+    assert dense_tops is not None
+    faster = clock_mhz / clock.peak_mhz
+    return Roofs(
+        dense_tops=dense_tops * faster,
+        sparse_tops=None if sparse_tops is None else sparse_tops * faster,
+        dram_gb_per_s=arch.dram.bandwidth_gb_per_s,
+        l2_gb_per_s=arch.l2.bandwidth_bytes_per_clk * clock.sustained_mhz * 1e-3,
+        clock_mhz=clock_mhz,
+        data_sheet_mhz=clock.peak_mhz,
+    )
+
+
+def _layer(row: LayerRow, roofs: Roofs, totals_us: Sequence[float]) -> RooflineLayer:
     def spot(sparse: bool) -> Spot:
-        moved = problem.a_bytes(sparse) + problem.b_bytes + problem.d_bytes + row.fused_bytes
-        time_us = _kernel(row, sparse).time_us
-        return _spot(row.macs, moved, time_us, roofs, sparse, row.count * time_us / totals_us[sparse])
+        kernel = _kernel(row, sparse)
+        moved, share_of_time = kernel.bytes, row.count * kernel.time_us / totals_us[sparse]
+        dram_bytes, l2_bytes = moved["dram_read"] + moved["dram_write"], moved["l2_read"] + moved["write"]
+        return _spot(row.macs, dram_bytes, l2_bytes, kernel.time_us, roofs, sparse, share_of_time)
 
     return RooflineLayer(row.name, row.m, row.n, row.k, row.batch, row.count, spot(False), spot(True) if row.sparse else None)
 
 
-def _spot(macs: int, moved: float, time_us: float, roofs: Roofs, sparse: bool, share_of_time: float) -> Spot:
-    intensity = 2 * macs / moved
-    return Spot(moved, intensity, time_us, 2e-6 * macs / time_us, roofs.tops_at(intensity, sparse), share_of_time)
+def _spot(
+    macs: int, dram_bytes: float, l2_bytes: float, time_us: float, roofs: Roofs, sparse: bool, share_of_time: float
+) -> Spot:
+    dram_intensity, l2_intensity = 2 * macs / dram_bytes if dram_bytes else None, 2 * macs / l2_bytes
+    roof_tops, bound = roofs.lowest(sparse, dram_intensity, l2_intensity)
+    tops = 2e-6 * macs / time_us
+    return Spot(dram_bytes, l2_bytes, dram_intensity, l2_intensity, time_us, tops, roof_tops, bound, share_of_time)
 
 
 def _together(layers: Sequence[RooflineLayer], roofs: Roofs) -> RooflineLayer:
@@ -142,10 +188,12 @@ def _together(layers: Sequence[RooflineLayer], roofs: Roofs) -> RooflineLayer:
 
     def mean(sides: Sequence[Spot], sparse: bool) -> Spot:
         launches = [(layer.count, side) for layer, side in zip(layers, sides, strict=True)]
-        moved = sum(each * side.bytes for each, side in launches) / count
+        dram_bytes = sum(each * side.dram_bytes for each, side in launches) / count
+        l2_bytes = sum(each * side.l2_bytes for each, side in launches) / count
         time_us = sum(each * side.time_us for each, side in launches) / count
         macs = first.m * first.n * first.k * first.batch
-        return _spot(macs, moved, time_us, roofs, sparse, sum(side.share_of_time for side in sides))
+        share_of_time = sum(side.share_of_time for side in sides)
+        return _spot(macs, dram_bytes, l2_bytes, time_us, roofs, sparse, share_of_time)
 
     sparse_sides = [layer.sparse for layer in layers if layer.sparse]
     sparse = mean(sparse_sides, True) if sparse_sides else None

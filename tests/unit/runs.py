@@ -2,14 +2,25 @@
 
 from __future__ import annotations
 
-from stcsim.replay.rows import with_prune_ranks
-from stcsim.replay.sides import Sides
+from dataclasses import replace
+
+from stcsim.replay.rows import Case, Cases
 from stcsim.replay.totals import totals
-from stcsim.result import KernelResult, LayerRow, MemoryResult, MemoryRow, RunResult
+from stcsim.result import Gains, Interval, KernelResult, LayerRow, MemoryResult, MemoryRow, PruneGroup, RunResult, Trust
+from stcsim.verdict import verdict_of
+
+ENERGY_SHARES = {"mac": 0.5, "smem": 0.2, "l2": 0.1, "dram": 0.1, "idle": 0.1}
+"""Of the energy of every kernel here."""
+
+
+def helps(factor: float) -> dict[str, float]:
+    """Return gains that say: more L2 bandwidth helps, a faster tensor pipe a little."""
+    gains = dict.fromkeys(("tensor", "smem", "ingress", "l2", "dram", "latency", "launch", "power"), 0.0)
+    return gains | ({"tensor": 0.01, "l2": 0.02} if factor < 1.2 else {"tensor": 0.03, "l2": 0.08})
 
 
 def kernel(time_us: float, macs: int, peak_tops: float, bound: str, name: str = "sm80_128x128x32_s4_2x2") -> KernelResult:
-    """Return a kernel of ``time_us``: 2 us launch, half of the rest in ``bound``, the other half in the epilogue."""
+    """Return a kernel of ``time_us``: 2 us launch, half of the rest goes to ``bound``, the other half to the epilogue."""
     tops = 2 * macs / time_us / 1e6
     return KernelResult(
         kernel=name,
@@ -20,14 +31,17 @@ def kernel(time_us: float, macs: int, peak_tops: float, bound: str, name: str = 
         clock_mhz=1410.0,
         watts=250.0,
         energy_uj=250.0 * time_us,
-        bound=bound,
+        energy_parts_uj={part: 250.0 * time_us * share for part, share in ENERGY_SHARES.items()},
+        most_time=bound,
         breakdown={"launch": 2.0, bound: (time_us - 2.0) / 2, "epilogue": (time_us - 2.0) / 2, "tail": 0.0},
-        bytes={"l2_read": 4_000_000, "dram_read": 1_000_000, "write": 802_816},
+        bytes={"l2_read": 4_000_000, "write": 802_816, "dram_read": 1_000_000, "dram_write": 0},
         ctas=98,
         ctas_per_sm=1,
         waves=0.9,
         roofline_us=time_us / 2,
         bounds_us={bound: time_us / 1.5},
+        gains=Gains(helps),
+        time_us_interval=Interval(0.9 * time_us, 1.2 * time_us),
     )
 
 
@@ -76,16 +90,48 @@ def step(name: str, operator: str, time_us: float, count: int = 1) -> MemoryRow:
     """Return a memory operation of ``time_us``: 2 us launch, the rest DRAM, at 100 W."""
     moved = {"read": 1_000_000, "write": 1_000_000, "dram_read": 1_000_000, "dram_write": 0}
     parts = {"launch": 2.0, "latency": 0.0, "dram": time_us - 2.0}
-    kernel = MemoryResult(time_us, 1410.0, 100.0, 100.0 * time_us, "dram", parts, moved)
-    return MemoryRow(name, operator, count, "fp16", kernel, kernel)
+    energy = {part: 100.0 * time_us * share for part, share in ENERGY_SHARES.items()}
+    kernel = MemoryResult(time_us, 1410.0, 100.0, 100.0 * time_us, energy, "dram", parts, moved)
+    return MemoryRow(name, operator, count, "fp16", kernel, kernel, kernel)
 
 
 def run_of(*rows: LayerRow, sparsity: str = "both", memory: tuple[MemoryRow, ...] = (), **inputs: object) -> RunResult:
-    """Return a run of ``rows`` and ``memory`` at 1410 MHz."""
-    ranked = with_prune_ranks(rows)
-    sums = totals(ranked, memory, Sides((), 1410.0, 1410.0, 1410.0))
-    inputs = {"arch": {"sm": {"count": 108}}, "version": "0.1.0", **inputs}
-    return RunResult("a100", "toynet", "fp16", 8, sparsity, "fast", inputs, ranked, sums, memory)
+    """Return a run of ``rows`` and ``memory`` at 1410 MHz: each pruned layer saves what its own time says."""
+    inputs = {"arch": {"sm": {"count": 108}, "clock": {"peak_mhz": {"value": 1410}}}, "version": "0.1.0", **inputs}
+    ranked, layers = with_savings(rows), dict(enumerate(rows))
+    steps = {len(rows) + at: step for at, step in enumerate(memory)}
+
+    def case(results: list[KernelResult | MemoryResult]) -> Case:
+        return Case((), (), [*results, *(step.chosen for step in memory)], 1410.0, False)
+
+    dense = case([row.dense for row in rows if row.dense]) if all(row.dense for row in rows) else None
+    sparse = case([row.sparse or row.chosen for row in rows]) if any(row.sparse for row in rows) else None
+    sums = totals(layers, steps, Cases(dense, sparse, case([row.chosen for row in rows])))
+    if sums.speedup is not None and sums.sparse_speedup is not None:
+        best, pruned = (Interval(0.9 * ratio, 1.1 * ratio) for ratio in (sums.speedup, sums.sparse_speedup))
+        sums = replace(sums, speedup_interval=best, sparse_speedup_interval=pruned)
+    likely = sums.speedup_interval if any(row.best == "2:4" for row in rows) else sums.sparse_speedup_interval
+    trust = Trust("board", 123, ("clock.sustained_mhz",), verdict_of(likely).value if likely else None, "by hand")
+    groups = tuple(group_of(row, rows) for row in sorted(ranked, key=lambda row: -row.saved_us) if row.dense and row.sparse)
+    return RunResult("a100", "toynet", "fp16", 8, sparsity, "fast", inputs, ranked, sums, memory, groups, None, trust)
+
+
+def with_savings(rows: tuple[LayerRow, ...]) -> tuple[LayerRow, ...]:
+    """Return ``rows`` with what each pruned one saves by itself, and its rank."""
+    pruned = {row.name: (row, row.dense) for row in rows if row.best == "2:4" and row.dense is not None}
+    saved = {name: row.count * (dense.time_us - row.chosen.time_us) for name, (row, dense) in pruned.items()}
+    ranks = {name: rank for rank, name in enumerate(sorted(saved, key=lambda name: -saved[name]), 1)}
+    return tuple(replace(row, saved_us=saved.get(row.name, 0.0), prune_rank=ranks.get(row.name)) for row in rows)
+
+
+def group_of(row: LayerRow, rows: tuple[LayerRow, ...]) -> PruneGroup:
+    """Return the group of one layer; what is saved so far counts all layers that save as much or more."""
+    assert row.dense is not None and row.sparse is not None
+    running = sum(each.saved_us for each in with_savings(rows) if each.saved_us >= row.saved_us)
+    shape, pruned = (row.m, row.n, row.k, row.batch), row.best == "2:4"
+    times = (row.count * side.time_us for side in (row.dense, row.sparse, row.chosen))
+    weights = row.weight_bytes, row.compressed_bytes if pruned else row.weight_bytes
+    return PruneGroup((row.name,), (row.name,), *shape, row.count, int(pruned), *times, row.saved_us, running, *weights)
 
 
 TOYNET = run_of(

@@ -12,6 +12,7 @@ import stcsim
 from stcsim import cli
 from stcsim.arch import arch_names
 from stcsim.data import data_folder
+from tests.unit.runs import layer, run_of
 
 
 @pytest.fixture(autouse=True)
@@ -31,9 +32,44 @@ def test_run_prints_the_table_and_writes_both_files(
 ) -> None:
     succeed("run", toy, "--arch", "a100", "--json", tmp_path / "run.json", "--csv", tmp_path / "run.csv", "--top", 2)
     printed = capsys.readouterr()
-    assert "the 2 slowest of 6 layers" in printed.out and printed.err == ""
+    assert "the 2 of 6 lines that take longest, 90 % of the time\n" in printed.out and printed.err == ""
     assert json.loads((tmp_path / "run.json").read_text(encoding="utf-8"))["totals"]["best_us"] == 766.0
     assert len((tmp_path / "run.csv").read_text(encoding="utf-8").splitlines()) == 7
+
+
+def test_the_prune_list_names_the_pruned_layers_those_that_save_most_first(
+    toy: Path, tmp_path: Path, called: dict[str, object]
+) -> None:
+    succeed("run", toy, "--arch", "a100", "--prune-list", tmp_path / "prune.txt")
+    assert (tmp_path / "prune.txt").read_text(encoding="utf-8") == "model.layers.31.mlp.down_proj\nlayer1.0.conv1\n"
+
+
+def test_alike_layers_share_a_line_unless_ungrouped(
+    toy: Path, called: dict[str, object], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    alike = run_of(layer("block.0.fc", (64, 64, 64), 4.0, 3.0), layer("block.1.fc", (64, 64, 64), 4.0, 3.0))
+    monkeypatch.setattr("stcsim.replay.run", lambda *_, **__: alike)
+
+    def names(*options: str) -> list[str]:
+        succeed("run", toy, "--arch", "a100", *options)
+        table, *_ = capsys.readouterr().out.split("\n\n")
+        return [line.split("  ")[0] for line in table.splitlines() if line.startswith("block")]
+
+    assert names() == ["block.*.fc ×2"]
+    assert names("--ungroup") == ["block.0.fc", "block.1.fc"]
+
+
+@pytest.mark.parametrize("lines", [0, 1, 2])
+def test_what_would_help_is_looked_for_where_it_is_asked(
+    lines: int, toy: Path, tmp_path: Path, called: dict[str, object], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    three = run_of(
+        *(layer(name, (64, 64, size), time, None) for name, size, time in (("a", 16, 5.0), ("b", 32, 9.0), ("c", 48, 7.0)))
+    )
+    monkeypatch.setattr("stcsim.replay.run", lambda *_, **__: three)
+    succeed("run", toy, "--arch", "a100", "--why", lines, "--json", tmp_path / "run.json")
+    rows = json.loads((tmp_path / "run.json").read_text(encoding="utf-8"))["rows"]
+    assert {row["name"]: row["chosen"]["bound"] for row in rows if row["chosen"]["bound"]} == dict.fromkeys("bca"[:lines], "l2")
 
 
 def test_run_hands_its_options_on(toy: Path, called: dict[str, object]) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import dataclasses
 import json
 import xml.etree.ElementTree as ElementTree
 from collections.abc import Callable
@@ -15,12 +16,13 @@ from stcsim import cli
 from stcsim.errors import StcsimError, UnsupportedError
 from stcsim.report.curve_export import row_lines
 from stcsim.report.curve_figure import METRICS, write_curve_figure
-from stcsim.result import RunResult
+from stcsim.result import Footprint, RunResult
 from stcsim.study import parse_gemm, sweep
 from stcsim.study.curve import Curve
 from stcsim.trace import Conv2d, Gemm, Trace
 from tests.unit.runs import layer, run_of
 
+ACTIVATIONS = 12345
 A100, H100, T4 = (stcsim.load_arch(name) for name in ("a100", "h100", "t4"))
 
 
@@ -29,7 +31,9 @@ def hand_made(trace: Trace, arch: stcsim.arch.Arch, **_: object) -> RunResult:
     gemms = [op.gemm() if isinstance(op, Conv2d) else op for op in trace.ops if isinstance(op, Gemm | Conv2d)]
     work = sum(op.macs for op in gemms) / 2**20
     sparse_us = 4 + work / 2 if arch.supports("fp16", True) else None
-    return run_of(layer("all", (gemms[0].m, gemms[0].n, gemms[0].k), 4 + work, sparse_us))
+    result = run_of(layer("all", (gemms[0].m, gemms[0].n, gemms[0].k), 4 + work, sparse_us))
+    weights = result.totals.weight_bytes, result.totals.compressed_bytes, result.totals.compressed_bytes
+    return dataclasses.replace(result, footprint=Footprint(*weights, ACTIVATIONS, 0, 80 << 30))
 
 
 @pytest.fixture
@@ -64,7 +68,9 @@ def test_figures_of_a_point_are_those_of_its_run(quick: None) -> None:
     assert point.speedup("2:4") == 1028 / 516 and point.speedup("dense") == 1
     assert point.tops("2:4") == pytest.approx(2 * 1024**3 / 516 / 1e6)
     assert point.tops_per_watt("dense") == pytest.approx(2 * 1024**3 / 1028 / 1e6 / 250)
-    assert (point.weight_bytes("dense"), point.weight_bytes("2:4")) == (2 * 1024**2, 2 * 1024**2 * 9 // 16)
+    weights = {"dense": 2 * 1024**2, "2:4": 2 * 1024**2 * 9 // 16}
+    assert (point.weight_bytes("dense"), point.weight_bytes("2:4")) == tuple(weights.values())
+    assert (point.memory_bytes("dense"), point.memory_bytes("2:4")) == tuple(size + ACTIVATIONS for size in weights.values())
     assert without.time_us("dense") == 1028.0
     assert (without.time_us("2:4"), without.speedup("best"), without.tops_per_watt("2:4")) == (None, None, None)
 
@@ -124,7 +130,7 @@ def test_csv_has_the_figures_of_the_result(series: Curve, tmp_path: Path, capsys
     assert len(written["points"]) == len(lines) and written["over"] == ["batch"] and written["inputs"] == series.inputs
     printed = capsys.readouterr()
     assert printed.err == "" and "resnet34\n" in printed.out
-    assert sum(line.startswith(("a100 ", "h100 ")) for line in printed.out.splitlines()) == len(lines)
+    assert sum(line.split()[1:2] in (["fp16"], ["int8"]) for line in printed.out.splitlines()) == len(lines)
 
 
 def test_images_and_gemms_have_columns_of_their_own(quick: None) -> None:
@@ -138,7 +144,7 @@ TITLES = {
     "speedup": "speedup over dense (×)",
     "tops": "effective TOPS",
     "time": "time of one pass (ms)",
-    "memory": "weights (KiB)",
+    "memory": "weights, activations, cache (KiB)",
     "tops-per-watt": "effective TOPS per watt",
 }
 
