@@ -15,8 +15,9 @@ import pytest
 import stcsim
 from stcsim.timing.conv_catalogue import find
 from stcsim.timing.fast import simulate
+from stcsim.timing.launch import Launch
 from stcsim.timing.lower import lower
-from stcsim.timing.outcome import Launch, time_gemm
+from stcsim.timing.outcome import time_gemm
 from stcsim.timing.tiling import tile_up
 from stcsim.trace import trace_names
 from tests.shapes import problem
@@ -47,8 +48,8 @@ def test_engine_rate() -> None:
 def test_gemm_with_selection() -> None:
     arch = stcsim.load_arch("a100")
     taken_s = fastest_s(lambda: stcsim.gemm(4096, 4096, 4096, arch))
-    print(f"\n4096^3 dense and 2:4 with selection: {1e3 * taken_s:.0f} ms (at most 50)")
-    assert taken_s <= 0.05
+    print(f"\n4096^3 dense and 2:4 with selection: {1e3 * taken_s:.0f} ms (at most 60)")
+    assert taken_s <= 0.06
 
 
 def test_selection_of_one_gemm() -> None:
@@ -80,15 +81,15 @@ def test_every_trace(name: str) -> None:
         stcsim.run(trace, arch)
         taken[trace.name] = time.perf_counter() - start
     slowest = max(taken, key=lambda each: taken[each])
-    print(f"\n{len(taken)} traces on {name}, dense and 2:4: {slowest} is slowest with {taken[slowest]:.2f} s (at most 2)")
-    assert taken[slowest] <= 2
+    print(f"\n{len(taken)} traces on {name}, dense and 2:4: {slowest} is slowest with {taken[slowest]:.2f} s (at most 3.5)")
+    assert taken[slowest] <= 3.5
 
 
 def test_resnet34_with_selection() -> None:
     arch, trace = stcsim.load_arch("a100"), stcsim.load_trace("resnet34")
     taken_s = fastest_s(lambda: stcsim.run(trace, arch))
-    print(f"\nResNet-34 dense and 2:4 with selection: {taken_s:.2f} s (at most 1)")
-    assert taken_s <= 1
+    print(f"\nResNet-34 dense and 2:4 with selection and intervals: {taken_s:.3f} s (at most 0.15)")
+    assert taken_s <= 0.15
 
 
 def test_first_run_ever(tmp_path: Path) -> None:

@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from stcsim.arch import Arch, load_arch
+from stcsim.report.export import write_lines
 from stcsim.study.calibrate import Calibration, calibrate, predictor, with_values
 from stcsim.study.fit import PARAMETERS
 from stcsim.study.measured import read_measured
@@ -158,6 +159,12 @@ def _figures(errors: Sequence[float]) -> tuple[str, ...]:
     return f"{100 * mean:.1f} %", f"{100 * median:+.1f} %", f"{100 * p90:.1f} %"
 
 
+def unseen_lines(results: Sequence[LeftOut]) -> list[dict[str, object]]:
+    """Return the siblings' rows, predicted by the other board's parameters, as ``stcsim accuracy build --blind`` takes them."""
+    parts = [part for result in results for part in result.parts if part.role == "never seen"]
+    return [row.measured.record | {"predicted_us": row.predicted_us} for part in parts for row in part.alone]
+
+
 def parameters(result: LeftOut) -> str:
     """Return where each parameter began and ended, and what ships, as a Markdown table."""
     fit, shipped = result.fit, load_arch(result.fit.start.name)
@@ -174,6 +181,7 @@ def main() -> None:
     parser.add_argument("--rows", type=int, default=ROWS, help=f"rows to fit of each board ({ROWS})")
     parser.add_argument("--evaluations", type=int, default=EVALUATIONS, help=f"of the fit of each board ({EVALUATIONS})")
     parser.add_argument("--jobs", type=int, default=2, help="processes (2)")
+    parser.add_argument("--csv", type=Path, help="write the rows of the boards that were never seen, with predicted_us")
     given = parser.parse_args()
     if not MEASURED.is_dir():
         raise SystemExit(f"no measured tables in {MEASURED}")
@@ -183,6 +191,8 @@ def main() -> None:
     print(f"Error of the parameters that ship, and of those fitted to one board alone ({given.rows} rows, {given.evaluations}")
     print(f"evaluations, seed {SEED}, {minutes:.0f} minutes on {given.jobs} processes)\n")
     print(table(results), *map(parameters, results), sep="\n\n")
+    if given.csv:
+        write_lines(unseen_lines(results), given.csv)
 
 
 def _progress(done: int, cost: float) -> None:
