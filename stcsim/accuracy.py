@@ -1,4 +1,4 @@
-"""How far predictions may be off: a model of the model's own error, learned from rows that no parameter was fitted to.
+"""How far predictions may be off: a model of the model's own error, learned from measured rows.
 
 What ships (``accuracy.json``) is made by ``stcsim accuracy build`` from measured tables: for each class of GEMMs the 10th and the
 90th percentile of measured over predicted time, and of measured over predicted speedup where both sides were measured. A class

@@ -18,6 +18,11 @@ def kind_of(name: str) -> str:
     return _NUMBER.sub("*", name)
 
 
+def alike(name: str, m: int, n: int, k: int, batch: int, dtype: str) -> tuple[object, ...]:
+    """Return what alike layers share: the same for those of one size and type whose names differ in their numbers only."""
+    return kind_of(name), m, n, k, batch, dtype
+
+
 def common_name(names: Sequence[str]) -> str:
     """Return the name that ``names`` of one kind have in common: ``*`` for the numbers in which they differ."""
     columns = zip(*map(_NUMBER.findall, names), strict=True)

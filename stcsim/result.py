@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from stcsim.result_kernel import Gains, Interval, KernelResult, MemoryResult
+from stcsim.result_kernel import Gains, Interval, KernelResult, MemoryResult, account
 
 __all__ = [
     "Footprint",
@@ -20,6 +20,7 @@ __all__ = [
     "TimeSplit",
     "Totals",
     "Trust",
+    "account",
 ]
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from typing import TypedDict
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +79,30 @@ class Gains(Mapping[str, float]):
     def __repr__(self) -> str:
         """Show what is known."""
         return f"Gains({self._found.get(self._TENTH, '…')})"
+
+
+class Account(TypedDict):
+    """What time and energy come to, in the fields that all results of kernels have (units as there)."""
+
+    time_us: float
+    watts: float
+    energy_uj: float
+    energy_parts_uj: dict[str, float]
+    most_time: str
+    breakdown: dict[str, float]
+
+
+def account(time_us: float, breakdown: dict[str, float], energy_parts_uj: dict[str, float]) -> Account:
+    """Add up energy by part and see what most of the time goes to."""
+    energy_uj = sum(energy_parts_uj.values())
+    return Account(
+        time_us=time_us,
+        watts=energy_uj / time_us,
+        energy_uj=energy_uj,
+        energy_parts_uj=energy_parts_uj,
+        most_time=max(breakdown, key=lambda part: breakdown[part]),
+        breakdown=breakdown,
+    )
 
 
 @dataclass(frozen=True, slots=True)

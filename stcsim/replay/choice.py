@@ -56,7 +56,7 @@ class Chooser:
         """Simulate nothing yet."""
         self._kernels, self._steps, self._residency, self._groups = kernels, steps, residency, groups
         self._arch = kernels.setup.arch
-        self._choice = [at for at, step in enumerate(steps) if step.dense and step.sparse]
+        self._choice = [at for at, step in enumerate(steps) if step.has_choice]
         self._counts = np.array([step.op.count for step in steps], np.float64)
         self._works: dict[Spot, Work] = {}
         self._numbers: dict[Work, int] = {}
@@ -172,10 +172,6 @@ class Chooser:
             table.rows[spot] = spent.mac_j, spent.smem_j, spent.l2_j, spent.dram_j, load.cycles, load.fixed_us
         return table.rows[spot]
 
-    def has_choice(self, at: int) -> bool:
-        """Whether the layer at a place may be dense and may be 2:4."""
-        return self._steps[at].dense and self._steps[at].sparse
-
     def lost_us(self, network: Network, places: Sequence[int]) -> float:
         """Return what a settled ``network`` loses if the layers at ``places`` alone go back to dense."""
         return self.settle(turned(network.sides, places, False)).time_us - network.time_us
@@ -195,8 +191,7 @@ class Chooser:
         """Turn groups, and pruned layers back, one by one, as long as the network that then settles is faster."""
         for _ in self._choice:
             sides = network.sides
-            tried = {turned(sides, group, sparse) for group in self._groups for sparse in (False, True)}
-            tried |= {turned(sides, (at,), False) for at in self._choice if sides[at]}
+            tried = self._groups_turned(sides) | {turned(sides, (at,), False) for at in self._choice if sides[at]}
             fastest = min(map(self.settle, sorted(tried - {sides})), key=lambda each: each.time_us, default=network)
             if fastest.time_us >= network.time_us:
                 break
@@ -254,8 +249,11 @@ class Chooser:
 
     def _turns(self, network: Network) -> list[Network]:
         """Return the networks in which one group is dense or 2:4, or one layer turned that by its own cost should be."""
-        tried = {turned(network.sides, group, sparse) for group in self._groups for sparse in (False, True)}
         costs = self._costs(network.sides, network.terms, network.steps)
         wrong = {at for at, (dense, sparse) in costs.items() if (sparse < dense) != network.sides[at]}
-        tried |= {turned(network.sides, (at,), not network.sides[at]) for at in wrong}
+        tried = self._groups_turned(network.sides) | {turned(network.sides, (at,), not network.sides[at]) for at in wrong}
         return [self.near(sides, network.terms, network.steps) for sides in tried - {network.sides}]
+
+    def _groups_turned(self, sides: Sides) -> set[Sides]:
+        """Return ``sides`` with all of one group dense or 2:4, for each group."""
+        return {turned(sides, group, sparse) for group in self._groups for sparse in (False, True)}

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from typing import TypeVar
 
 from stcsim.arch import Arch
-from stcsim.result import KernelResult, MemoryResult
+from stcsim.result import KernelResult, MemoryResult, account
 from stcsim.timing.power import Energy, Load, energy_parts_uj
 
 STEP_MHZ = 15
@@ -56,17 +56,7 @@ class Steps:
         }
         time_us = (1 - share) * low.time_us + share * high.time_us
         parts_uj = energy_parts_uj(arch, spent, clock_mhz, time_us)
-        energy_uj = sum(parts_uj.values())
-        mean: Result = replace(
-            high,
-            time_us=time_us,
-            clock_mhz=clock_mhz,
-            watts=energy_uj / time_us,
-            energy_uj=energy_uj,
-            energy_parts_uj=parts_uj,
-            breakdown=breakdown,
-            most_time=max(breakdown, key=lambda part: breakdown[part]),
-        )
+        mean: Result = replace(high, clock_mhz=clock_mhz, **account(time_us, breakdown, parts_uj))
         if isinstance(mean, KernelResult) and isinstance(high, KernelResult):
             slower = high.time_us / time_us
             mean = replace(

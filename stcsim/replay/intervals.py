@@ -27,7 +27,7 @@ class Bars:
     def layer(self, row: LayerRow) -> LayerRow:
         """Return ``row`` with intervals on its kernels and its speedup."""
         dense, sparse, chosen = (
-            self._kernel(row, kernel, is_sparse) if kernel else None
+            self.kernel(kernel, known_dtype(row.dtype), 2 * row.macs, is_sparse) if kernel else None
             for kernel, is_sparse in ((row.dense, False), (row.sparse, True), (row.chosen, row.best == "2:4"))
         )
         assert chosen is not None
@@ -96,23 +96,17 @@ class Bars:
 
     def kernel(self, kernel: KernelResult, dtype: DType, operations: float, sparse: bool) -> KernelResult:
         """Return a kernel of so many operations with intervals."""
-        return self._barred(kernel, self.model.of_time(self.known, sparse, dtype, operations))
-
-    def speedup_of(self, dtype: DType, operations: float, speedup: float) -> Interval:
-        """Return the interval of the 2:4 speedup of a GEMM of so many operations."""
-        return self.model.of_speedup(self.known, dtype, operations).of(speedup)
-
-    def _kernel(self, row: LayerRow, kernel: KernelResult, sparse: bool) -> KernelResult:
-        return self._barred(kernel, self._time(row, sparse))
-
-    @staticmethod
-    def _barred(kernel: KernelResult, spread: Spread) -> KernelResult:
+        spread = self.model.of_time(self.known, sparse, dtype, operations)
         return replace(
             kernel,
             time_us_interval=spread.of(kernel.time_us),
             tops_interval=_inverse(spread).of(kernel.tops),
             energy_uj_interval=spread.of(kernel.energy_uj),
         )
+
+    def speedup_of(self, dtype: DType, operations: float, speedup: float) -> Interval:
+        """Return the interval of the 2:4 speedup of a GEMM of so many operations."""
+        return self.model.of_speedup(self.known, dtype, operations).of(speedup)
 
     def _time(self, row: LayerRow, sparse: bool) -> Spread:
         return self.model.of_time(self.known, sparse, known_dtype(row.dtype), 2 * row.macs)

@@ -32,6 +32,11 @@ class Planned:
     sparse: bool = False
     not_sparse_because: str | None = None
 
+    @property
+    def has_choice(self) -> bool:
+        """Whether it may run dense and may run 2:4."""
+        return self.dense and self.sparse
+
 
 @dataclass(frozen=True, slots=True)
 class Network:

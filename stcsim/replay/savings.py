@@ -4,38 +4,31 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
-from stcsim.names import kind_of, patterns_for
+from stcsim.names import alike, patterns_for
 from stcsim.replay.choice import Chooser
 from stcsim.replay.planned import Network, Planned, turned
 from stcsim.result import LayerRow, PruneGroup
 from stcsim.trace import Memory
 
-
-@dataclass(frozen=True, slots=True)
-class Group:
-    """Places of alike layers in a network."""
-
-    places: tuple[int, ...]
+Group = tuple[int, ...]
+"""Places of alike layers in a network."""
 
 
 def groups_of(steps: Sequence[Planned]) -> tuple[Group, ...]:
-    """Return the groups of alike layers that have the choice between dense and 2:4, in the order of the network.
-
-    Alike are layers of the same sizes and type whose names differ in their numbers only.
-    """
+    """Return the groups of alike layers (``names.alike``) that have the choice between dense and 2:4, in the network's order."""
     found: dict[tuple[object, ...], list[int]] = defaultdict(list)
     for at, step in enumerate(steps):
-        if step.dense and step.sparse and not isinstance(step.op, Memory):
+        if step.has_choice and not isinstance(step.op, Memory):
             gemm = step.op.gemm() if step.op.kind == "conv2d" else step.op
-            found[kind_of(step.op.name), gemm.m, gemm.n, gemm.k, gemm.batch, step.element.name].append(at)
-    return tuple(Group(tuple(places)) for places in found.values())
+            found[alike(step.op.name, gemm.m, gemm.n, gemm.k, gemm.batch, step.element.name)].append(at)
+    return tuple(map(tuple, found.values()))
 
 
-def with_savings(rows: dict[int, LayerRow], chooser: Chooser, best: Network) -> dict[int, LayerRow]:
+def with_savings(rows: dict[int, LayerRow], steps: Sequence[Planned], chooser: Chooser, best: Network) -> dict[int, LayerRow]:
     """Return ``rows``, by place, with what each pruned layer saves, ranked by it (ties: order of the network)."""
-    pruned = [at for at in rows if best.sides[at] and chooser.has_choice(at)]
+    pruned = [at for at in rows if best.sides[at] and steps[at].has_choice]
     saved = {at: chooser.lost_us(best, (at,)) for at in pruned}
     ranked = sorted(pruned, key=lambda at: -saved[at])
     ranks = {at: rank for rank, at in enumerate(ranked, 1)}
@@ -45,26 +38,26 @@ def with_savings(rows: dict[int, LayerRow], chooser: Chooser, best: Network) -> 
 def prune_groups(rows: dict[int, LayerRow], groups: Iterable[Group], chooser: Chooser, best: Network) -> tuple[PruneGroup, ...]:
     """Return the groups with what they save, the largest saving first, and what pruning them one after the other brings."""
     names = [row.name for row in rows.values() if row.weight_bytes]
-    saved = {group: chooser.lost_us(best, [at for at in group.places if best.sides[at]]) for group in groups}
+    saved = {group: chooser.lost_us(best, [at for at in group if best.sides[at]]) for group in groups}
     ranked = sorted(saved, key=lambda group: (not _pruned(group, best), -saved[group]))
     running_us = _running(ranked, chooser, best)
     return tuple(
-        _prune_group(group, [rows[at] for at in group.places], names, best, saved[group], so_far_us)
+        _prune_group(group, [rows[at] for at in group], names, best, saved[group], so_far_us)
         for group, so_far_us in zip(ranked, running_us, strict=True)
     )
 
 
 def _pruned(group: Group, network: Network) -> int:
-    return sum(network.sides[at] for at in group.places)
+    return sum(network.sides[at] for at in group)
 
 
 def _running(ranked: Sequence[Group], chooser: Chooser, best: Network) -> list[float]:
     """Return what is saved when the pruned layers of the groups so far are pruned, in a network that is dense otherwise."""
-    sides = turned(best.sides, [at for group in ranked for at in group.places], False)
+    sides = turned(best.sides, [at for group in ranked for at in group], False)
     dense_us = chooser.settle(sides).time_us
     saved = []
     for group in ranked:
-        sides = turned(sides, [at for at in group.places if best.sides[at]], True)
+        sides = turned(sides, [at for at in group if best.sides[at]], True)
         saved.append(dense_us - chooser.settle(sides).time_us)
     return saved
 
@@ -73,7 +66,7 @@ def _prune_group(
     group: Group, rows: Sequence[LayerRow], names: Sequence[str], best: Network, saved_us: float, running_us: float
 ) -> PruneGroup:
     own, first = [row.name for row in rows], rows[0]
-    stored = [(row, best.sides[at]) for row, at in zip(rows, group.places, strict=True) if not row.weight_of]
+    stored = [(row, best.sides[at]) for row, at in zip(rows, group, strict=True) if not row.weight_of]
     return PruneGroup(
         patterns=patterns_for(own, set(names) - set(own)),
         layers=tuple(own),

@@ -29,7 +29,7 @@ class Timed:
 def timed_network(setup: Launch, steps: Sequence[Planned], residency: Residency, progress: Progress | None = None) -> Timed:
     """Time the networks of a run: dense, all 2:4 and best of both, as far as they were asked for."""
     kernels, groups = Kernels(setup), groups_of(steps)
-    chooser = Chooser(kernels, steps, residency, [group.places for group in groups])
+    chooser = Chooser(kernels, steps, residency, groups)
     chooser.prepare(progress)
     whole = all(step.dense or not step.sparse for step in steps)
     dense = chooser.settle(chooser.sides(lambda at: False)) if whole else None
@@ -43,7 +43,7 @@ def timed_network(setup: Launch, steps: Sequence[Planned], residency: Residency,
     )
     rows = {at: layer_row(step, at, cases) for at, step in enumerate(steps) if step.dense or step.sparse}
     memory = {at: memory_row(step, at, cases) for at, step in enumerate(steps) if at not in rows}
-    rows = with_savings(rows, chooser, best)
+    rows = with_savings(rows, steps, chooser, best)
     return Timed(rows, memory, totals(rows, memory, cases), prune_groups(rows, groups, chooser, best))
 
 

@@ -55,10 +55,8 @@ def _energy_text(result: RunResult) -> str:
     energies = {side: energy_uj for side, energy_uj in sides.items() if energy_uj} or {"2:4": totals.best_uj}
     if not samples:
         return " → ".join(energy_text(energy_uj) for energy_uj in energies.values()) + " a launch"
-    units = {"sample": samples}
-    if isinstance(shape, dict) and "tokens" in shape:
-        units = {"token": samples * shape["tokens"]}
-    (unit, count) = next(iter(units.items()))
+    has_tokens = isinstance(shape, dict) and "tokens" in shape
+    unit, count = ("token", samples * shape["tokens"]) if has_tokens else ("sample", samples)
     return f"{' → '.join(energy_text(energy_uj / count) for energy_uj in energies.values())} a {unit}"
 
 

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from statistics import fmean
 
-from stcsim.names import common_name, kind_of
+from stcsim.names import alike, common_name
 from stcsim.result import Interval, KernelResult, LayerRow
 
 
@@ -74,7 +74,7 @@ def lines_of(rows: Sequence[LayerRow], grouped: bool = True) -> list[Line]:
     """Return the lines of ``rows``, those that take longest first."""
     found: dict[object, list[LayerRow]] = {}
     for at, row in enumerate(rows):
-        key = (kind_of(row.name), row.m, row.n, row.k, row.batch, row.dtype) if grouped else at
+        key = alike(row.name, row.m, row.n, row.k, row.batch, row.dtype) if grouped else at
         found.setdefault(key, []).append(row)
     lines = [Line(common_name([row.name for row in group]), tuple(group)) for group in found.values()]
     return sorted(lines, key=lambda line: -line.total_us)

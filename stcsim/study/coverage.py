@@ -7,7 +7,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from stcsim.accuracy import ErrorModel, Spread, size_class
+from stcsim.accuracy import ErrorModel, Known, Spread, size_class
 from stcsim.arch import load_arch
 from stcsim.isa import dtype as known_dtype
 from stcsim.study.accuracy import CHECK, Error, errors_of, rows_for, speedup_errors_of
@@ -62,17 +62,17 @@ class CoverageReport:
 def cover(rows: Sequence[Predicted], model: ErrorModel) -> CoverageReport:
     """Hold an error model against the rows that no fit and no table used."""
     held_out = rows_for(CHECK, rows)
-    times = [(error, _spread(model, error)) for error in errors_of(held_out)]
-    speedups = [(error, _spread(model, error)) for error in speedup_errors_of(held_out)]
-    return CoverageReport(len(held_out), _coverage(times), _coverage(speedups), _verdicts(held_out, model))
+    known = {name: model.known(load_arch(name)) for name in {row.measured.arch for row in held_out}}
+    times = [(error, _spread(model, known[error.board], error)) for error in errors_of(held_out)]
+    speedups = [(error, _spread(model, known[error.board], error)) for error in speedup_errors_of(held_out)]
+    return CoverageReport(len(held_out), _coverage(times), _coverage(speedups), _verdicts(held_out, speedups))
 
 
-def _spread(model: ErrorModel, error: Error) -> Spread:
+def _spread(model: ErrorModel, known: Known, error: Error) -> Spread:
     row = error.row.measured
-    known, element = model.known(load_arch(row.arch)), known_dtype(row.dtype)
     if error.speedup:
-        return model.of_speedup(known, element, row.flops)
-    return model.of_time(known, row.sparse, element, row.flops)
+        return model.of_speedup(known, known_dtype(row.dtype), row.flops)
+    return model.of_time(known, row.sparse, known_dtype(row.dtype), row.flops)
 
 
 def _labels(error: Error) -> Iterable[tuple[str, str, str]]:
@@ -103,13 +103,12 @@ def _order(label: tuple[str, str, str]) -> tuple[bool, str, str, int, str]:
     return label[0] == "all", label[0], label[1], 2 if label[2] == "all" else label[2].startswith("10^"), label[2].zfill(6)
 
 
-def _verdicts(rows: Sequence[Predicted], model: ErrorModel) -> Verdicts:
+def _verdicts(rows: Sequence[Predicted], speedups: Sequence[tuple[Error, Spread]]) -> Verdicts:
+    """Count verdicts; ``speedups`` are those of the pairs that ``rows`` hold, in their order."""
     counts: dict[tuple[Verdict, bool], int] = defaultdict(int)
-    for dense, sparse in pairs_of(rows):
-        row = sparse.measured
-        spread = model.of_speedup(model.known(load_arch(row.arch)), known_dtype(row.dtype), row.flops)
+    for (dense, sparse), (_, spread) in zip(pairs_of(rows), speedups, strict=True):
         predicted = dense.predicted_us / sparse.predicted_us
-        counts[verdict_of(spread.of(predicted)), dense.measured.time_us > row.time_us] += 1
+        counts[verdict_of(spread.of(predicted)), dense.measured.time_us > sparse.measured.time_us] += 1
     pays = counts[Verdict.PAYS, True], counts[Verdict.PAYS, False]
     not_pays = counts[Verdict.DOES_NOT_PAY, False], counts[Verdict.DOES_NOT_PAY, True]
     unsure = counts[Verdict.CANNOT_TELL, True] + counts[Verdict.CANNOT_TELL, False]

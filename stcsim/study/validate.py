@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from multiprocessing import get_context
 from pathlib import Path
 
-from stcsim.accuracy import error_model
+from stcsim.accuracy import Known, error_model
 from stcsim.arch import Arch, arch_names, load_arch
 from stcsim.errors import TraceError, UnsupportedError
 from stcsim.isa import dtype, type_bytes
@@ -126,13 +126,13 @@ def validate(
     for row in rows:
         check_row(row, archs[row.arch])
     predicted = predict_all(rows, archs, progress, jobs or os.cpu_count() or 1)
-    return summarise([replace(row, likely=_likely(row, archs[row.measured.arch])) for row in predicted])
+    known = {name: error_model().known(each) for name, each in archs.items()}
+    return summarise([replace(row, likely=_likely(row, known[row.measured.arch])) for row in predicted])
 
 
-def _likely(row: Predicted, arch: Arch) -> Interval:
-    measured, model = row.measured, error_model()
-    spread = model.of_time(model.known(arch), measured.sparse, dtype(measured.dtype), measured.flops)
-    return spread.of(row.predicted_us)
+def _likely(row: Predicted, known: Known) -> Interval:
+    measured = row.measured
+    return error_model().of_time(known, measured.sparse, dtype(measured.dtype), measured.flops).of(row.predicted_us)
 
 
 def _arch_of(row: Measured) -> Arch:

@@ -22,7 +22,7 @@ def simulated(setup: Launch, problem: Problem, candidate: Candidate, clock_mhz: 
     """Return ``candidate`` with its plan and timing at ``clock_mhz``."""
     plan = lower(setup.arch, problem, candidate.kernel, candidate.tiling, clock_mhz)
     timing = simulate_long(plan, candidate.tiling, candidate.kernel, engine(setup.engine))
-    return replace(candidate, plan=plan, timing=_started(setup, candidate, plan, timing), clock_mhz=clock_mhz)
+    return _started(setup, candidate, plan, timing, clock_mhz)
 
 
 def simulated_until(
@@ -34,9 +34,7 @@ def simulated_until(
     left_us = give_up_us - start_us(setup, candidate)
     give_up = math.inf if left_us == math.inf else left_us * clock_mhz * TICKS_PER_CYCLE + hidden
     timing = simulate_long_until(plan, candidate.tiling, candidate.kernel, give_up)
-    if timing is None:
-        return None
-    return replace(candidate, plan=plan, timing=_started(setup, candidate, plan, timing), clock_mhz=clock_mhz)
+    return None if timing is None else _started(setup, candidate, plan, timing, clock_mhz)
 
 
 def start_us(setup: Launch, candidate: Candidate) -> float:
@@ -44,15 +42,15 @@ def start_us(setup: Launch, candidate: Candidate) -> float:
     return launch_us(setup.arch, setup.launch, starts_early(setup.arch, setup.launch, candidate.kernel))
 
 
-def _started(setup: Launch, candidate: Candidate, plan: TilePlan, timing: GemmTiming) -> GemmTiming:
-    """Return ``timing`` without the prologues that lie behind the kernel ahead, if any: all else happens so much earlier."""
-    if not starts_early(setup.arch, setup.launch, candidate.kernel):
-        return timing
-    hidden, parts = plan.prologue_ticks, list(timing.part_ticks)
-    working = min(plan.slots, plan.tiles)
-    parts[PROLOGUE] -= hidden * working
-    parts[TAIL] -= hidden * (plan.slots - working)
-    return replace(timing, total_ticks=timing.total_ticks - hidden, part_ticks=tuple(parts))
+def _started(setup: Launch, candidate: Candidate, plan: TilePlan, timing: GemmTiming, clock_mhz: float) -> Candidate:
+    """Return ``candidate`` with its timing, without prologues that lie behind the kernel ahead: all else is so much earlier."""
+    if starts_early(setup.arch, setup.launch, candidate.kernel):
+        hidden, parts = plan.prologue_ticks, list(timing.part_ticks)
+        working = min(plan.slots, plan.tiles)
+        parts[PROLOGUE] -= hidden * working
+        parts[TAIL] -= hidden * (plan.slots - working)
+        timing = replace(timing, total_ticks=timing.total_ticks - hidden, part_ticks=tuple(parts))
+    return replace(candidate, plan=plan, timing=timing, clock_mhz=clock_mhz)
 
 
 def load_of(setup: Launch, problem: Problem, candidate: Candidate) -> Load:
@@ -79,9 +77,7 @@ def rough_load(setup: Launch, problem: Problem, candidate: Candidate) -> Load:
 
 def _load_before(setup: Launch, problem: Problem, candidate: Candidate, cycles: float, waits_us: float) -> Load:
     arch, early = setup.arch, starts_early(setup.arch, setup.launch, candidate.kernel)
-    counts = (
-        setup.price_us_per_j > 0 or not setup.clock_mhz
-    )  # where the clock is given and energy has no price, it is not asked for
+    counts = setup.price_us_per_j > 0 or not setup.clock_mhz  # else the clock is given and energy has no price
     spent = least_energy(arch, problem, candidate, setup.data) if counts else Energy()
     hidden = arch.kernel.prologue_cycles if early else 0
     return Load(spent, cycles - hidden, launch_us(arch, setup.launch, early) + waits_us)

@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from stcsim.arch import Arch
-from stcsim.result import KernelResult, MemoryResult
+from stcsim.result import KernelResult, MemoryResult, account
 from stcsim.timing.launch import Launch, launch_us
 from stcsim.timing.lower import dram_bytes_per_us, l2_latency_cycles
 from stcsim.timing.offers import Candidate
@@ -64,21 +64,15 @@ def time_memory(setup: Launch, moved: Traffic) -> MemoryResult:
     breakdown["l2" if l2_us >= dram_us else "dram"] = max(l2_us, dram_us)
     time_us = sum(breakdown.values())
     parts_uj = energy_parts_uj(arch, traffic_energy(arch, moved), clock_mhz, time_us)
-    energy_uj = sum(parts_uj.values())
     return MemoryResult(
-        time_us=time_us,
         clock_mhz=clock_mhz,
-        watts=energy_uj / time_us,
-        energy_uj=energy_uj,
-        energy_parts_uj=parts_uj,
-        most_time=max(breakdown, key=lambda part: breakdown[part]),
-        breakdown=breakdown,
         bytes={
             "read": moved.read,
             "write": moved.written,
             "dram_read": moved.dram_read,
             "dram_write": moved.dram_written,
         },
+        **account(time_us, breakdown, parts_uj),
     )
 
 
@@ -110,21 +104,15 @@ def with_fused_reads(arch: Arch, chosen: Candidate, alone: KernelResult, extra: 
     time_us = alone.time_us + l2_us + dram_us
     more_uj = energy_parts_uj(arch, traffic_energy(arch, extra), alone.clock_mhz, l2_us + dram_us)
     parts_uj = {part: energy_uj + more_uj[part] for part, energy_uj in alone.energy_parts_uj.items()}
-    energy_uj = sum(parts_uj.values())
     slower = alone.time_us / time_us
     return replace(
         alone,
-        time_us=time_us,
         tops=alone.tops * slower,
         share_of_peak=alone.share_of_peak * slower,
         cycles=alone.cycles + (l2_us + dram_us) * alone.clock_mhz,
-        watts=energy_uj / time_us,
-        energy_uj=energy_uj,
-        energy_parts_uj=parts_uj,
-        most_time=max(breakdown, key=lambda part: breakdown[part]),
-        breakdown=breakdown,
         bytes=alone.bytes
         | {"l2_read": alone.bytes["l2_read"] + extra.read, "dram_read": alone.bytes["dram_read"] + extra.dram_read},
+        **account(time_us, breakdown, parts_uj),
     )
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-from stcsim.result import Gains, KernelResult
+from stcsim.result import Gains, KernelResult, account
 from stcsim.timing.board import settled, simulated, start_us
 from stcsim.timing.bounds import lower_bound_ticks, roofline_us
 from stcsim.timing.gains import gains_of
@@ -42,19 +42,12 @@ def result_of(setup: Launch, problem: Problem, chosen: Candidate, gains: Gains) 
     time_us = launched_us + timing.total_ticks * tick_us
     tops = 2e-6 * problem.macs / time_us
     parts_uj = energy_parts_uj(arch, energy(arch, problem, chosen, setup.data), clock_mhz, time_us)
-    energy_uj = sum(parts_uj.values())
     return KernelResult(
         kernel=chosen.kernel.name(problem.dtype, tiling.splits),
-        time_us=time_us,
         tops=tops,
         share_of_peak=tops / (arch.peak_tops(problem.dtype.name, chosen.kernel.sparse) or math.nan),
         cycles=timing.total_ticks / TICKS_PER_CYCLE,
         clock_mhz=clock_mhz,
-        watts=energy_uj / time_us,
-        energy_uj=energy_uj,
-        energy_parts_uj=parts_uj,
-        most_time=max(breakdown, key=lambda part: breakdown[part]),
-        breakdown=breakdown,
         bytes={
             "l2_read": timing.l2_read_bytes,
             "write": timing.write_bytes,
@@ -67,4 +60,5 @@ def result_of(setup: Launch, problem: Problem, chosen: Candidate, gains: Gains) 
         roofline_us=roofline_us(arch, problem, chosen.kernel.sparse),
         bounds_us={name: launched_us + (ticks - hidden) * tick_us for name, ticks in lower_bound_ticks(plan).items() if ticks},
         gains=gains,
+        **account(time_us, breakdown, parts_uj),
     )

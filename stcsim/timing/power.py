@@ -42,10 +42,6 @@ class Energy:
         """Return the energy of both."""
         return Energy(self.mac_j + other.mac_j, self.smem_j + other.smem_j, self.l2_j + other.l2_j, self.dram_j + other.dram_j)
 
-    def times(self, count: float) -> Energy:
-        """Return the energy of ``count`` launches."""
-        return Energy(count * self.mac_j, count * self.smem_j, count * self.l2_j, count * self.dram_j)
-
 
 @dataclass(frozen=True, slots=True)
 class Load:
@@ -63,14 +59,6 @@ class Load:
     def time_us(self, clock_mhz: float) -> float:
         """Return its time at a clock."""
         return self.fixed_us + self.cycles / clock_mhz
-
-    def __add__(self, other: Load) -> Load:
-        """Return the load of both, one after the other."""
-        return Load(self.spent + other.spent, self.cycles + other.cycles, self.fixed_us + other.fixed_us)
-
-    def times(self, count: float) -> Load:
-        """Return the load of ``count`` launches."""
-        return Load(self.spent.times(count), count * self.cycles, count * self.fixed_us)
 
 
 def energy(arch: Arch, problem: Problem, candidate: Candidate, data: str = "randn") -> Energy:

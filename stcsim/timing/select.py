@@ -89,11 +89,12 @@ class Search:
 
     def attempt(self, candidate: Candidate) -> None:
         """Simulate a candidate if it may be the best, and as far as it may."""
-        if not may_cost_less(self.setup, least_load(self.setup, self.problem, candidate), self.best_us):
+        least = least_load(self.setup, self.problem, candidate)
+        if not may_cost_less(self.setup, least, self.best_us):
             return
         self._iterations += tile_iterations(self.problem, candidate.tiling)
         if self.setup.clock_mhz:
-            self._attempt_at_given_clock(candidate)
+            self._attempt_at_given_clock(candidate, least)
             return
         highest_mhz = self.setup.arch.clock.sustained_mhz
         clock_mhz = self.clock_mhz or clock_mhz_of(self.setup, rough_load(self.setup, self.problem, candidate))
@@ -102,9 +103,9 @@ class Search:
         if done is not None:
             self._keep(done)
 
-    def _attempt_at_given_clock(self, candidate: Candidate) -> None:
+    def _attempt_at_given_clock(self, candidate: Candidate, least: Load) -> None:
         """Take the cost at the given clock from a simulation at the highest: a kernel is simulated once for all clocks."""
-        highest_mhz, most_us = self.setup.arch.clock.sustained_mhz, self._most_us(candidate)
+        highest_mhz, most_us = self.setup.arch.clock.sustained_mhz, self._most_us(least)
         load = self.known.get(key_of(candidate))
         if load is None:
             done = simulated_until(self.setup, self.problem, candidate, highest_mhz, most_us)
@@ -117,10 +118,9 @@ class Search:
             self.timed.append((cost, candidate))
             self.best_us = min(self.best_us, cost)
 
-    def _most_us(self, candidate: Candidate) -> float:
+    def _most_us(self, least: Load) -> float:
         """Return the time above which a candidate cannot win at the given clock: what the price of its energy leaves."""
-        spent, clock_mhz = least_load(self.setup, self.problem, candidate).spent, self.setup.clock_mhz or 0.0
-        return self.best_us - self.setup.price_us_per_j * joules(self.setup.arch, spent, clock_mhz)
+        return self.best_us - self.setup.price_us_per_j * joules(self.setup.arch, least.spent, self.setup.clock_mhz or 0.0)
 
     def _keep(self, done: Candidate) -> None:
         """Add a simulated candidate; the first, and a better one whose clock is another, is simulated at the clock it holds."""

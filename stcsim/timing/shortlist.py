@@ -81,7 +81,7 @@ def shortlist(arch: Arch, problem: Problem, kernels: tuple[Kernel, ...], kept: i
     Best first; ties: fewer slices, then the menu's order. What does not fit an SM is not sorted out.
     """
     times = _times(arch, problem, _columns(kernels), tensor_rate(arch, problem, kernels[0]))
-    of_each = np.sort(times)[:, : min(KEPT_OF_EACH, times.shape[1])][:, -1:]
+    of_each = np.sort(times)[:, min(KEPT_OF_EACH, times.shape[1]) - 1, None]
     keep, flat = (times <= of_each).ravel(), times.ravel()
     order = np.argsort(flat, kind="stable")
     keep[order[:kept]] = True

@@ -26,9 +26,7 @@ def random_plan(seed: int) -> TilePlan:
     m_tiles, n_tiles, k_iters = rng.randint(1, 5), rng.randint(1, 5), rng.randint(1, 12)
     step = rng.choice((1, 4, 4, 4))  # multiples of 4 meet often, odd ticks catch roundings
     tables = {
-        name: random_table(
-            rng, step, rng.choice(MOST.get(name, (0, 1, 2, 5) if name.endswith(SHARED) else (0, 3, 3, 10))), *shape
-        )
+        name: random_table(rng, step, rng.choice(most_of(name)), *shape)
         for names, shape in ((OPERAND_TABLES, (2, 2)), (OUT_TABLES, (3, 2, 2)))
         for name in names
     }

@@ -281,7 +281,7 @@ def test_alike_are_layers_of_the_same_sizes_type_and_name_but_for_its_numbers() 
         planned("l.4.fc", sparse=False),  # no choice
         planned("l.10.fc"),
     ]
-    assert [group.places for group in groups_of(steps)] == [(0, 3, 7), (1,), (4,), (5,)]
+    assert list(groups_of(steps)) == [(0, 3, 7), (1,), (4,), (5,)]
 
 
 def test_convolutions_are_alike_by_the_gemm_they_are() -> None:
@@ -290,7 +290,7 @@ def test_convolutions_are_alike_by_the_gemm_they_are() -> None:
     one = Conv2d(name="c.2", batch=1, c=144, h=8, w=8, k=32, r=1, s=1)
     half = Conv2d(name="c.3", batch=1, c=144, h=4, w=8, k=32, r=1, s=1)
     steps = [Planned(op, dtype("fp16"), (), True, True) for op in (three, one, half)]
-    assert [group.places for group in groups_of(steps)] == [(0, 1), (2,)]
+    assert list(groups_of(steps)) == [(0, 1), (2,)]
 
 
 def test_sides_are_turned_at_the_places_given() -> None:

@@ -11,10 +11,8 @@ import argparse
 import sys
 import time
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from multiprocessing import get_context
 from unittest.mock import patch
 
 import stcsim
@@ -27,6 +25,7 @@ from stcsim.timing.power import Load
 from stcsim.timing.problem import Problem
 from stcsim.timing.select import Key, select
 from stcsim.trace import Trace, trace_names
+from tests.validation.pool import on_processes
 
 GPUS = ("a100", "a100-pcie", "a40", "h100", "h100-pcie", "h200", "l40s", "rtx4090")
 TYPES = ("fp16", "int8", "fp8")
@@ -172,14 +171,11 @@ def main() -> None:
     given = parser.parse_args()
     todo = list(cases(given.traces.split(","), given.gpus.split(","), given.types.split(",")))
     began, total = time.monotonic(), Found()
-    with ProcessPoolExecutor(given.jobs, mp_context=get_context("spawn")) as pool:
-        for done, found in enumerate(pool.map(examine, todo, chunksize=4), 1):
-            total.checks += found.checks
-            total.faster, total.claim = max(total.faster, found.faster), max(total.claim, found.claim)
-            total.misses += found.misses
-            print(*found.misses, sep="\n", end="\n" if found.misses else "", flush=True)
-            if done % 50 == 0:
-                print(f"{done} of {len(todo)} networks, {time.monotonic() - began:.0f} s", file=sys.stderr, flush=True)
+    for found in on_processes(examine, todo, given.jobs, every=50):
+        total.checks += found.checks
+        total.faster, total.claim = max(total.faster, found.faster), max(total.claim, found.claim)
+        total.misses += found.misses
+        print(*found.misses, sep="\n", end="\n" if found.misses else "", flush=True)
     minutes = (time.monotonic() - began) / 60
     print(f"{len(total.misses)} misses in {total.checks:,} checks of {len(todo):,} networks ({minutes:.0f} minutes)")
     print(f"at most {100 * total.faster:.3f} % faster was another choice than best of both")

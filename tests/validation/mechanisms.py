@@ -21,7 +21,7 @@ from stcsim.arch import Arch
 from stcsim.study.measured import Measured
 from stcsim.timing import catalogue, lower, problem
 from stcsim.timing.kernel import Kernel
-from stcsim.timing.plan import IntArray, TilePlan
+from stcsim.timing.plan import IntArray
 from stcsim.timing.problem import Problem
 from stcsim.timing.tiling import Tiling, ceil_div
 
@@ -86,16 +86,6 @@ def kernels_as(change: Callable[[Kernel], Kernel | None]) -> Callable[[], Abstra
     @cache
     def changed(family: str, sparse: bool) -> tuple[Kernel, ...]:
         return tuple(other for kernel in shipped(family, sparse) if (other := change(kernel)) is not None)
-
-    return lambda: instead_of(shipped, changed)
-
-
-def plan_as(**values: object) -> Callable[[], AbstractContextManager[None]]:
-    """Return a context in which every plan has other ``values``."""
-    shipped = lower.lower
-
-    def changed(*arguments: Any, **named: Any) -> TilePlan:
-        return replace(shipped(*arguments, **named), **values)  # type: ignore[arg-type]
 
     return lambda: instead_of(shipped, changed)
 

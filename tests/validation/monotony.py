@@ -8,18 +8,15 @@ from __future__ import annotations
 
 import argparse
 import random
-import sys
-import time
 from collections.abc import Iterable, Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from functools import cache
-from multiprocessing import get_context
 
 import stcsim
 from stcsim.arch import Arch
 from stcsim.timing.resources import MORE, with_more
 from tests.validation.markdown import aligned
+from tests.validation.pool import on_processes
 
 GPUS = {"a100": ("fp16", "int8"), "h100": ("fp16", "fp8")}
 FACTORS = (1.1, 1.25, 1.5, 2.0)
@@ -117,12 +114,8 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0, help="of their sizes (0)")
     parser.add_argument("--jobs", type=int, default=2, help="processes (2)")
     given = parser.parse_args()
-    todo, found, began = list(works(given.gemms, given.seed)), [], time.monotonic()
-    with ProcessPoolExecutor(given.jobs, mp_context=get_context("spawn")) as pool:
-        for done, part in enumerate(pool.map(changes, todo), 1):
-            found += part
-            if done % 10 == 0:
-                print(f"{done} of {len(todo)}, {time.monotonic() - began:.0f} s", file=sys.stderr, flush=True)
+    todo = list(works(given.gemms, given.seed))
+    found = [change for part in on_processes(changes, todo, given.jobs) for change in part]
     print(f"{given.gemms} GEMMs (seed {given.seed}) and {len(NETWORKS)} networks on each of {', '.join(GPUS)}:\n")
     print(table(found))
 

@@ -10,13 +10,12 @@ import argparse
 import random
 from collections import Counter
 from collections.abc import Iterator
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
-from multiprocessing import get_context
 
 import stcsim
 from stcsim.timing.resources import MORE
 from tests.validation.monotony import GPUS, M_K, N, bigger
+from tests.validation.pool import on_processes
 
 HALF_MORE = 1.5
 SHOWS = 1e-3
@@ -70,8 +69,7 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0, help="of their sizes (0)")
     parser.add_argument("--jobs", type=int, default=2, help="processes (2)")
     given = parser.parse_args()
-    with ProcessPoolExecutor(given.jobs, mp_context=get_context("spawn")) as pool:
-        found = [each for part in pool.map(reasons, gemms(given.gemms, given.seed), chunksize=4) for each in part]
+    found = [each for part in on_processes(reasons, list(gemms(given.gemms, given.seed)), given.jobs) for each in part]
     for each in found:
         if not each.is_right:
             print(
