@@ -28,6 +28,7 @@ LEVEL = 0.8
 """Share of measurements that an interval is to hold."""
 LEAST_ROWS = 10
 """Rows that a class needs to answer for itself; it leans on the next wider one as it is."""
+_EXPECTED = "a file that `stcsim accuracy build` wrote"
 _SMALLEST, _LARGEST = 8, 12  # decades of operations: below and above, classes are open
 
 
@@ -101,7 +102,8 @@ class ErrorModel:
     """What is known of the errors of predictions.
 
     Attributes:
-        times, speedups: spread by class. together: share of the error's variance that layers of one network have in common.
+        times, speedups: spread by class; no speedups where none was measured.
+        together: share of the error's variance that layers of one network have in common.
         boards: those with measured rows, with their dies. fitted: of these, those whose die had a fit to rows like them.
         made: when and from what, to be printed.
     """
@@ -161,15 +163,36 @@ def read_error_model(path: Path) -> ErrorModel:
     """
     try:
         return from_document(json.loads(path.read_text(encoding="utf-8")))
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise StcsimError(str(path), "a file that `stcsim accuracy build` wrote", str(error) or type(error).__name__) from None
+    except OSError as error:
+        raise StcsimError(str(path), _EXPECTED, error.strerror or type(error).__name__) from None
+    except json.JSONDecodeError as error:
+        raise StcsimError(str(path), _EXPECTED, f"no JSON in line {error.lineno}") from None
+    except KeyError as error:
+        raise StcsimError(str(path), _EXPECTED, f"one without {error}") from None
+    except (ValueError, TypeError) as error:
+        raise StcsimError(str(path), _EXPECTED, str(error)) from None
 
 
 def from_document(document: dict[str, Any]) -> ErrorModel:
-    """Return the error model that ``accuracy.json`` holds."""
+    """Return the error model that ``accuracy.json`` holds.
+
+    Raises:
+        KeyError, TypeError, ValueError: for any other document.
+    """
+    if not isinstance(document, dict):
+        raise TypeError(f"a {type(document).__name__}")
+
+    def spread(row: dict[str, Any]) -> Spread:
+        low, median, high = (float(row[name]) for name in ("low", "median", "high"))
+        if not low <= median <= high:
+            raise ValueError(f"percentiles out of order in class {row['class']}")
+        return Spread(int(row["rows"]), low, median, high)
 
     def classes(name: str) -> dict[Key, Spread]:
-        return {tuple(row["class"]): Spread(row["rows"], row["low"], row["median"], row["high"]) for row in document[name]}
+        found = {tuple(row["class"]): spread(row) for row in document[name]}
+        if WIDEST not in found and (found or name == "times"):
+            raise ValueError(f"{name} without the class of all rows")
+        return found
 
     boards, fitted = dict(document["boards"]), tuple(document["fitted"])
     return ErrorModel(classes("times"), classes("speedups"), document["together"], boards, fitted, document["made"])

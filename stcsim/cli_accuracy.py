@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from stcsim.cli_steps import check_outputs, prepare
+from stcsim.errors import StcsimError
 
 if TYPE_CHECKING:
     from stcsim.study.validate import Predicted
@@ -37,12 +38,15 @@ def build(
     For example: stcsim accuracy build measured/ --fitted a100,h100 -o accuracy.json
     """
     check_outputs(output=output)
+    from stcsim.arch import arch_names
     from stcsim.report.terminal import say
     from stcsim.study.accuracy import build as learn
     from stcsim.study.accuracy_file import read_predicted, write_error_model
 
-    unseen = read_predicted(blind) if blind else []
     names = [name.strip() for name in fitted.split(",") if name.strip()]
+    if unknown := next((name for name in names if name not in arch_names()), None):
+        raise StcsimError("--fitted", f"names of GPUs with commas between ({', '.join(arch_names())})", f"'{unknown}'")
+    unseen = read_predicted(blind) if blind else []
     document = learn(_predicted(paths, grade), names, unseen, source)
     write_error_model(document, output)
     say(f"{output} written: {document['made']}")

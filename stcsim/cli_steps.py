@@ -41,11 +41,15 @@ def check_outputs(**outputs: Path | None) -> None:
     """Refuse, before any work, what could not be drawn or written after it."""
     from stcsim.report.figure_file import check_figure
 
-    for option, path in outputs.items():
+    taken: dict[Path, str] = {}
+    for name, path in outputs.items():
         if path is not None:
-            if option in _FIGURES:
-                check_figure(path, f"--{option}")
-            check_writable(path, f"--{option}")
+            option = f"--{name.replace('_', '-')}"
+            if name in _FIGURES:
+                check_figure(path, option)
+            check_writable(path, option)
+            if (other := taken.setdefault(path.resolve(), option)) != option:
+                raise StcsimError(f"{option} {path}", f"another file than that of {other}", "the same")
 
 
 def check_sizes(**sizes: int) -> None:
@@ -99,7 +103,7 @@ def deliver(
     from stcsim.report.lines import lines_of
     from stcsim.report.pruning import prune_names
     from stcsim.report.tables import run_table
-    from stcsim.report.terminal import show
+    from stcsim.report.terminal import say, show
 
     shown = shown or Shown()
     for line in lines_of(result.rows, shown.grouped)[: shown.why]:
@@ -112,7 +116,10 @@ def deliver(
     if csv:
         write_csv(result, csv)
     if prune_list:
-        write_whole(prune_list, "".join(f"{name}\n" for name in prune_names(result)))
+        names = prune_names(result)
+        write_whole(prune_list, "".join(f"{name}\n" for name in names))
+        if not names:
+            say(f"{prune_list} is empty: no layer is faster in 2:4, or none was to be pruned")
     show(run_table(result, shown.top, shown.grouped))
 
 

@@ -64,12 +64,14 @@ class Explanation:
     """A GEMM explained, dense and 2:4.
 
     Attributes:
-        peak_mhz: clock of the data sheet's peak. note: says why a side is missing, if one is.
+        peak_mhz: clock of the data sheet's peak. board_limit_w: what the board may draw.
+        note: says why a side is missing, if one is.
         speedup: where a measured one is to be expected. trust: how far to trust it all.
     """
 
     arch: str
     peak_mhz: float
+    board_limit_w: float
     problem: Problem
     sides: tuple[Side, ...]
     note: str | None
@@ -103,7 +105,7 @@ def explain(
         speedup = bars(arch).speedup_of(problem.dtype, 2 * problem.macs, ratio)
     note = f"no 2:4: {reason}" if reason and "2:4" in modes else None
     trust = bars(arch).trust_of(problem.dtype, 2 * problem.macs, speedup)
-    return Explanation(arch.name, arch.clock.peak_mhz, problem, sides, note, speedup, trust)
+    return Explanation(arch.name, arch.clock.peak_mhz, arch.power.board_limit_w, problem, sides, note, speedup, trust)
 
 
 def _side(setup: Launch, problem: Problem, sparse: bool) -> Side:

@@ -18,6 +18,7 @@ from stcsim.report.units import (
     bytes_text,
     interval_text,
     likely_time_text,
+    over_limit_text,
     percent,
     percent_text,
     three_digits,
@@ -62,6 +63,9 @@ def explanation_text(explanation: Explanation, top: int = 8) -> RenderableType:
         gain = f"2:4 is {dense.time_us / sparse.time_us:.2f}× as fast as dense{likely}"
         parts += [Text(), Phrases("", f"{gain}: {_lost(explanation.sides)}", 0, "bold")]
         parts.append(Phrases("", _why(explanation), 0, "bold"))
+    hottest = max((side.result for side in explanation.sides), key=lambda result: result.watts)
+    if over := over_limit_text(hottest.watts, hottest.clock_mhz, explanation.board_limit_w):
+        parts += [Text(), Phrases("", over, 0, "yellow")]
     if explanation.note:
         parts += [Text(), Phrases("", explanation.note, 0)]
     parts += [Text(), *evidence_lines({explanation.arch: explanation.trust})]

@@ -8,7 +8,16 @@ from rich.text import Text
 
 from stcsim.report.phrases import Phrases
 from stcsim.report.trust import evidence_text, fit_text
-from stcsim.report.units import bytes_text, energy_text, macs_text, percent, percent_text, three_digits, time_text
+from stcsim.report.units import (
+    bytes_text,
+    energy_text,
+    macs_text,
+    over_limit_text,
+    percent,
+    percent_text,
+    three_digits,
+    time_text,
+)
 from stcsim.report.words import RESOURCES
 from stcsim.result import KernelResult, MemoryRow, RunResult, TimeSplit
 
@@ -27,7 +36,12 @@ def facts(result: RunResult) -> list[Phrases]:
     lines.append(("weights", _weights_text(result)))
     if result.footprint is not None:
         lines.append(("memory", fit_text(result)))
-    lines += [("energy", _energy_text(result)), ("clock", _clock_text(result)), ("by layer", _exceptions_text(result))]
+    lines += [
+        ("energy", _energy_text(result)),
+        ("clock", _clock_text(result)),
+        ("limit", _limit_text(result)),
+        ("by layer", _exceptions_text(result)),
+    ]
     if len(result.rows) == 1:
         for side, kernel in (("dense", result.rows[0].dense), ("2:4", result.rows[0].sparse)):
             if kernel is not None:
@@ -100,6 +114,18 @@ def _clock_text(result: RunResult) -> str:
     clocks = {"dense": totals.dense_clock_mhz, "best of both": totals.best_clock_mhz if totals.sparse_us is not None else None}
     texts = [f"{side} {clock:,.0f} MHz" for side, clock in clocks.items() if clock is not None]
     return f"{', '.join(texts)}: held down by the board's power limit"
+
+
+def _limit_text(result: RunResult) -> Text | str:
+    """Return that a limit is broken, by the network or GEMM that draws most: a what-if can ask for less than any clock allows."""
+    totals, limit = result.totals, result.inputs["arch"].get("power", {}).get("board_limit_w")
+    runs = (
+        (totals.dense_uj, totals.dense_us, totals.dense_clock_mhz),
+        (totals.sparse_uj, totals.sparse_us, totals.sparse_clock_mhz),
+        (totals.best_uj, totals.best_us, totals.best_clock_mhz),
+    )
+    drawn = [(energy_uj / time_us, clock_mhz) for energy_uj, time_us, clock_mhz in runs if energy_uj and time_us and clock_mhz]
+    return Text(over_limit_text(*max(drawn), limit["value"]), "yellow") if drawn and limit else ""
 
 
 def _exceptions_text(result: RunResult) -> str:

@@ -7,6 +7,7 @@ from stcsim.result import Interval
 _ENERGY_UNITS = ((1e6, "J"), (1e3, "mJ"), (1.0, "µJ"))
 _TIME_UNITS = ((1e6, "s"), (1e3, "ms"), (1.0, "µs"))
 _BYTE_UNITS = ((1 << 30, "GiB"), (1 << 20, "MiB"), (1 << 10, "KiB"))
+_HARDLY_OVER = 1e-3  # a clock is found to about so much
 _EIGHTHS = " ▏▎▍▌▋▊▉"
 
 NOTHING = "–"
@@ -33,6 +34,13 @@ def energy_text(energy_uj: float) -> str:
     """Return an energy in the unit that suits it: ``412 µJ``, ``1.23 mJ``, ``4.56 J``."""
     size, unit = next((row for row in _ENERGY_UNITS if energy_uj >= row[0]), _ENERGY_UNITS[-1])
     return f"{three_digits(energy_uj / size)} {unit}"
+
+
+def over_limit_text(watts: float, clock_mhz: float, limit_w: float) -> str:
+    """Return that a board draws more than its limit allows, which it does at its lowest clock alone; empty where it does not."""
+    if watts <= limit_w * (1 + _HARDLY_OVER):
+        return ""
+    return f"{watts:,.0f} W is over the board's limit of {limit_w:,.0f} W: its clock goes no lower than {clock_mhz:,.0f} MHz"
 
 
 def interval_text(interval: Interval, decimals: int = 2) -> str:

@@ -25,6 +25,7 @@ from typing import Any
 
 from stcsim.accuracy import LEAST_ROWS, LEVEL, WIDEST, Evidence, Key, Known, Spread, keys_of, parent_of
 from stcsim.arch import load_arch
+from stcsim.errors import TraceError
 from stcsim.isa import dtype as known_dtype
 from stcsim.study.measured import Measured
 from stcsim.study.validate import Predicted, pairs_of
@@ -130,8 +131,14 @@ def build(rows: Sequence[Predicted], fitted: Sequence[str], blind: Sequence[Pred
         rows: measured rows with the predictions of the GPUs that ship. fitted: boards whose die had a fit to rows like these.
         blind: rows predicted with nothing fitted to their board: the parameters of its die come from a sibling.
         source: where the rows come from, to be printed.
+
+    Raises:
+        TraceError: no row is among those that make the table.
     """
     table = rows_for(TABLE, rows)
+    if not table:
+        expected = "some of the shapes that make a table (two thirds of all, by a hash)"
+        raise TraceError("measured rows", expected, f"none in {len(rows)} rows")
     boards = {name: load_arch(name).die for name in sorted({row.measured.arch for row in table})}
     unfitted = [row for row in table if row.measured.arch not in fitted]
     groups = {

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 from stcsim.accuracy import ErrorModel, Known, Spread, size_class
 from stcsim.arch import load_arch
+from stcsim.errors import TraceError
 from stcsim.isa import dtype as known_dtype
 from stcsim.study.accuracy import CHECK, Error, errors_of, rows_for, speedup_errors_of
 from stcsim.study.validate import Predicted, pairs_of
@@ -60,12 +61,21 @@ class CoverageReport:
 
 
 def cover(rows: Sequence[Predicted], model: ErrorModel) -> CoverageReport:
-    """Hold an error model against the rows that no fit and no table used."""
+    """Hold an error model against the rows that no fit and no table used.
+
+    Raises:
+        TraceError: there are no such rows.
+    """
     held_out = rows_for(CHECK, rows)
+    if not held_out:
+        raise TraceError(
+            "measured rows", "some of the shapes that check (a third of all, by a hash)", f"none in {len(rows)} rows"
+        )
     known = {name: model.known(load_arch(name)) for name in {row.measured.arch for row in held_out}}
     times = [(error, _spread(model, known[error.board], error)) for error in errors_of(held_out)]
-    speedups = [(error, _spread(model, known[error.board], error)) for error in speedup_errors_of(held_out)]
-    return CoverageReport(len(held_out), _coverage(times), _coverage(speedups), _verdicts(held_out, speedups))
+    paired = held_out if model.speedups else []  # a model of dense rows says nothing of speedups
+    speedups = [(error, _spread(model, known[error.board], error)) for error in speedup_errors_of(paired)]
+    return CoverageReport(len(held_out), _coverage(times), _coverage(speedups), _verdicts(paired, speedups))
 
 
 def _spread(model: ErrorModel, known: Known, error: Error) -> Spread:

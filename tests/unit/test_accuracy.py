@@ -686,6 +686,10 @@ BROKEN = {
     "no times": json.dumps({key: value for key, value in MINIMAL.items() if key != "times"}),
     "times of no classes": json.dumps(MINIMAL | {"times": 5}),
     "a class without rows": json.dumps(MINIMAL | {"times": [{"class": list(WIDEST)}]}),
+    "no class of all rows": json.dumps(MINIMAL | {"times": []}),
+    "speedups but none of all rows": json.dumps(MINIMAL | {"speedups": [entry(("*", "2:4", "*", "*"), 0, 0)]}),
+    "a percentile that is no number": json.dumps(MINIMAL | {"times": [{**MINIMAL["times"][0], "low": "x"}]}),
+    "percentiles out of order": json.dumps(MINIMAL | {"times": [{**MINIMAL["times"][0], "low": 9.0}]}),
 }
 
 
@@ -746,6 +750,40 @@ def test_a_broken_error_model_is_refused_in_one_sentence(tmp_path: Path, refused
     assert sentence.startswith(f"{path}: expected a file that `stcsim accuracy build` wrote, found ")
     missing = refused("accuracy", "check", small_table(tmp_path), "--model", tmp_path / "none.json")
     assert missing.startswith(f"{tmp_path / 'none.json'}: expected a file that `stcsim accuracy build` wrote")
+
+
+def test_a_model_of_dense_rows_is_checked_on_times_alone(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    both, model, shares = small_table(tmp_path), tmp_path / "model.json", tmp_path / "shares.json"
+    dense = table(tmp_path / "dense.csv", *(line for line in both.read_text().splitlines()[1:] if ",dense," in line))
+    succeed("accuracy", "build", dense, "-o", model)
+    assert read_error_model(model).speedups == {}
+    succeed("accuracy", "check", both, "--model", model, "--json", shares)
+    report = json.loads(shares.read_text(encoding="utf-8"))
+    assert report["rows"] == 4 and report["speedups"] == [] and not any(report["verdicts"].values())
+    assert "2:4 speedups in their" not in capsys.readouterr().out
+
+
+def test_a_table_without_rows_for_it_makes_no_model(tmp_path: Path, refused: Callable[..., str]) -> None:
+    kept = next((m, 64, 256) for m in count(64, 64) if part_of(measured((m, 64, 256), 1.0)) == CHECK)
+    path = table(tmp_path / "one.csv", "a100,dense,fp16,{},{},{},10".format(*kept))
+    sentence = refused("accuracy", "build", path, "-o", tmp_path / "model.json")
+    assert sentence.startswith(
+        "measured rows: expected some of the shapes that make a table (two thirds of all, by a hash), found"
+    )
+    assert sentence.endswith("none in 1 rows") and not (tmp_path / "model.json").exists()
+
+
+def test_a_gpu_that_there_is_not_was_not_fitted(tmp_path: Path, refused: Callable[..., str]) -> None:
+    sentence = refused("accuracy", "build", small_table(tmp_path), "-o", tmp_path / "model.json", "--fitted", "a100, a101")
+    assert sentence.startswith("--fitted: expected names of GPUs with commas between (a10, a100, ")
+    assert sentence.endswith("found 'a101'") and not (tmp_path / "model.json").exists()
+
+
+def test_rows_of_which_none_is_for_checking_check_nothing(tmp_path: Path, refused: Callable[..., str]) -> None:
+    kept = next((m, 64, 256) for m in count(64, 64) if part_of(measured((m, 64, 256), 1.0)) == TABLE)
+    path = table(tmp_path / "one.csv", "a100,dense,fp16,{},{},{},10".format(*kept))
+    sentence = refused("accuracy", "check", path)
+    assert sentence == "measured rows: expected some of the shapes that check (a third of all, by a hash), found none in 1 rows"
 
 
 def test_a_bad_blind_file_is_refused_before_any_work(tmp_path: Path, refused: Callable[..., str]) -> None:

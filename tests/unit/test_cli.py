@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -42,6 +43,28 @@ def test_the_prune_list_names_the_pruned_layers_those_that_save_most_first(
 ) -> None:
     succeed("run", toy, "--arch", "a100", "--prune-list", tmp_path / "prune.txt")
     assert (tmp_path / "prune.txt").read_text(encoding="utf-8") == "model.layers.31.mlp.down_proj\nlayer1.0.conv1\n"
+
+
+def test_an_empty_prune_list_is_said(
+    toy: Path, tmp_path: Path, called: dict[str, object], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    dense = run_of(layer("fc", (64, 64, 64), 4.0, None), sparsity="dense")
+    monkeypatch.setattr("stcsim.replay.run", lambda *_, **__: dense)
+    path = tmp_path / "prune.txt"
+    succeed("run", toy, "--arch", "a100", "--prune-list", path)
+    assert path.read_text(encoding="utf-8") == ""
+    said = f"stcsim: {path} is empty: no layer is faster in 2:4, or none was to be pruned\n"
+    assert capsys.readouterr().err == said
+
+
+def test_two_outputs_do_not_share_a_file(toy: Path, tmp_path: Path, refused: Callable[..., str]) -> None:
+    path = tmp_path / "out.txt"
+    sentence = refused("run", toy, "--arch", "a100", "--csv", path, "--prune-list", tmp_path / "." / "out.txt")
+    assert sentence == f"--prune-list {path}: expected another file than that of --csv, found the same"
+    nowhere = tmp_path / "none" / "prune.txt"
+    assert refused("run", toy, "--arch", "a100", "--prune-list", nowhere).startswith(
+        f"--prune-list {nowhere}: expected a file in "
+    )
 
 
 def test_alike_layers_share_a_line_unless_ungrouped(

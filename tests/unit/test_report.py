@@ -334,6 +334,17 @@ def test_exceptions_and_a_clock_below_the_highest_are_said() -> None:
     assert not any("clock  " in line for line in lines(run_table(result), 120))
 
 
+def test_a_limit_that_no_clock_holds_is_said() -> None:
+    def shown(limit_w: float) -> list[str]:
+        arch = {"clock": {"peak_mhz": {"value": 1410}}, "power": {"board_limit_w": {"value": limit_w}}}
+        return lines(run_table(run_of(*TOYNET.rows, arch=arch)), 120)
+
+    # all of it draws 250 W
+    over = "250 W is over the board's limit of 249 W: its clock goes no lower than 1,410 MHz"
+    assert over in line_with(shown(249.0), "│  limit")
+    assert not any("over the board's limit" in line for line in shown(250.0))
+
+
 def test_one_side_alone_shows_no_empty_columns() -> None:
     dense = "\n".join(lines(run_table(run_of(layer("fc", (64, 64, 64), 4.0, None), sparsity="dense")), ALL))
     assert "2:4" not in dense and "speedup" not in dense
