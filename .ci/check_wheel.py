@@ -10,7 +10,7 @@ ROOT = Path(__file__).parents[1]
 def wanted() -> set[str]:
     """Return the paths that must be in the wheel."""
     data = [*ROOT.glob("arch_configs/*.yaml"), *ROOT.glob("traces/*.json")]
-    return {f"stcsim/_data/{path.relative_to(ROOT)}" for path in data} | {"stcsim/py.typed", "stcsim/accuracy.json"}
+    return {f"stcsim/_data/{path.relative_to(ROOT)}" for path in data} | {"stcsim/py.typed", "stcsim/trust/accuracy.json"}
 
 
 def main(wheel: str) -> str | None:

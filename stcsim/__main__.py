@@ -1,6 +1,6 @@
 """``python -m stcsim``: the command line."""
 
-from stcsim.cli import main
+from stcsim.cli.entry import main
 
 if __name__ == "__main__":
     main()

@@ -19,12 +19,20 @@ PACKAGE = Path(__file__).parents[1] / "stcsim"
 MAX_LINES = 300
 ATTIC = ("utils", "util", "common", "misc", "helpers", "*_old", "old_*", "*_new")
 
-GROUND = ("errors", "isa", "isa_*", "version", "data", "files")
-INPUTS = ("arch", "arch.*", "arch_*", "trace", "trace_*")
+GROUND = ("errors", "words", "isa", "isa.*", "version", "data", "files")
+INPUTS = ("arch", "arch.*", "trace", "trace.*")
 TIMING = ("timing", "timing.*")
-JUDGEMENT = ("names", "accuracy", "verdict")
-COMMANDS = ("cli_accuracy", "cli_calibrate", "cli_capture", "cli_curve", "cli_microbench", "cli_reproduce", "cli_run")
+RESULT = ("result", "result.*")
+TRUST = ("trust.*", *RESULT)
+SPARSE = ("numerics.sparse", "numerics.sparse.*")
 ALL = ("*",)
+
+
+def shelf(*below: str) -> tuple[str, ...]:
+    """Return what a shelf of the timing wing may import: itself, the shelves below, and the contracts of the wing."""
+    shelves = tuple(f"timing.{name}.*" for name in below)
+    return (*shelves, "timing.plan", "timing.problem", "timing.rates", "timing.microbenchmark", *INPUTS, *RESULT, *GROUND)
+
 
 #: (pattern of a module without "stcsim.", what it may import); the first pattern that fits is the rule.
 ROOMS: tuple[tuple[str, tuple[str, ...]], ...] = (
@@ -32,49 +40,49 @@ ROOMS: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("version", ()),
     ("data", ("errors",)),
     ("files", ("errors",)),
-    ("isa*", ("errors",)),
-    ("result", ("result_kernel",)),
-    ("result_kernel", ()),
-    ("names", ()),
-    ("verdict", ("result",)),
-    ("accuracy", ("arch", "arch.*", "arch_*", "result", *GROUND)),
-    ("arch*", ("arch", "arch.*", "arch_*", *GROUND)),
-    ("trace*", ("trace", "trace_*", *GROUND)),
+    ("words", ("errors",)),
+    ("isa*", ("isa.*", "errors")),
+    ("result*", RESULT),
+    ("arch*", ("arch.*", *GROUND)),
+    ("trace*", ("trace", "trace.*", *GROUND)),
+    ("trust*", ("arch", *TRUST, *GROUND)),
+    ("numerics.engine*", ("numerics.engine.*", "numerics.formats", "numerics.rules", *GROUND)),
+    ("numerics.sparse*", (*SPARSE, "numerics.codes", *GROUND)),
     ("numerics*", ("numerics", "numerics.*", *GROUND)),
     ("check*", ("check", "check.*", "numerics", "numerics.*", *INPUTS, *GROUND)),
     ("timing", ()),
     ("timing.plan", ("errors",)),
-    ("timing.reference", ("timing.plan", "errors")),
-    ("timing.fast", ("timing.plan", "timing.*_fast", "errors")),
-    ("timing.*_fast", ("timing.plan", "errors")),
-    ("timing.instruction", ("arch", "isa", "isa_mma", "errors")),
-    ("timing.*", (*TIMING, *INPUTS, "result", *GROUND)),
-    ("capture*", ("capture", "capture.*", "trace", "trace_*", *GROUND)),
-    ("replay*", ("replay*", *JUDGEMENT, *TIMING, *INPUTS, "result", *GROUND)),
-    ("explain*", ("explain*", "replay*", *TIMING, *INPUTS, "result", *GROUND)),
-    ("study*", ("study", "study.*", "replay*", *JUDGEMENT, *TIMING, *INPUTS, "result", *GROUND)),
-    ("report*", ("report", "report.*", "names", *INPUTS, "result", *GROUND)),
-    ("cli_options", ()),
-    ("cli_steps", ALL),
-    *((command, ALL) for command in COMMANDS),
-    ("cli", ALL),
-    ("__main__", ("cli",)),
+    ("timing.problem", ("trace", "isa", "errors")),
+    ("timing.microbenchmark", ("arch", "isa", "isa.*", "errors")),
+    ("timing.engine*", ("timing.engine.*", "timing.plan", "errors")),
+    ("timing.catalogue*", ("timing.catalogue.*", "trace", *GROUND)),
+    ("timing.lowering*", shelf("catalogue", "lowering")),
+    ("timing.offers*", shelf("catalogue", "lowering", "offers")),
+    ("timing.board*", ("timing.engine", *shelf("catalogue", "lowering", "offers", "engine", "board"))),
+    ("timing.choice*", shelf("catalogue", "lowering", "offers", "board", "choice")),
+    ("capture*", ("capture", "capture.*", "trace", "trace.*", *GROUND)),
+    ("replay*", ("replay*", *TRUST, *TIMING, *INPUTS, *GROUND)),
+    ("study*", ("study", "study.*", "replay*", *TRUST, *TIMING, *INPUTS, *GROUND)),
+    ("report*", ("report", "report.*", *INPUTS, *RESULT, *GROUND)),
+    ("cli.options", ()),
+    ("cli*", ALL),
+    ("__main__", ("cli.entry",)),
     ("", ("version", "arch", "trace", "replay", "result")),  # the package itself: the lazy public API
 )
 
 #: What may be named in annotations only: a report shows results that are defined beside their makers.
-TYPES_ONLY = (("report*", ("replay*", "explain*", "study*", "check*", "numerics*", "timing.instruction")),)
+TYPES_ONLY = (("report*", ("replay*", "study*", "check*", "numerics*", "timing.microbenchmark")),)
 
 #: (library, modules that may import it); every other third-party library is refused everywhere.
 LIBRARIES: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("numpy", ALL),
-    ("yaml", ("arch*",)),
-    ("pydantic", ("arch*", "trace*")),
-    ("simpy", ("timing.reference",)),
-    ("numba", ("fast", "*.fast", "*_fast")),
-    ("matplotlib", ("report.*",)),
-    ("rich", ("report.*", "cli")),
-    ("typer", ("cli", "cli_options", *COMMANDS)),
+    ("yaml", ("arch.*",)),
+    ("pydantic", ("arch.*", "trace.*")),
+    ("simpy", ("timing.engine.reference",)),
+    ("numba", ("*.fast", "*_fast")),
+    ("matplotlib", ("report.figures.*",)),
+    ("rich", ("report.*", "cli.entry")),
+    ("typer", ("cli.*",)),
     ("torch", ("capture.*", "check.*")),
     ("safetensors", ("check.weights",)),
     ("transformers", ("capture.*",)),
@@ -206,7 +214,7 @@ def shape_faults(module: Module) -> Iterator[str]:
 
 def start_up_faults(modules: dict[str, Module], package: str) -> Iterator[str]:
     """Follow what importing ``cli`` imports at once, our own packages' ``__init__`` included."""
-    waiting, seen = ["cli"] if "cli" in modules else [], set()
+    waiting, seen = [name for name in ("cli", "cli.entry") if name in modules], set()
     while waiting:
         name = waiting.pop()
         parents = [".".join(name.split(".")[:depth]) for depth in range(name.count(".") + 1)]
@@ -246,8 +254,15 @@ def test_the_house_keeps_its_rules() -> None:
 def plant(folder: Path, files: dict[str, str]) -> Path:
     """Write a package called ``stcsim`` of ``files`` and return its folder."""
     package = folder / "stcsim"
-    for name, source in {"__init__.py": "", "errors.py": "", "isa.py": "from .errors import closest\n", **files}.items():
+    for name, source in {
+        "__init__.py": "",
+        "errors.py": "",
+        "isa/__init__.py": "from stcsim.errors import closest\n",
+        **files,
+    }.items():
         (package / name).parent.mkdir(parents=True, exist_ok=True)
+        for folder in (package / name).relative_to(package).parents:
+            (package / folder / "__init__.py").touch()
         (package / name).write_text(source, encoding="utf-8")
     return package
 
@@ -256,42 +271,58 @@ def test_a_good_house_has_no_fault(tmp_path: Path) -> None:
     late = "import json\nfrom typing import TYPE_CHECKING\nif TYPE_CHECKING:\n    from stcsim.replay import Explanation\n"
     good = {
         "report/__init__.py": "",
-        "report/tables.py": late + "import rich\n",
+        "report/terminal/tables.py": late + "import rich\n",
         "replay.py": "from stcsim import isa\n",
-        "timing/__init__.py": "",
-        "timing/fast.py": "import numba, numpy\n",
-        "cli.py": "import typer\n\ndef run():\n    import stcsim.timing.fast\n",
+        "timing/engine/fast.py": "import numba, numpy\n",
+        "cli/__init__.py": "from stcsim.cli.entry import main\n",
+        "cli/entry.py": "import typer\n\ndef main():\n    import stcsim.timing.engine.fast\n",
     }
     assert faults(plant(tmp_path, good)) == []
 
 
+LOWER = "timing/lowering/lower.py"
+FAST = "timing/engine/fast.py"
+
 RULE_BREAKERS = [
     ({"errors.py": "from stcsim import isa"}, "errors: may not import isa"),
     ({"errors.py": "def f():\n    from .isa import dtype"}, "errors: may not import isa"),
-    ({"arch.py": "", "trace.py": "import stcsim.arch"}, "trace: may not import arch"),
+    ({"arch/__init__.py": "", "trace.py": "import stcsim.arch"}, "trace: may not import arch"),
     ({"numerics/mma.py": "from ..timing import plan", "timing/plan.py": ""}, "numerics.mma: may not import timing.plan"),
-    ({"timing/lower.py": "from stcsim.numerics import mma", "numerics/mma.py": ""}, "timing.lower: may not import numerics.mma"),
-    ({"timing/fast.py": "from stcsim.timing import lower", "timing/lower.py": ""}, "timing.fast: may not import timing.lower"),
+    ({LOWER: "from stcsim.numerics import mma", "numerics/mma.py": ""}, "timing.lowering.lower: may not import numerics.mma"),
+    ({FAST: "from stcsim.timing.lowering import lower", LOWER: ""}, "timing.engine.fast: may not import timing.lowering.lower"),
+    (
+        {LOWER: "from stcsim.timing.choice import select", "timing/choice/select.py": ""},
+        "timing.lowering.lower: may not import timing.choice.select",
+    ),
     ({"report/tables.py": "from stcsim.replay import run", "replay.py": ""}, "report.tables: may not import replay"),
-    ({"arch.py": "import stcsim"}, "arch: may not import stcsim"),
+    ({"arch/arch.py": "import stcsim"}, "arch.arch: may not import stcsim"),
     ({"kitchen.py": ""}, "kitchen: stands in no room; give it a line in ROOMS"),
+    ({"timing/lower.py": ""}, "timing.lower: stands in no room; give it a line in ROOMS"),
     ({"trace.py": "import yaml"}, "trace: yaml does not live in this room"),
-    ({"timing/fast.py": "import simpy"}, "timing.fast: simpy does not live in this room"),
-    ({"timing/lower.py": "from numba import njit"}, "timing.lower: numba does not live in this room"),
+    ({FAST: "import simpy"}, "timing.engine.fast: simpy does not live in this room"),
+    ({LOWER: "from numba import njit"}, "timing.lowering.lower: numba does not live in this room"),
     ({"replay.py": "import matplotlib.pyplot"}, "replay: matplotlib does not live in this room"),
     ({"replay.py": "def f():\n    import torch"}, "replay: torch does not live in this room"),
     ({"replay.py": "import pandas"}, "replay: pandas does not live in this room"),
-    ({"cli.py": "import numpy"}, "cli: imports numpy when `cli` is imported; do it inside the command"),
+    ({"cli/entry.py": "import numpy"}, "cli.entry: imports numpy when `cli` is imported; do it inside the command"),
     (
-        {"cli.py": "from stcsim.arch import load_arch", "arch.py": "from pydantic import BaseModel"},
-        "arch: imports pydantic when `cli` is imported; do it inside the command",
+        {"cli/entry.py": "from stcsim.arch.arch import load_arch", "arch/arch.py": "from pydantic import BaseModel"},
+        "arch.arch: imports pydantic when `cli` is imported; do it inside the command",
     ),
     (
-        {"timing/__init__.py": "", "timing/lower.py": "from . import select", "timing/select.py": "from . import lower"},
-        "circle: timing.lower <- timing.select <- timing.lower",
+        {
+            "cli/entry.py": "from stcsim.arch.leaf import Kind",
+            "arch/__init__.py": "import stcsim.arch.arch",
+            "arch/arch.py": "import yaml",
+        },
+        "arch.arch: imports yaml when `cli` is imported; do it inside the command",
     ),
-    ({"isa.py": "\n" * 301}, "isa: 301 lines, more than 300"),
-    ({"timing/utils.py": ""}, "timing.utils: a name that says nothing; call it what it is"),
+    (
+        {LOWER: "from . import tiling", "timing/lowering/tiling.py": "from . import lower"},
+        "circle: timing.lowering.lower <- timing.lowering.tiling <- timing.lowering.lower",
+    ),
+    ({"isa/__init__.py": "\n" * 301}, "isa: 301 lines, more than 300"),
+    ({"report/utils.py": ""}, "report.utils: a name that says nothing; call it what it is"),
     ({"report/tables_old.py": ""}, "report.tables_old: a name that says nothing; call it what it is"),
 ]
 

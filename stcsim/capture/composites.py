@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 
 from stcsim.trace import Gemm, Memory, Op
-from stcsim.trace_edges import readers_of
+from stcsim.trace.edges import readers_of
 
 _SQUARES = ("pow", "mul", "square")
 _ROOTS = ("rsqrt", "sqrt", "pow")

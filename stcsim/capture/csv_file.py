@@ -10,7 +10,7 @@ from typing import Any, Literal
 
 from stcsim.errors import TraceError, closest
 from stcsim.trace import Gemm, Source, Trace
-from stcsim.trace_model import inside
+from stcsim.trace.model import inside
 
 REQUIRED = ("name", "m", "n", "k")
 NUMBERS = ("m", "n", "k", "batch", "count")

@@ -9,12 +9,12 @@ import numpy.typing as npt
 
 from stcsim.check import torch_side
 from stcsim.check.result import ULP_BINS, Errors
-from stcsim.isa_mma import Instruction
+from stcsim.isa.instructions import Instruction
 from stcsim.numerics.codes import code_of
-from stcsim.numerics.cutlass_layouts import cutlass_layout
 from stcsim.numerics.formats import FloatFormat, encoded, float_format
 from stcsim.numerics.rules import datapath
-from stcsim.numerics.sparse24 import Sparse24, compress, expand
+from stcsim.numerics.sparse.cutlass_layouts import cutlass_layout
+from stcsim.numerics.sparse.sparse24 import Sparse24, compress, expand
 
 Array = npt.NDArray[Any]
 Floats = npt.NDArray[np.float64]

@@ -14,7 +14,7 @@ from stcsim.check import torch_side
 from stcsim.errors import StcsimError, closest
 from stcsim.isa import DType
 from stcsim.numerics.conv import filter_matrix, im2col
-from stcsim.numerics.pruning import prune
+from stcsim.numerics.sparse.pruning import prune
 from stcsim.trace import Conv2d, Gemm, Trace
 
 Array = npt.NDArray[Any]

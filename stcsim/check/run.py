@@ -17,9 +17,9 @@ from stcsim.check.result import CheckReport, Errors, LayerCheck
 from stcsim.check.weights import Weights
 from stcsim.isa import DType
 from stcsim.isa import dtype as find_dtype
-from stcsim.isa_mma import Instruction, check_arch, gemm_instruction
+from stcsim.isa.instructions import Instruction, check_arch, gemm_instruction
 from stcsim.numerics import gemm
-from stcsim.numerics.sparse24 import Sparse24, compress
+from stcsim.numerics.sparse.sparse24 import Sparse24, compress
 from stcsim.trace import Trace
 from stcsim.version import __version__
 

@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from stcsim.numerics.conv import conv2d
-    from stcsim.numerics.cutlass_layouts import cutlass_layout, from_cutlass_layout
     from stcsim.numerics.formats import values
-    from stcsim.numerics.layouts import from_register_image, register_image
     from stcsim.numerics.matmul import gemm
-    from stcsim.numerics.permute import permute_channels
-    from stcsim.numerics.pruning import keep_mask, prune
-    from stcsim.numerics.sparse24 import Sparse24, compress, expand, pack_metadata, storage_bytes, unpack_metadata
+    from stcsim.numerics.sparse.cutlass_layouts import cutlass_layout, from_cutlass_layout
+    from stcsim.numerics.sparse.layouts import from_register_image, register_image
+    from stcsim.numerics.sparse.permute import permute_channels
+    from stcsim.numerics.sparse.pruning import keep_mask, prune
+    from stcsim.numerics.sparse.sparse24 import Sparse24, compress, expand, pack_metadata, storage_bytes, unpack_metadata
     from stcsim.numerics.tensor_core import mma, mma_sp
 
 __all__ = [
@@ -42,23 +42,23 @@ __all__ = [
 
 # No module here is named as a function: importing it would put the module in the place of the function.
 _HOMES = {
-    "Sparse24": "sparse24",
-    "compress": "sparse24",
+    "Sparse24": "sparse.sparse24",
+    "compress": "sparse.sparse24",
     "conv2d": "conv",
-    "cutlass_layout": "cutlass_layouts",
-    "expand": "sparse24",
-    "from_cutlass_layout": "cutlass_layouts",
-    "from_register_image": "layouts",
+    "cutlass_layout": "sparse.cutlass_layouts",
+    "expand": "sparse.sparse24",
+    "from_cutlass_layout": "sparse.cutlass_layouts",
+    "from_register_image": "sparse.layouts",
     "gemm": "matmul",
-    "keep_mask": "pruning",
+    "keep_mask": "sparse.pruning",
     "mma": "tensor_core",
     "mma_sp": "tensor_core",
-    "pack_metadata": "sparse24",
-    "permute_channels": "permute",
-    "prune": "pruning",
-    "register_image": "layouts",
-    "storage_bytes": "sparse24",
-    "unpack_metadata": "sparse24",
+    "pack_metadata": "sparse.sparse24",
+    "permute_channels": "sparse.permute",
+    "prune": "sparse.pruning",
+    "register_image": "sparse.layouts",
+    "storage_bytes": "sparse.sparse24",
+    "unpack_metadata": "sparse.sparse24",
     "values": "formats",
 }
 

@@ -13,7 +13,7 @@ import numpy.typing as npt
 from stcsim.errors import StcsimError
 from stcsim.numerics.formats import Codes
 from stcsim.numerics.matmul import gemm
-from stcsim.numerics.sparse24 import Sparse24
+from stcsim.numerics.sparse.sparse24 import Sparse24
 
 
 def conv2d(

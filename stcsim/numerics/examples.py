@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 
-from stcsim import isa_mma
+from stcsim.isa import instructions
 from stcsim.numerics.codes import code_of
 from stcsim.numerics.formats import Codes, FloatFormat, code_type, encoded, number_format
-from stcsim.numerics.pruning import PAIRS, prune
-from stcsim.numerics.sparse24 import Sparse24, compress
+from stcsim.numerics.sparse.pruning import PAIRS, prune
+from stcsim.numerics.sparse.sparse24 import Sparse24, compress
 
 _SPREAD = 3
 """B is scaled by up to 2**3 either way, so that alignment has something to do."""
@@ -30,7 +30,7 @@ def example(instruction: str, seed: int = 0) -> tuple[Codes | Sparse24, Codes, C
     Raises:
         UnsupportedError: when no tensor core has the instruction.
     """
-    known, rng = isa_mma.parse(instruction), np.random.default_rng(seed)
+    known, rng = instructions.parse(instruction), np.random.default_rng(seed)
     a, b = _draw(known.a, (known.m, known.k), 0, rng), _draw(known.b, (known.k, known.n), _SPREAD, rng)
     c = _draw(known.c, (known.m, known.n), 0, rng)
     if known.satfinite:

@@ -12,13 +12,13 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from stcsim import isa_mma
 from stcsim.errors import StcsimError, UnsupportedError
-from stcsim.isa_mma import Instruction
+from stcsim.isa import instructions
+from stcsim.isa.instructions import Instruction
 from stcsim.numerics.formats import Codes, Format, code_type, number_format, to_codes
 from stcsim.numerics.rules import datapath
-from stcsim.numerics.selection import kept_columns, padded
-from stcsim.numerics.sparse24 import Sparse24, compress, expand
+from stcsim.numerics.sparse.selection import kept_columns, padded
+from stcsim.numerics.sparse.sparse24 import Sparse24, compress, expand
 from stcsim.numerics.tensor_core import product
 
 SPARSITIES = (None, "2:4")
@@ -59,7 +59,7 @@ def gemm(
     """
     a_type = dtype or (a.dtype if isinstance(a, Sparse24) else "fp16")
     chosen = _instruction(arch, instruction, (a_type, b_dtype or a_type, acc_dtype), _is_sparse(a, sparsity))
-    path = datapath(chosen, isa_mma.check_arch(arch), blocking)
+    path = datapath(chosen, instructions.check_arch(arch), blocking)
     k_padded = -(-_columns(a) // chosen.k) * chosen.k
     left = _left(a, chosen, k_padded, blocking, ordered)
     right = _right(b, chosen, _columns(a), k_padded)
@@ -128,11 +128,11 @@ def _instruction(arch: str, name: str | None, types: tuple[str, str, str | None]
     accumulator = d or ("int32" if a in ("int8", "uint8", "int4", "uint4") else "fp32")
     for each in (a, b, accumulator):
         number_format(each)
-    plain = isa_mma.check_arch(arch)
+    plain = instructions.check_arch(arch)
     if name is None:
-        return isa_mma.gemm_instruction(plain, accumulator, a, b, sparse)
-    known = isa_mma.parse(name)
-    isa_mma.require(known, plain)
+        return instructions.gemm_instruction(plain, accumulator, a, b, sparse)
+    known = instructions.parse(name)
+    instructions.require(known, plain)
     if (known.a, known.b, known.sparse) != (a, b, sparse) or (d or known.d, known.c) != (known.d, known.d):
         wanted = f"{'a sparse' if sparse else 'a dense'} instruction of {a} x {b}{f' to {d}' if d else ''} that can be chained"
         raise UnsupportedError("gemm: instruction", wanted, f"'{known.name}'")

@@ -13,7 +13,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from stcsim.errors import UnsupportedError
-from stcsim.isa_mma import Instruction
+from stcsim.isa.instructions import Instruction
 from stcsim.numerics.formats import FloatFormat, Format, number_format
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from fractions import Fraction
 
-from stcsim.isa_mma import Instruction
+from stcsim.isa.instructions import Instruction
 from stcsim.numerics.rules import DotRule
 
 

@@ -11,15 +11,15 @@ from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any
 
-from stcsim import isa_mma
 from stcsim.errors import StcsimError, UnsupportedError
-from stcsim.isa_mma import Instruction
-from stcsim.numerics import reference
+from stcsim.isa import instructions
+from stcsim.isa.instructions import Instruction
 from stcsim.numerics.codes import code_of
+from stcsim.numerics.engine import reference
 from stcsim.numerics.formats import Codes, FloatFormat, Number, decode, encode, float_format
 from stcsim.numerics.rules import Datapath, DotRule, Rounding, datapath
-from stcsim.numerics.selection import kept_columns
-from stcsim.numerics.sparse24 import Sparse24, expand
+from stcsim.numerics.sparse.selection import kept_columns
+from stcsim.numerics.sparse.sparse24 import Sparse24, expand
 from stcsim.numerics.steps import Block, Element, Group, IntegerSum, MmaSteps, Term, power
 
 
@@ -49,8 +49,8 @@ def element_steps(
         UnsupportedError: when the instruction is unknown or not on ``arch``, or A is not of its kind.
         StcsimError: when D has no such element, or an encoding is undefined.
     """
-    known, plain = isa_mma.parse(instruction), isa_mma.check_arch(arch)
-    isa_mma.require(known, plain)
+    known, plain = instructions.parse(instruction), instructions.check_arch(arch)
+    instructions.require(known, plain)
     _check_element(known, row, col)
     if isinstance(a, Sparse24) != known.sparse:
         raise UnsupportedError(f"{known.name}: A", f"a {'compressed' if known.sparse else 'dense'} matrix", "the other kind")

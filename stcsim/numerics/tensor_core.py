@@ -18,13 +18,13 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from stcsim import isa_mma
 from stcsim.errors import StcsimError, UnsupportedError, closest
-from stcsim.isa_mma import Instruction
+from stcsim.isa import instructions
+from stcsim.isa.instructions import Instruction
 from stcsim.numerics.formats import Codes, number_format, to_codes
 from stcsim.numerics.rules import Datapath, datapath
-from stcsim.numerics.selection import kept_columns
-from stcsim.numerics.sparse24 import Sparse24, expand
+from stcsim.numerics.sparse.selection import kept_columns
+from stcsim.numerics.sparse.sparse24 import Sparse24, expand
 
 ENGINES = ("fast", "reference")
 
@@ -48,7 +48,7 @@ def mma(
     """
     known = _known(instruction, arch, sparse=False)
     codes_a, codes_b = _operand(a, known.a, (known.m, known.k), "A", known), _operand(b, known.b, (known.k, known.n), "B", known)
-    return product(datapath(known, isa_mma.check_arch(arch)), codes_a, codes_b, _addend(c, known), None, engine)
+    return product(datapath(known, instructions.check_arch(arch)), codes_a, codes_b, _addend(c, known), None, engine)
 
 
 def mma_sp(
@@ -80,7 +80,7 @@ def mma_sp(
         StcsimError: when an operand has another type or shape, or an encoding is undefined; row and group are named.
     """
     known = _known(instruction, arch, sparse=True)
-    path = datapath(known, isa_mma.check_arch(arch), blocking)
+    path = datapath(known, instructions.check_arch(arch), blocking)
     if a.dtype != known.a:
         raise StcsimError(f"{known.name}: A", f"a compressed matrix of {known.a}", a.dtype)
     columns = kept_columns(a, ordered)
@@ -102,7 +102,7 @@ def product(
     except ValueError:
         shapes = ", ".join(str(each.shape[:-2]) for each in (a, b, c))
         raise StcsimError("batch dimensions of A, B, C", "shapes that broadcast", shapes) from None
-    multiply: Any = import_module(f"stcsim.numerics.{engine}").multiply
+    multiply: Any = import_module(f"stcsim.numerics.engine.{engine}").multiply
     options = {"workers": workers} if engine == "fast" else {}
     chosen = None if columns is None else _batched(columns, lead)
     d: Codes = multiply(path, _batched(a, lead), _batched(b, lead), _batched(c, lead), chosen, **options)
@@ -116,12 +116,12 @@ def _batched(array: npt.NDArray[Any], lead: tuple[int, ...]) -> npt.NDArray[Any]
 
 def _known(name: str, arch: str, sparse: bool) -> Instruction:
     """Return the instruction when ``arch`` has it and it is dense or sparse, as wanted."""
-    known = isa_mma.parse(name)
+    known = instructions.parse(name)
     if known.sparse != sparse:
         raise UnsupportedError(
             name, f"a {'sparse' if sparse else 'dense'} instruction", f"a {'sparse' if known.sparse else 'dense'} one"
         )
-    isa_mma.require(known, isa_mma.check_arch(arch))
+    instructions.require(known, instructions.check_arch(arch))
     return known
 
 

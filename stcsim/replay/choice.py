@@ -21,7 +21,7 @@ from stcsim.replay.clock_steps import Steps
 from stcsim.replay.kernels import Kernels, Layer, Terms, Work
 from stcsim.replay.planned import Network, Planned, Sides, turned
 from stcsim.replay.residency import Residency, Spot
-from stcsim.timing.power import Energy, Load, held_clock_mhz, joules, price_us_per_j
+from stcsim.timing.board.power import Energy, Load, held_clock_mhz, joules, price_us_per_j
 
 _ROUNDS = 12  # most rounds of each search; they end by themselves, after two or three
 _GAIN = 1e-6  # relative; a smaller gain is rounding

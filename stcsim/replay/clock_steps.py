@@ -13,7 +13,7 @@ from typing import TypeVar
 
 from stcsim.arch import Arch
 from stcsim.result import KernelResult, MemoryResult, account
-from stcsim.timing.power import Energy, Load, energy_parts_uj
+from stcsim.timing.board.power import Energy, Load, energy_parts_uj
 
 STEP_MHZ = 15
 """One step (``nvidia-smi -q -d SUPPORTED_CLOCKS`` lists multiples of 15 MHz on all boards here)."""

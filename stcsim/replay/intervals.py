@@ -6,12 +6,12 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 
-from stcsim.accuracy import ErrorModel, Known, Spread, error_model
 from stcsim.arch import Arch
 from stcsim.isa import DType
 from stcsim.isa import dtype as known_dtype
 from stcsim.result import Interval, KernelResult, LayerRow, MemoryResult, MemoryRow, Totals, Trust
-from stcsim.verdict import verdict_of
+from stcsim.trust.accuracy import ErrorModel, Known, Spread, error_model
+from stcsim.trust.verdict import verdict_of
 
 _NOTHING = Spread(0, 0.0, 0.0, 0.0)  # of the ratio of what is the same on both sides
 

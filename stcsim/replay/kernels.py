@@ -7,15 +7,15 @@ from dataclasses import dataclass, replace
 
 from stcsim.replay.clock_steps import Steps
 from stcsim.result import KernelResult, MemoryResult
-from stcsim.timing.board import simulated
-from stcsim.timing.gains import gains_of
-from stcsim.timing.launch import Launch
-from stcsim.timing.memory_op import Traffic, gemm_load, memory_load, time_memory, with_fused_reads
-from stcsim.timing.offers import Candidate
-from stcsim.timing.outcome import outcome, result_of
-from stcsim.timing.power import Load
+from stcsim.timing.board.board import simulated
+from stcsim.timing.board.launch import Launch
+from stcsim.timing.board.memory_op import Traffic, gemm_load, memory_load, time_memory, with_fused_reads
+from stcsim.timing.board.power import Load
+from stcsim.timing.choice.gains import gains_of
+from stcsim.timing.choice.outcome import outcome, result_of
+from stcsim.timing.choice.select import Key, key_of, select
+from stcsim.timing.offers.candidates import Candidate
 from stcsim.timing.problem import Problem
-from stcsim.timing.select import Key, key_of, select
 
 _CLOCK_STEP, _PRICE_STEP = 0.02, 0.1  # relative: kernels are chosen once for clocks and prices that differ by less
 

@@ -17,9 +17,9 @@ from stcsim.replay.residency import Placed, Residency
 from stcsim.replay.schedule import Step, has_edges, schedule
 from stcsim.replay.timed import Timed, timed_alone, timed_network
 from stcsim.result import Footprint, RunResult
-from stcsim.timing.launch import Launch
-from stcsim.timing.lower import l2_capacity_bytes
-from stcsim.timing.memory_op import Traffic
+from stcsim.timing.board.launch import Launch
+from stcsim.timing.board.memory_op import Traffic
+from stcsim.timing.lowering.lower import l2_capacity_bytes
 from stcsim.trace import Gemm, Memory, Trace
 from stcsim.version import __version__
 

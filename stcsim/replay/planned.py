@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from stcsim.isa import DType
 from stcsim.replay.clock_steps import Steps
 from stcsim.replay.kernels import Terms
-from stcsim.timing.power import Load
+from stcsim.timing.board.power import Load
 from stcsim.trace import Conv2d, Gemm, Memory
 
 Sides = tuple[bool, ...]

@@ -18,7 +18,7 @@ import numpy.typing as npt
 from stcsim.isa import DType, type_bytes
 from stcsim.replay.problem import problem_of
 from stcsim.replay.schedule import Step
-from stcsim.timing.memory_op import Traffic
+from stcsim.timing.board.memory_op import Traffic
 from stcsim.timing.problem import Problem
 from stcsim.trace import Conv2d, Gemm, Memory, Op
 

@@ -6,11 +6,11 @@ from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
-from stcsim.names import alike, patterns_for
 from stcsim.replay.choice import Chooser
 from stcsim.replay.planned import Network, Planned, turned
 from stcsim.result import LayerRow, PruneGroup
 from stcsim.trace import Memory
+from stcsim.trace.names import alike, patterns_for
 
 Group = tuple[int, ...]
 """Places of alike layers in a network."""

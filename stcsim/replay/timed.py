@@ -13,7 +13,7 @@ from stcsim.replay.rows import Case, Cases, layer_row, memory_row
 from stcsim.replay.savings import groups_of, prune_groups, with_savings
 from stcsim.replay.totals import totals
 from stcsim.result import LayerRow, MemoryRow, PruneGroup, Totals
-from stcsim.timing.launch import Launch
+from stcsim.timing.board.launch import Launch
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,9 +6,9 @@ from collections.abc import Mapping
 
 from rich.text import Text
 
-from stcsim.report.breakdown import times_by_side
-from stcsim.report.lines import lines_of
 from stcsim.report.phrases import Phrases
+from stcsim.report.terminal.breakdown import times_by_side
+from stcsim.report.terminal.lines import lines_of
 from stcsim.report.units import bytes_text, interval_text, percent
 from stcsim.report.words import PARTS
 from stcsim.result import RunResult, Trust

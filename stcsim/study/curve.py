@@ -13,8 +13,8 @@ from stcsim.isa import dtype as known_dtype
 from stcsim.result import Footprint, Interval, Totals, Trust
 from stcsim.study.axis import NETWORK_AXES, Axis, GemmPattern, Value, parse_axis
 from stcsim.trace import Gemm, Source, Trace
-from stcsim.trace_lengths import at_length
-from stcsim.trace_resolution import at_resolution
+from stcsim.trace.rescale.lengths import at_length
+from stcsim.trace.rescale.resolution import at_resolution
 from stcsim.version import __version__
 
 Side = Literal["dense", "2:4", "best"]

@@ -12,16 +12,16 @@ from dataclasses import dataclass, replace
 from multiprocessing import get_context
 from pathlib import Path
 
-from stcsim.accuracy import Known, error_model
 from stcsim.arch import Arch, arch_names, load_arch
 from stcsim.errors import TraceError, UnsupportedError
 from stcsim.isa import dtype, type_bytes
 from stcsim.result import Interval
 from stcsim.study.measured import Measured, read_measured
-from stcsim.timing.launch import Launch, launch_us
-from stcsim.timing.outcome import time_gemm
+from stcsim.timing.board.launch import Launch, launch_us
+from stcsim.timing.choice.outcome import time_gemm
+from stcsim.timing.choice.select import HEURISTIC
 from stcsim.timing.problem import Problem
-from stcsim.timing.select import HEURISTIC
+from stcsim.trust.accuracy import Known, error_model
 
 Progress = Callable[[int, int], None]
 

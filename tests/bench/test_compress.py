@@ -8,8 +8,8 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
-from stcsim.numerics.pruning import METHODS, prune
-from stcsim.numerics.sparse24 import compress, expand
+from stcsim.numerics.sparse.pruning import METHODS, prune
+from stcsim.numerics.sparse.sparse24 import compress, expand
 from tests.numerics.matrices import random_sparse
 
 

@@ -8,12 +8,13 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
-from stcsim.isa_mma import parse
-from stcsim.numerics import conv2d, fast, gemm
+from stcsim.isa.instructions import parse
+from stcsim.numerics import conv2d, gemm
 from stcsim.numerics.conv import filter_matrix
+from stcsim.numerics.engine import fast
 from stcsim.numerics.formats import code_type, encoded, float_format
 from stcsim.numerics.rules import datapath
-from stcsim.numerics.sparse24 import Sparse24, compress
+from stcsim.numerics.sparse.sparse24 import Sparse24, compress
 from stcsim.trace import Conv2d, Gemm, load_trace
 
 NAME = "m16n8k16.f32.f16.f16.f32"

@@ -13,12 +13,12 @@ from pathlib import Path
 import pytest
 
 import stcsim
-from stcsim.timing.conv_catalogue import find
-from stcsim.timing.fast import simulate
-from stcsim.timing.launch import Launch
-from stcsim.timing.lower import lower
-from stcsim.timing.outcome import time_gemm
-from stcsim.timing.tiling import tile_up
+from stcsim.timing.board.launch import Launch
+from stcsim.timing.catalogue.menu import find
+from stcsim.timing.choice.outcome import time_gemm
+from stcsim.timing.engine.fast import simulate
+from stcsim.timing.lowering.lower import lower
+from stcsim.timing.lowering.tiling import tile_up
 from stcsim.trace import trace_names
 from tests.shapes import problem
 

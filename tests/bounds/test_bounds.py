@@ -8,17 +8,17 @@ from itertools import product
 import pytest
 
 from stcsim.arch import arch_names, load_arch
-from stcsim.timing.board import simulated
-from stcsim.timing.bounds import lower_bound_ticks
-from stcsim.timing.catalogue import kernels
-from stcsim.timing.fast import simulate
-from stcsim.timing.launch import Launch
-from stcsim.timing.lower import lower
-from stcsim.timing.offers import candidates
-from stcsim.timing.outcome import outcome, time_gemm
+from stcsim.timing.board.board import simulated
+from stcsim.timing.board.launch import Launch
+from stcsim.timing.catalogue.families import kernels
+from stcsim.timing.choice.bounds import lower_bound_ticks
+from stcsim.timing.choice.outcome import outcome, time_gemm
+from stcsim.timing.choice.resources import MORE, with_more
+from stcsim.timing.engine.fast import simulate
+from stcsim.timing.lowering.lower import lower
+from stcsim.timing.lowering.tiling import tile_up
+from stcsim.timing.offers.candidates import candidates
 from stcsim.timing.plan import PARTS, TICKS_PER_CYCLE, WHOLE, TilePlan
-from stcsim.timing.resources import MORE, with_more
-from stcsim.timing.tiling import tile_up
 from tests.differential.random_plans import random_plan
 from tests.plans import make_plan
 from tests.shapes import problem, random_problems

@@ -8,7 +8,7 @@ from random import Random
 import numpy as np
 import pytest
 
-from stcsim.timing.fast import simulate
+from stcsim.timing.engine.fast import simulate
 from stcsim.timing.plan import TilePlan
 from tests.differential.random_plans import random_plan
 

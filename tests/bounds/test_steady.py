@@ -8,13 +8,13 @@ from random import Random
 import pytest
 
 from stcsim.arch import load_arch
-from stcsim.timing.catalogue import kernels
-from stcsim.timing.fast import simulate
-from stcsim.timing.kernel import Kernel
-from stcsim.timing.lower import lower
+from stcsim.timing.board.steady import simulate_long
+from stcsim.timing.catalogue.families import kernels
+from stcsim.timing.catalogue.kernel import Kernel
+from stcsim.timing.engine.fast import simulate
+from stcsim.timing.lowering.lower import lower
+from stcsim.timing.lowering.tiling import Tiling, tile_up
 from stcsim.timing.plan import PARTS, GemmTiming, TilePlan
-from stcsim.timing.steady import simulate_long
-from stcsim.timing.tiling import Tiling, tile_up
 from tests.shapes import problem
 
 SHAPES = 60

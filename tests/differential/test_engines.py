@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import numpy as np
 import pytest
 
-from stcsim.timing import fast, reference
+from stcsim.timing.engine import fast, reference
 from stcsim.timing.plan import PARTS, TilePlan
 from tests.differential.random_plans import random_plan
 

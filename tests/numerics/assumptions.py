@@ -8,12 +8,12 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from stcsim.isa_mma import parse
+from stcsim.isa.instructions import parse
 from stcsim.numerics import mma_sp, values
 from stcsim.numerics.codes import code_of
 from stcsim.numerics.formats import Codes, FloatFormat, encoded, number_format
-from stcsim.numerics.pruning import prune
-from stcsim.numerics.sparse24 import Sparse24, compress, expand
+from stcsim.numerics.sparse.pruning import prune
+from stcsim.numerics.sparse.sparse24 import Sparse24, compress, expand
 
 BATCH = 1000
 CASES = (

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from stcsim import isa_mma
+from stcsim.isa import instructions
 from stcsim.numerics.formats import FloatFormat, code_type, encoded
 from stcsim.numerics.rules import Datapath, datapath
 
@@ -22,8 +22,8 @@ def rows() -> Iterator[tuple[str, Datapath]]:
     Rows that compute the same, such as sm_80 and sm_86, come once; fp8 comes with every mix of e4m3 and e5m2.
     """
     seen = set()
-    for arch in isa_mma.ARCHS:
-        for instruction in isa_mma.available(arch):
+    for arch in instructions.ARCHS:
+        for instruction in instructions.available(arch):
             if instruction.sparse or instruction.d == "int32" or instruction.n != 8:
                 continue
             path = datapath(instruction, arch)

@@ -14,7 +14,7 @@ from concurrent.futures import ProcessPoolExecutor
 
 import numpy as np
 
-from stcsim.numerics import fast, reference
+from stcsim.numerics.engine import fast, reference
 from tests.numerics.draws import CLASSES, main_rows, operands
 
 TILES, SIDE = 80, 12  # one job: 80 tiles of 12 x 12 dot products of one class

@@ -8,9 +8,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from stcsim import isa_mma
-from stcsim.isa_mma import parse
-from stcsim.numerics import fast, mma, reference
+from stcsim.isa import instructions
+from stcsim.isa.instructions import parse
+from stcsim.numerics import mma
+from stcsim.numerics.engine import fast, reference
 from stcsim.numerics.formats import FORMATS, code_type, encoded, float_format, values
 from stcsim.numerics.rules import Datapath, datapath
 from tests.numerics.draws import CLASSES, main_rows, operands, rows, special_codes
@@ -178,8 +179,8 @@ def test_a_negative_sum_that_truncates_to_zero_is_plus_zero() -> None:
 
 
 def test_every_arch_has_rows_for_all_its_floating_instructions() -> None:
-    for arch in isa_mma.ARCHS:
-        for instruction in isa_mma.available(arch):
+    for arch in instructions.ARCHS:
+        for instruction in instructions.available(arch):
             path = datapath(instruction, arch)
             if path.rule is not None:
                 assert path.products % min(path.rule.block_length, path.products) == 0, instruction.name

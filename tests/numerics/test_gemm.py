@@ -9,7 +9,7 @@ from stcsim.errors import StcsimError
 from stcsim.numerics import conv2d, gemm, mma, mma_sp, values
 from stcsim.numerics.conv import filter_matrix
 from stcsim.numerics.formats import FORMATS, encoded, float_format
-from stcsim.numerics.sparse24 import Sparse24, compress
+from stcsim.numerics.sparse.sparse24 import Sparse24, compress
 from tests.numerics.matrices import random_sparse
 
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from stcsim import isa_mma
 from stcsim.errors import UnsupportedError
-from stcsim.isa_mma import Instruction, parse
+from stcsim.isa import instructions
+from stcsim.isa.instructions import Instruction, parse
 
 
 @pytest.mark.parametrize(
@@ -37,13 +37,13 @@ def test_full_ptx_names_are_understood() -> None:
     [("fp16", {16, 32}), ("bf16", {16, 32}), ("tf32", {8, 16}), ("int8", {32, 64}), ("int4", {64, 128}), ("e4m3", {64})],
 )
 def test_sparse_shapes_are_those_of_ptx(dtype: str, k: set[int]) -> None:
-    sparse = [each for each in isa_mma.available("sm_89") if each.sparse and each.a == dtype]
+    sparse = [each for each in instructions.available("sm_89") if each.sparse and each.a == dtype]
     assert {each.k for each in sparse} == k
     assert {(each.m, each.n) for each in sparse} == {(16, 8)}
 
 
 def test_wgmma_widths() -> None:
-    wide = [each for each in isa_mma.available("sm_90") if each.kind == "wgmma"]
+    wide = [each for each in instructions.available("sm_90") if each.kind == "wgmma"]
     widths = {dtype: {each.n for each in wide if each.a == dtype} for dtype in ("fp16", "int8")}
     assert widths["fp16"] == set(range(8, 257, 8))
     assert widths["int8"] == {8, 16, 24, *range(32, 257, 16)}
@@ -61,12 +61,12 @@ def test_wgmma_widths() -> None:
     ],
 )
 def test_a_gemm_takes_the_newest_and_largest(arch: str, name: str) -> None:
-    assert isa_mma.gemm_instruction(isa_mma.check_arch(arch), "fp32", "fp16", "fp16", sparse=False).name == name
+    assert instructions.gemm_instruction(instructions.check_arch(arch), "fp32", "fp16", "fp16", sparse=False).name == name
 
 
 def refusal(name: str, arch: str) -> str:
     with pytest.raises(UnsupportedError) as caught:
-        isa_mma.require(parse(name), arch)
+        instructions.require(parse(name), arch)
     return str(caught.value)
 
 
@@ -89,6 +89,6 @@ def test_refusals_are_one_sentence() -> None:
 
 def test_a_gemm_without_instruction_lists_the_types() -> None:
     with pytest.raises(UnsupportedError, match=r"2:4 sparse types of sm_75 \(none\), found fp16 x fp16 to fp32"):
-        isa_mma.gemm_instruction("sm_75", "fp32", "fp16", "fp16", sparse=True)
+        instructions.gemm_instruction("sm_75", "fp32", "fp16", "fp16", sparse=True)
     with pytest.raises(UnsupportedError, match=r"dense types of sm_70 \(fp16 x fp16 to fp32, fp16 x fp16 to fp16\), found bf16"):
-        isa_mma.gemm_instruction("sm_70", "fp32", "bf16", "bf16", sparse=False)
+        instructions.gemm_instruction("sm_70", "fp32", "bf16", "bf16", sparse=False)

@@ -10,15 +10,15 @@ import pytest
 
 from stcsim.errors import StcsimError, UnsupportedError
 from stcsim.numerics.codes import CODES
-from stcsim.numerics.cutlass_layouts import (
+from stcsim.numerics.sparse.cutlass_layouts import (
     CutlassLayout,
     cutlass_hopper_layout,
     cutlass_layout,
     from_cutlass_hopper_layout,
     from_cutlass_layout,
 )
-from stcsim.numerics.layouts import RegisterImage, from_register_image, register_image
-from stcsim.numerics.sparse24 import Sparse24, compress, expand, pack_metadata
+from stcsim.numerics.sparse.layouts import RegisterImage, from_register_image, register_image
+from stcsim.numerics.sparse.sparse24 import Sparse24, compress, expand, pack_metadata
 from tests.numerics.matrices import random_sparse
 
 pytestmark = pytest.mark.small

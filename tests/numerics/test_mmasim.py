@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from stcsim.numerics import fast
+from stcsim.numerics.engine import fast
 from stcsim.numerics.formats import FORMATS
 from stcsim.numerics.rules import Datapath
 from tests.numerics.draws import CLASSES, operands, rows

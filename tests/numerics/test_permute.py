@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from stcsim.errors import StcsimError
-from stcsim.numerics.permute import permute_channels
-from stcsim.numerics.pruning import prune
+from stcsim.numerics.sparse.permute import permute_channels
+from stcsim.numerics.sparse.pruning import prune
 
 pytestmark = pytest.mark.small
 

@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 
 from stcsim.errors import StcsimError, UnsupportedError
 from stcsim.numerics.codes import CODES, magnitudes
-from stcsim.numerics.pruning import METHODS, keep_mask, prune
-from stcsim.numerics.sparse24 import compress
+from stcsim.numerics.sparse.pruning import METHODS, keep_mask, prune
+from stcsim.numerics.sparse.sparse24 import compress
 
 pytestmark = pytest.mark.small
 

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from stcsim.errors import StcsimError, UnsupportedError
 from stcsim.numerics.codes import CODES
-from stcsim.numerics.sparse24 import (
+from stcsim.numerics.sparse.sparse24 import (
     Sparse24,
     StorageBytes,
     compress,

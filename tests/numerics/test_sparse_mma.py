@@ -7,19 +7,19 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from stcsim import isa_mma
 from stcsim.errors import StcsimError, UnsupportedError
-from stcsim.isa_mma import Instruction, parse
+from stcsim.isa import instructions
+from stcsim.isa.instructions import Instruction, parse
 from stcsim.numerics import mma, mma_sp
 from stcsim.numerics.formats import FORMATS, FloatFormat, code_type, encoded, values
 from stcsim.numerics.rules import datapath
-from stcsim.numerics.sparse24 import Sparse24, expand
+from stcsim.numerics.sparse.sparse24 import Sparse24, expand
 from tests.numerics.draws import draw
 
 SPARSE = {
     f"{arch} {each.name}": (arch, each)
     for arch in ("sm_80", "sm_89", "sm_90", "sm_100")
-    for each in isa_mma.available(arch)
+    for each in instructions.available(arch)
     if each.sparse and each.n == 8 and each.m != 128
 }
 GROUP = {"tf32": (2, 1), "int4": (8, 2), "uint4": (8, 2)}  # elements in a group, elements of an index
@@ -65,7 +65,7 @@ def test_kept_blocking_is_the_dense_rule_on_selected_rows(label: str, kind: str)
     d = mma_sp(instruction.name, a, b, c, arch=arch)
 
     half = replace(instruction, sparse=False, k=instruction.k // 2)  # the dense instruction of the kept products
-    if half.name not in {each.name for each in isa_mma.available(arch)}:
+    if half.name not in {each.name for each in instructions.available(arch)}:
         pytest.skip(f"no dense instruction of k = {half.k}")
     for i in range(0, instruction.m, 5):
         row = np.zeros((half.m, half.k), a.values.dtype)
@@ -87,7 +87,7 @@ def test_engines_agree(label: str) -> None:
 @pytest.mark.parametrize("label", SPARSE)
 def test_expanded_blocking_is_the_dense_instruction_on_expanded_a(label: str) -> None:
     arch, instruction = SPARSE[label]
-    dense = [each for each in isa_mma.available(arch) if not each.sparse and instruction.k % each.k == 0]
+    dense = [each for each in instructions.available(arch) if not each.sparse and instruction.k % each.k == 0]
     whole = [each for each in dense if replace(each, sparse=True, k=instruction.k) == instruction]
     rule = datapath(instruction, arch).rule
     if not whole or (rule is not None and rule.adds_c_last):

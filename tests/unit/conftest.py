@@ -46,7 +46,7 @@ def called(monkeypatch: pytest.MonkeyPatch) -> dict[str, object]:
         seen.update(options, trace=trace, arch=arch)
         return TOYNET
 
-    monkeypatch.setattr("stcsim.timing.fast.is_compiled", lambda: True)
+    monkeypatch.setattr("stcsim.timing.engine.fast.is_compiled", lambda: True)
     monkeypatch.setattr("stcsim.replay.run", run)
     monkeypatch.setattr("stcsim.replay.gemm", lambda m, n, k, arch, **options: run((m, n, k), arch, **options))
     return seen

@@ -7,7 +7,7 @@ from dataclasses import replace
 from stcsim.replay.rows import Case, Cases
 from stcsim.replay.totals import totals
 from stcsim.result import Gains, Interval, KernelResult, LayerRow, MemoryResult, MemoryRow, PruneGroup, RunResult, Trust
-from stcsim.verdict import verdict_of
+from stcsim.trust.verdict import verdict_of
 
 ENERGY_SHARES = {"mac": 0.5, "smem": 0.2, "l2": 0.1, "dram": 0.1, "idle": 0.1}
 """Of the energy of every kernel here."""

@@ -19,11 +19,11 @@ import stcsim
 from stcsim.arch import Arch
 from stcsim.replay import kernels
 from stcsim.result import PruneGroup, RunResult
-from stcsim.timing.launch import Launch
-from stcsim.timing.offers import Candidate
-from stcsim.timing.power import Load
+from stcsim.timing.board.launch import Launch
+from stcsim.timing.board.power import Load
+from stcsim.timing.choice.select import Key, select
+from stcsim.timing.offers.candidates import Candidate
 from stcsim.timing.problem import Problem
-from stcsim.timing.select import Key, select
 from stcsim.trace import Trace, trace_names
 from tests.validation.pool import on_processes
 

@@ -13,10 +13,10 @@ from functools import cache
 
 from stcsim.arch import load_arch
 from stcsim.isa import dtype, type_bytes
-from stcsim.timing.launch import Launch
-from stcsim.timing.outcome import time_gemm
+from stcsim.timing.board.launch import Launch
+from stcsim.timing.choice.outcome import time_gemm
+from stcsim.timing.choice.select import HEURISTIC
 from stcsim.timing.problem import Problem
-from stcsim.timing.select import HEURISTIC
 from tests.validation.markdown import aligned
 
 Shape = tuple[int, int, int]

@@ -18,9 +18,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from stcsim.arch import Arch, load_arch
-from stcsim.report.export import write_lines
-from stcsim.study.calibrate import Calibration, calibrate, predictor, with_values
-from stcsim.study.fit import PARAMETERS
+from stcsim.report.export.result import write_lines
+from stcsim.study.calibration.calibrate import Calibration, calibrate, predictor, with_values
+from stcsim.study.calibration.fit import PARAMETERS
 from stcsim.study.measured import read_measured
 from stcsim.study.validate import Predicted, spread
 from tests.validation.markdown import aligned

@@ -19,11 +19,13 @@ import numpy as np
 
 from stcsim.arch import Arch
 from stcsim.study.measured import Measured
-from stcsim.timing import catalogue, lower, problem
-from stcsim.timing.kernel import Kernel
+from stcsim.timing import problem
+from stcsim.timing.catalogue import families
+from stcsim.timing.catalogue.kernel import Kernel
+from stcsim.timing.lowering import lower
+from stcsim.timing.lowering.tiling import Tiling, ceil_div
 from stcsim.timing.plan import IntArray
 from stcsim.timing.problem import Problem
-from stcsim.timing.tiling import Tiling, ceil_div
 
 AMPERE, HOPPER = ("a100*",), ("h100*",)
 AMPERE_SPARSE, HOPPER_SPARSE = ("a100* 2:4 *",), ("h100* 2:4 *",)
@@ -81,7 +83,7 @@ def instead_of(original: Callable[..., Any], stand_in: Callable[..., Any]) -> It
 
 def kernels_as(change: Callable[[Kernel], Kernel | None]) -> Callable[[], AbstractContextManager[None]]:
     """Return a context in which ``change`` has been at every kernel of the catalogue; ``None`` takes a kernel out."""
-    shipped = catalogue.kernels
+    shipped = families.kernels
 
     @cache
     def changed(family: str, sparse: bool) -> tuple[Kernel, ...]:

@@ -14,7 +14,7 @@ from functools import cache
 
 import stcsim
 from stcsim.arch import Arch
-from stcsim.timing.resources import MORE, with_more
+from stcsim.timing.choice.resources import MORE, with_more
 from tests.validation.markdown import aligned
 from tests.validation.pool import on_processes
 

@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 import stcsim
-from stcsim.timing.resources import MORE
+from stcsim.timing.choice.resources import MORE
 from tests.validation.monotony import GPUS, M_K, N, bigger
 from tests.validation.pool import on_processes
 

@@ -17,8 +17,8 @@ from pathlib import Path
 import pytest
 
 from stcsim.arch import Arch, load_arch
-from stcsim.isa_mma import parse
-from stcsim.timing.instruction import Microbench, microbench
+from stcsim.isa.instructions import parse
+from stcsim.timing.microbenchmark import Microbench, microbench
 
 PUBLISHED = Path(__file__).parents[3] / "shared" / "data" / "microbench"
 pytestmark = pytest.mark.skipif(not PUBLISHED.is_dir(), reason=f"no published microbenchmarks in {PUBLISHED}")

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from stcsim.study.reproduce import find_study, reproduce
-from stcsim.study.reproduce_studies import STUDIES
+from stcsim.study.reproduce.run import find_study, reproduce
+from stcsim.study.reproduce.studies import STUDIES
 
 LARGEST_DIFFERENCE = 0.10
 LARGEST_DIP = 0.021

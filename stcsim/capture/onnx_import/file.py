@@ -17,7 +17,7 @@ from stcsim.capture.onnx_import.norms import join_norms
 from stcsim.capture.onnx_import.values import Value, declared_value
 from stcsim.errors import TraceError
 from stcsim.trace import Memory, Op, Source, Trace
-from stcsim.trace_model import inside
+from stcsim.trace.model import inside
 
 _SHOWN = 3
 """Names a note lists before it only counts."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from stcsim.trace import Memory, Op
-from stcsim.trace_edges import readers_of
+from stcsim.trace.edges import readers_of
 
 
 def join_norms(ops: Sequence[Op]) -> list[Op]:

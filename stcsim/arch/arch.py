@@ -1,0 +1,179 @@
+"""A GPU as a tree of plain numbers, each with its source: load one, ask what it can do, print it.
+
+``arch.sm.count`` is a plain value and ``arch.sources["sm.count"]`` says where it comes from. ``stcsim.arch.tree`` has the tree,
+``stcsim.arch.layers`` the files; users of an ``Arch`` need this module only.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from functools import reduce
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from pydantic import Field, ValidationError
+
+from stcsim.arch.layers import Layer, arch_names, file_layer, set_layer, shown, stack, tree_layer
+from stcsim.arch.leaf import Kind, RuleError, Source
+from stcsim.arch.tree import EXPECTED, IDENTITY, FmaRates, Tree
+from stcsim.errors import ArchError, UnsupportedError
+from stcsim.isa import ALIASES, DTYPES
+from stcsim.isa import dtype as known_dtype
+
+__all__ = ["Arch", "Leaf", "Source", "arch_from_dict", "arch_names", "load_arch", "unit_of"]
+
+_UNITS = {
+    "_bytes_per_clk_per_sm": "B/clk/SM",
+    "_bytes_per_clk": "B/clk",
+    "_pj_per_mac": "pJ/MAC",
+    "_pj_per_byte": "pJ/B",
+    "_gb_per_s": "GB/s",
+    "_cycles": "cycles",
+    "_mhz": "MHz",
+    "_kib": "KiB",
+    "_mib": "MiB",
+    "_gib": "GiB",
+    "_us": "µs",
+    "_w": "W",
+}
+
+
+class Leaf(NamedTuple):
+    """One row of ``stcsim arch``: dotted path, plain value, unit ("" for counts and shares), kind and source."""
+
+    path: str
+    value: object
+    unit: str
+    kind: Kind
+    source: str
+
+
+class Arch(Tree):
+    """One GPU: the tree, and the source of every leaf.
+
+    Attributes:
+        sources: dotted path of every leaf to its source, in file order.
+    """
+
+    sources: dict[str, Source] = Field(repr=False)
+
+    def value(self, path: str) -> object:
+        """Return the plain value at a dotted path, in the unit of its name."""
+        return reduce(getattr, path.split("."), self)
+
+    def leaves(self) -> list[Leaf]:
+        """Return every leaf in file order, identity fields left out."""
+        return [Leaf(path, self.value(path), unit_of(path), s.kind, s.source) for path, s in self.sources.items()]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the tree as plain mappings, lists and numbers: dumped to YAML or JSON, it loads again unchanged."""
+        tree: dict[str, Any] = {name: getattr(self, name) for name in IDENTITY}
+        for leaf in self.leaves():
+            value = list(leaf.value) if isinstance(leaf.value, tuple) else leaf.value
+            _put(tree, leaf.path, {"value": value, "kind": leaf.kind, "from": leaf.source})
+        return tree
+
+    def peak_tops(self, dtype: str, sparse: bool) -> float | None:
+        """Return the vendor's peak, 10^12 operations a second (an FMA counts 2; pruned zeros count when ``sparse``).
+
+        ``None`` where the GPU lacks the type, or Sparse Tensor Cores.
+
+        Raises:
+            UnsupportedError: when ``dtype`` is no known type at all.
+        """
+        fma_per_clk, group, kept = self._fma_per_clk(dtype), self.tensor_core.sparse_group, self.tensor_core.sparse_kept
+        if fma_per_clk is None:
+            return None
+        dense_tops = 2 * self.sm.count * fma_per_clk * self.clock.peak_mhz * 1e-6
+        if not sparse:
+            return dense_tops
+        return None if group is None or kept is None else dense_tops * group / kept
+
+    def supports(self, dtype: str, sparse: bool) -> bool:
+        """Say whether the tensor cores have this input type, and 2:4 sparsity where asked for."""
+        return self.peak_tops(dtype, sparse) is not None
+
+    def require(self, dtype: str, sparse: bool) -> None:
+        """Do nothing if the GPU can do it.
+
+        Raises:
+            UnsupportedError: with one sentence on what is missing.
+        """
+        if sparse and self.tensor_core.sparse_group is None:
+            raise UnsupportedError(
+                self.name,
+                "a GPU with Sparse Tensor Cores (compute capability 8.0 or newer)",
+                f"{self.generation.capitalize()} ({self.compute_capability}), which has none",
+            )
+        if self._fma_per_clk(dtype) is None:
+            present = [name for name in DTYPES if self._fma_per_clk(name) is not None]
+            raise UnsupportedError(self.name, f"a type of its tensor cores ({', '.join(present)})", f"'{dtype}'")
+
+    def _fma_per_clk(self, dtype: str) -> int | None:
+        name = ALIASES.get(dtype, dtype)
+        if name not in FmaRates.model_fields:
+            name = known_dtype(dtype).name
+        rate: int | None = getattr(self.tensor_core.fma_per_clk_per_sm, name, None)
+        return rate
+
+
+def unit_of(path: str) -> str:
+    """Return the unit that the last words of a dotted path stand for, "" for counts, shares and words."""
+    if ".fma_per_clk_per_sm." in path:
+        return "FMA/clk/SM"
+    return next((unit for suffix, unit in _UNITS.items() if path.endswith(suffix)), "")
+
+
+def load_arch(name_or_path: str | Path, overrides: Mapping[str, object] | Sequence[str] = ()) -> Arch:
+    """Return a shipped GPU by name, or one from a file, with overrides on top.
+
+    Args:
+        name_or_path: e.g. ``"a100"`` or ``"my_what_if.yaml"`` (YAML or JSON; it may say ``base: a100``).
+        overrides: ``["sm.count=144"]`` as on the command line, or ``{"sm.count": 144}``.
+
+    Raises:
+        ArchError: one sentence with the file, the dotted path, what was expected and what was found.
+    """
+    layer = file_layer(name_or_path, Path(), "arch")
+    file = f"{name_or_path}.yaml" if str(name_or_path) in arch_names() else str(name_or_path)
+    return _build(stack(layer, set_layer(overrides)), file)
+
+
+def arch_from_dict(data: object, where: str = "arch") -> Arch:
+    """Return the GPU that ``Arch.to_dict`` wrote, e.g. into a result; errors begin with ``where``.
+
+    Raises:
+        ArchError: as ``load_arch``.
+    """
+    return _build(tree_layer(data, where), where)
+
+
+def _build(layer: Layer, file: str) -> Arch:
+    tree: dict[str, Any] = {}
+    for path in EXPECTED:
+        if path not in layer:
+            expected = "a mapping {value: ..., kind: ..., from: ...}" if "." in path else EXPECTED[path]
+            raise ArchError(f"{file}: {path}", expected, "nothing")
+        _put(tree, path, layer[path].value)
+    tree["sources"] = {path: entry.source for path, entry in layer.items() if entry.source is not None}
+    try:
+        return Arch.model_validate(tree)
+    except ValidationError as error:
+        raise _first_mistake(error, layer) from None
+
+
+def _put(tree: dict[str, Any], path: str, value: object) -> None:
+    *branches, last = path.split(".")
+    reduce(lambda branch, key: branch.setdefault(key, {}), branches, tree)[last] = value
+
+
+def _first_mistake(error: ValidationError, layer: Layer) -> ArchError:
+    """Return pydantic's first complaint in the words of the house."""
+    first = error.errors(include_url=False)[0]
+    words = [str(word) for word in first["loc"]]
+    rule = first.get("ctx", {}).get("error")
+    if isinstance(rule, RuleError):
+        return ArchError(layer[".".join([*words, rule.leaf])].where, rule.expected, rule.found)
+    path = next(path for length in range(len(words), 0, -1) if (path := ".".join(words[:length])) in EXPECTED)
+    entry = layer[path]
+    return ArchError(entry.where, EXPECTED[path], shown(entry.value))

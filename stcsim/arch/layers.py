@@ -1,0 +1,243 @@
+"""Architecture files and overrides as layers: dotted path -> value, source, and the place an error should name.
+
+A file with ``base:`` lies over the layer of its base, ``--set`` lies on top. Types and ranges of the values are not looked at
+here (``stcsim.arch`` does that, once, on the finished stack); keys, leaves and their provenance are.
+"""
+
+from __future__ import annotations
+
+import re
+import reprlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, get_args
+
+import yaml
+
+from stcsim.arch.leaf import Kind, Section, Source
+from stcsim.arch.tree import EXPECTED, Tree, section_at
+from stcsim.data import data_folder
+from stcsim.errors import ArchError, closest
+
+try:
+    from yaml import CSafeLoader as SafeLoader
+except ImportError:  # PyYAML built without libyaml: same result, slower
+    from yaml import SafeLoader  # type: ignore[assignment]
+
+_LEAF_KEYS = ("value", "kind", "from")
+_LEAF_SHAPE = "a mapping {value: ..., kind: ..., from: ...}"
+_MAX_DEPTH = 50
+_SHORT = reprlib.Repr()
+_SHORT.maxlevel, _SHORT.maxlist, _SHORT.maxstring, _SHORT.maxother = 3, 8, 80, 80
+_KINDS: tuple[str, ...] = get_args(Kind)
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """A value as found, its source (``None`` for name, title and the like), and where it stood."""
+
+    value: object
+    source: Source | None
+    where: str
+
+
+Layer = dict[str, Entry]
+
+
+def arch_names() -> list[str]:
+    """Return the names of the shipped GPUs in alphabetical order."""
+    return sorted(path.stem for path in data_folder("arch_configs").glob("*.yaml"))
+
+
+def shown(value: object) -> str:
+    """Return a value as an error message prints it: words of YAML, at most one line."""
+    if value is None or isinstance(value, bool):
+        return "null" if value is None else str(value).lower()
+    try:
+        return _SHORT.repr(value)
+    except ValueError:  # Python refuses to print integers of thousands of digits
+        return "a number too long to print"
+
+
+def file_layer(name: str | Path, folder: Path, where: str, above: tuple[Path, ...] = ()) -> Layer:
+    """Return the layer of a shipped name or file (relative to ``folder``), with the layers of its bases beneath it.
+
+    ``where`` names the asker and ``above`` the files whose base this is, for errors.
+    """
+    path, file = _find(str(name), folder, where)
+    if path.resolve() in above:
+        raise ArchError(where, "bases that come to an end", f"{shown(str(name))} again")
+    data = parse_yaml(_read(path, file), file)
+    if not isinstance(data, dict) or "base" not in data:
+        return tree_layer(data, file)
+    base = data.pop("base")
+    if not isinstance(base, str) or not base:
+        raise ArchError(f"{file}: base", "the name of a shipped GPU or the path of a file", shown(base))
+    below = file_layer(base, path.parent, f"{file}: base", (*above, path.resolve()))
+    own_name = {"name": Entry(path.stem, None, f"{file}: name")}
+    return stack(below, own_name | tree_layer(data, file, bare_source=path.name))
+
+
+def set_layer(overrides: Mapping[str, object] | Sequence[str]) -> Layer:
+    """Return the layer of ``--set`` arguments: ``path=value`` texts, values in YAML, or a mapping of paths to values."""
+    if not isinstance(overrides, Mapping):
+        overrides = dict(map(_split_override, [overrides] if isinstance(overrides, str) else overrides))
+    layer: Layer = {}
+    for path, value in overrides.items():
+        if path not in EXPECTED:
+            found = f"{shown(path)}{closest(path, EXPECTED)}"
+            raise ArchError(f"--set {path}", "the dotted path of one value, e.g. l2.capacity_mib", found)
+        layer[path] = Entry(value, Source(kind="assumed", source="--set") if "." in path else None, f"--set {path}")
+    return layer
+
+
+def _split_override(text: str) -> tuple[str, object]:
+    path, equals, value = text.partition("=")
+    if not equals:
+        raise ArchError("--set", "path=value, e.g. l2.capacity_mib=80", shown(text))
+    return path.strip(), parse_yaml(value, f"--set {path.strip()}")
+
+
+def stack(below: Layer, above: Layer) -> Layer:
+    """Lay ``above`` over ``below``; a new SM count alone is spread evenly over as many GPCs as before."""
+    merged = below | above
+    if "sm.count" in above and "sm.sms_per_gpc" not in above and "sm.sms_per_gpc" in below:
+        count, gpcs = above["sm.count"], below["sm.sms_per_gpc"].value
+        sms_per_gpc = _spread(count.value, gpcs)
+        if sms_per_gpc is not None and count.source is not None:
+            note = f"{count.source.source}: sm.count spread evenly over {len(sms_per_gpc)} GPCs"
+            merged["sm.sms_per_gpc"] = Entry(sms_per_gpc, Source(kind="assumed", source=note), count.where)
+    return merged
+
+
+def _spread(count: object, gpcs: object) -> list[int] | None:
+    """Return ``count`` SMs over as many GPCs as before, in TPCs of two; ``None`` if the sum is right or values are unusable."""
+    if not isinstance(count, int) or not isinstance(gpcs, list | tuple) or not all(isinstance(sms, int) for sms in gpcs):
+        return None
+    if count < 1 or not gpcs or sum(gpcs) == count:
+        return None
+    tpcs, single_sm = divmod(count, 2)
+    each, rest = divmod(tpcs, len(gpcs))
+    sms_per_gpc = [2 * (each + (index < rest)) for index in range(len(gpcs))]
+    sms_per_gpc[-1] += single_sm
+    return [sms for sms in sms_per_gpc if sms > 0]
+
+
+def tree_layer(data: object, file: str, bare_source: str | None = None) -> Layer:
+    """Return the layer of a parsed file; with ``bare_source`` a leaf may be a bare value, assumed, from there."""
+    layer: Layer = {}
+    _walk(data, Tree, "", file, bare_source, layer)
+    return layer
+
+
+def _walk(data: object, model: type[Section], prefix: str, file: str, bare_source: str | None, layer: Layer) -> None:
+    fields = model.model_fields
+    if not isinstance(data, dict):
+        where = f"{file}: {prefix[:-1]}" if prefix else file
+        raise ArchError(where, f"a mapping with {', '.join(fields)}", shown(data))
+    for key, item in data.items():
+        path = f"{prefix}{key if str(key).isprintable() else shown(key)}"
+        where = f"{file}: {path}"
+        if key not in fields:
+            raise ArchError(where, f"one of {', '.join(fields)}", f"{shown(str(key))}{closest(str(key), fields)}")
+        section = section_at(fields[key])
+        if section is not None:
+            _walk(item, section, f"{path}.", file, bare_source, layer)
+        elif prefix:
+            layer[path] = _leaf(item, where, bare_source)
+        else:
+            layer[path] = Entry(item, None, where)
+
+
+def _leaf(item: object, where: str, bare_source: str | None) -> Entry:
+    if not isinstance(item, dict):
+        if bare_source is None:
+            raise ArchError(where, _LEAF_SHAPE, shown(item))
+        return Entry(item, Source(kind="assumed", source=bare_source), where)
+    for key in item:
+        if key not in _LEAF_KEYS:
+            raise ArchError(
+                f"{where}.{key}", f"one of {', '.join(_LEAF_KEYS)}", f"{shown(str(key))}{closest(str(key), _LEAF_KEYS)}"
+            )
+    for key in _LEAF_KEYS:
+        if key not in item:
+            raise ArchError(f"{where}.{key}", _LEAF_SHAPE, "nothing")
+    kind, source = item["kind"], item["from"]
+    if kind not in _KINDS:
+        raise ArchError(f"{where}.kind", f"one of {', '.join(_KINDS)}", f"{shown(kind)}{closest(str(kind), _KINDS)}")
+    if not isinstance(source, str) or not source.strip():
+        raise ArchError(f"{where}.from", "a text that names the source", shown(source))
+    return Entry(item["value"], Source(kind=kind, source=source), where)
+
+
+def _find(name: str, folder: Path, where: str) -> tuple[Path, str]:
+    """Return a file and what to call it in errors; a shipped name goes before a file of that name."""
+    names = arch_names()
+    if name in names:
+        return data_folder("arch_configs") / f"{name}.yaml", f"{name}.yaml"
+    path = folder / name
+    try:
+        found = path.is_file()
+    except (OSError, ValueError):  # a name too long, or with characters no file can have
+        found = False
+    if not found:
+        raise ArchError(where, f"one of {', '.join(names)}, or the path of a file", f"{shown(name)}{closest(name, names)}")
+    return path, name if folder == Path() else str(path)
+
+
+def _read(path: Path, file: str) -> str:
+    try:
+        return path.read_text(encoding="utf-8-sig")
+    except OSError as error:
+        raise ArchError(file, "a readable file", (error.strerror or "an error").lower()) from None
+    except UnicodeDecodeError:
+        raise ArchError(file, "text in UTF-8", "other bytes") from None
+
+
+class _DuplicateKeyError(yaml.MarkedYAMLError):
+    """A key stands twice in one mapping, which YAML forbids and PyYAML lets pass."""
+
+
+class _Loader(SafeLoader):
+    """Safe loading, with duplicate keys refused and 1e3 read as a number (YAML 1.2; PyYAML speaks 1.1)."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        """Return the mapping after a look at its keys."""
+        seen: set[str] = set()
+        for key, _ in node.value:
+            if isinstance(key, yaml.ScalarNode):
+                if key.value in seen:
+                    raise _DuplicateKeyError(problem=f"'{key.value}'", problem_mark=key.start_mark)
+                seen.add(key.value)
+        return super().construct_mapping(node, deep)
+
+
+_Loader.add_implicit_resolver(
+    "tag:yaml.org,2002:float", re.compile(r"^[-+]?(\d+(\.\d*)?|\.\d+)[eE][-+]?\d+$"), list("-+.0123456789")
+)
+
+
+def _check_depth(text: str) -> None:
+    """Refuse absurd nesting, which would overrun the stack of the C loader."""
+    depth = 0
+    for event in yaml.parse(text, Loader=_Loader):
+        depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
+        if depth > _MAX_DEPTH:
+            raise yaml.MarkedYAMLError(problem=f"more than {_MAX_DEPTH} levels")
+
+
+def parse_yaml(text: str, where: str) -> object:
+    """Return what a YAML text says; only plain mappings, lists, texts, numbers, true, false and null come out of it."""
+    try:
+        _check_depth(text)
+        data: object = yaml.load(text, Loader=_Loader)  # a safe loader
+    except yaml.MarkedYAMLError as error:
+        place = f" in line {mark.line + 1}, column {mark.column + 1}" if (mark := error.problem_mark) else ""
+        if isinstance(error, _DuplicateKeyError):
+            raise ArchError(where, "each key once", f"{error.problem} again{place}") from None
+        raise ArchError(where, "valid YAML", f"a mistake{place} ({error.problem})") from None
+    except (yaml.YAMLError, ValueError, LookupError, AttributeError, TypeError, RecursionError):
+        # PyYAML lets Python's own errors through, e.g. for the date 2024-13-45 or for !!int abc
+        raise ArchError(where, "valid YAML", "characters or values that cannot be read") from None
+    return data

@@ -1,0 +1,86 @@
+"""``stcsim accuracy``: the error model behind the intervals, built from measured tables and checked on others."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from stcsim.cli.steps import check_outputs, prepare
+from stcsim.errors import StcsimError
+
+if TYPE_CHECKING:
+    from stcsim.study.validate import Predicted
+
+app = typer.Typer(no_args_is_help=True, help="Build the model of the model's own errors, or check it.")
+
+PathsArgument = Annotated[list[Path], typer.Argument(metavar="PATH…", help="Measured tables (CSV), or folders of them.")]
+GradeOption = Annotated[str, typer.Option("--grade", metavar="A|B|AB…", help="Use rows of these grades.")]
+
+
+@app.command()
+def build(
+    paths: PathsArgument,
+    output: Annotated[Path, typer.Option("--output", "-o", metavar="FILE", help="Where the error model goes.")],
+    fitted: Annotated[
+        str, typer.Option("--fitted", metavar="NAME,…", help="GPUs with parameters fitted to two thirds of such rows.")
+    ] = "",
+    blind: Annotated[
+        Path | None,
+        typer.Option("--blind", metavar="CSV", help="Rows with predicted_us of parameters that were fitted to a sibling alone."),
+    ] = None,
+    source: Annotated[str, typer.Option("--source", metavar="TEXT", help="Where the rows come from.")] = "",
+    grade: GradeOption = "A",
+) -> None:
+    """Predict measured rows, and write the intervals in which measurements lie around predictions.
+
+    For example: stcsim accuracy build measured/ --fitted a100,h100 -o accuracy.json
+    """
+    check_outputs(output=output)
+    from stcsim.arch import arch_names
+    from stcsim.report.terminal.console import say
+    from stcsim.study.error_model.build import build as learn
+    from stcsim.study.error_model.file import read_predicted, write_error_model
+
+    names = [name.strip() for name in fitted.split(",") if name.strip()]
+    if unknown := next((name for name in names if name not in arch_names()), None):
+        raise StcsimError("--fitted", f"names of GPUs with commas between ({', '.join(arch_names())})", f"'{unknown}'")
+    unseen = read_predicted(blind) if blind else []
+    document = learn(_predicted(paths, grade), names, unseen, source)
+    write_error_model(document, output)
+    say(f"{output} written: {document['made']}")
+
+
+@app.command()
+def check(
+    paths: PathsArgument,
+    model: Annotated[
+        Path | None, typer.Option("--model", metavar="FILE", help="An error model.", show_default="the one that ships")
+    ] = None,
+    grade: GradeOption = "A",
+    json: Annotated[Path | None, typer.Option("--json", metavar="FILE", help="Write the shares as JSON.")] = None,
+) -> None:
+    """Print which share of measurements lies in its interval, on rows that neither a fit nor the intervals were made from."""
+    check_outputs(json=json)
+    from stcsim.report.export.result import write_json
+    from stcsim.report.terminal.console import show
+    from stcsim.report.terminal.coverage import coverage_table, to_json
+    from stcsim.study.error_model.coverage import cover
+    from stcsim.trust.accuracy import error_model, read_error_model
+
+    held = read_error_model(model) if model else error_model()
+    report = cover(_predicted(paths, grade), held)
+    if json:
+        write_json(to_json(report), json)
+    show(coverage_table(report))
+
+
+def _predicted(paths: list[Path], grade: str) -> list[Predicted]:
+    """Return the rows of ``paths`` that have one of the grades, predicted."""
+    from stcsim.report.terminal.console import progress
+    from stcsim.study.validate import validate
+
+    prepare()
+    with progress("predicting") as advance:
+        return list(validate(paths, progress=advance, grades=grade).rows)

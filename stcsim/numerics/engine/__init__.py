@@ -1,0 +1,1 @@
+"""The arithmetic of one instruction: the readable reference and its fast twin."""

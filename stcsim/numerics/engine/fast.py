@@ -1,0 +1,176 @@
+"""The fast engine: decodes operands to float64 and runs the compiled chains of ``dot_fast``; integers go through BLAS.
+
+Twin of ``reference``; must agree exactly.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from stcsim.numerics.engine.dot_fast import LANES, Constants, run_chains
+from stcsim.numerics.formats import Codes, FloatFormat, Floats, IntFormat, code_type, decoded, float_format, integers
+from stcsim.numerics.rules import Datapath, DotRule
+
+_PANEL_ELEMENTS = 1 << 22
+"""Decoded elements of one operand held at a time (32 MiB of values and as much of powers)."""
+_THREAD_MACS = 1 << 22
+"""Smaller products are not worth a thread."""
+
+
+def multiply(
+    path: Datapath, a: Codes, b: Codes, c: Codes, columns: npt.NDArray[np.int32] | None = None, workers: int | None = None
+) -> Codes:
+    """Return D = A . B + C as raw codes, (batch, m, n). Twin of ``reference.multiply``; must agree exactly.
+
+    Args:
+        path, a, b, c, columns: as the twin takes them.
+        workers: threads; by default one for each processor.
+    """
+    with np.errstate(all="ignore"):
+        if path.rule is None:
+            return _multiply_integers(path, a, b, c, columns)
+        a, columns = _in_order(path, path.rule, a, columns)
+        if not path.rule.adds_c_last:
+            return _canonical(_chains(path, a, b, _value(c, path.c), columns, workers), path)
+        return _canonical(_emulated(path, a, b, _value(c, path.c), columns, workers), path)
+
+
+def _emulated(path: Datapath, a: Codes, b: Codes, c: Floats, columns: npt.NDArray[np.int32], workers: int | None) -> Floats:
+    """Return D of a rule that adds C last: each instruction's chains start from zero, then one addition to nearest."""
+    native = np.dtype(_form(path.d).native)
+    for k in range(0, a.shape[2], path.products):
+        part = slice(k, k + path.products)
+        sums = _chains(path, a[..., part], b, np.zeros_like(c), columns[..., part], workers)
+        c = (sums.astype(native) + c.astype(native)).astype(np.float64)
+    return c
+
+
+def _chains(path: Datapath, a: Codes, b: Codes, c: Floats, columns: npt.NDArray[np.int32], workers: int | None) -> Floats:
+    """Return the running values after all blocks, panel by panel; ``c`` is overwritten."""
+    assert path.rule is not None
+    constants = _constants(path, path.rule)
+    threads = min(workers or os.cpu_count() or 1, 1 + c.size * a.shape[2] // _THREAD_MACS)
+    for batch, lanes in _panels(c.shape[0], c.shape[2], b.shape[1]):
+        value, power = decoded(np.ascontiguousarray(b[batch, :, lanes]), _form(path.b))
+        choice = columns[batch] if len(columns) > 1 else columns
+        panel = _Panel(_form(path.a), constants, a[batch], choice, value, power, c[batch, :, lanes])
+        shares = list(_shares(len(panel.a), c.shape[1], a.shape[2], threads))
+        if threads == 1:
+            for share in shares:
+                panel.run(share)
+        else:
+            with ThreadPoolExecutor(threads) as pool:  # the kernel holds no lock
+                list(pool.map(panel.run, shares))
+    return c
+
+
+class _Panel(NamedTuple):
+    """Some matrices of a batch and some columns of B, decoded: what the threads share."""
+
+    form: FloatFormat
+    constants: Constants
+    a: Codes
+    columns: npt.NDArray[np.int32]
+    value: Floats
+    power: Floats
+    c: Floats
+
+    def run(self, share: tuple[slice, slice]) -> None:
+        """Decode some rows of A in some matrices and overwrite their part of c."""
+        matrices, rows = share
+        a_value, a_power = decoded(self.a[share], self.form)
+        choice = self.columns[
+            matrices if len(self.columns) > 1 else slice(None), rows if self.columns.shape[1] > 1 else slice(None)
+        ]
+        running = np.ascontiguousarray(self.c[share])
+        columns = np.ascontiguousarray(choice)
+        run_chains(a_value, a_power, columns, self.value[matrices], self.power[matrices], running, self.constants)
+        self.c[share] = running
+
+
+def _panels(batch: int, n: int, rows: int) -> Iterator[tuple[slice, slice]]:
+    """Yield parts of B that fit the panel: some matrices of a batch, and some columns."""
+    lanes = max(1, min(n, max(LANES, _PANEL_ELEMENTS // max(1, rows) // LANES * LANES)))
+    matrices = max(1, _PANEL_ELEMENTS // max(1, rows * lanes))
+    for start in range(0, batch, matrices):
+        for first in range(0, n, lanes):
+            yield slice(start, min(batch, start + matrices)), slice(first, min(n, first + lanes))
+
+
+def _shares(count: int, m: int, k: int, threads: int) -> Iterator[tuple[slice, slice]]:
+    """Yield (matrices, rows) for the threads: whole matrices when there are enough of them, else rows."""
+    matrices, rows = (-(-count // threads), m) if count >= threads else (1, -(-m // threads))
+    rows = max(1, min(rows, _PANEL_ELEMENTS // max(1, k)))
+    for start in range(0, count, matrices):
+        for first in range(0, m, rows):
+            yield slice(start, min(count, start + matrices)), slice(first, min(m, first + rows))
+
+
+def _in_order(
+    path: Datapath, rule: DotRule, a: Codes, columns: npt.NDArray[np.int32] | None
+) -> tuple[Codes, npt.NDArray[np.int32]]:
+    """Return A and its columns with the products in the order of the blocks; both keep a leading batch and row axis."""
+    k = a.shape[2]
+    chosen = np.arange(k, dtype=np.int32)[None, None] if columns is None else columns
+    if not rule.order or path.products < len(rule.order):
+        return a, chosen
+    taken = (np.arange(0, k, len(rule.order))[:, None] + np.array(rule.order)).reshape(-1)
+    return a[..., taken], chosen[..., taken]
+
+
+def _constants(path: Datapath, rule: DotRule) -> Constants:
+    form = float_format(rule.rounding.form)
+    return Constants(
+        length=min(rule.block_length, path.products),
+        zero=2.0**rule.e_zero,
+        steps_below_top=2.0**rule.fraction_bits,
+        c_least=2.0 ** (form if rule.adds_c_last else _form(path.c)).min_exponent,
+        least=2.0**form.min_exponent,
+        steps=2.0**rule.rounding.fraction_bits,
+        beyond=2.0 ** (form.max_exponent + 1),
+        nearest=rule.rounding.nearest,
+    )
+
+
+def _canonical(running: Floats, path: Datapath) -> Codes:
+    """Return the codes of results that the format of D holds exactly; NaN is the one pattern of the datapath."""
+    form = _form(path.d)
+    codes = running.astype(form.native).view(code_type(form))
+    codes[np.isnan(running)] = form.nan
+    return codes
+
+
+def _value(codes: Codes, form: object) -> Floats:
+    assert isinstance(form, FloatFormat)
+    return decoded(codes, form)[0]
+
+
+def _form(form: object) -> FloatFormat:
+    assert isinstance(form, FloatFormat)
+    return form
+
+
+def _multiply_integers(path: Datapath, a: Codes, b: Codes, c: Codes, columns: npt.NDArray[np.int32] | None) -> Codes:
+    """Return the int32 codes; every sum is below 2**53, so that float64 products are exact."""
+    assert isinstance(path.a, IntFormat) and isinstance(path.b, IntFormat) and isinstance(path.c, IntFormat)
+    dense = integers(a, path.a) if columns is None else _spread(integers(a, path.a), columns, b.shape[1])
+    left, right, total = dense.astype(np.float64), integers(b, path.b).astype(np.float64), integers(c, path.c)
+    span = path.products * dense.shape[2] // a.shape[2] if path.saturates else dense.shape[2]
+    for k in range(0, dense.shape[2], max(1, span)):
+        total = total + (left[..., k : k + span] @ right[:, k : k + span]).astype(np.int64)
+        if path.saturates:
+            total = np.clip(total, -(2**31), 2**31 - 1)
+    return (total & 0xFFFFFFFF).astype(np.uint32)
+
+
+def _spread(kept: npt.NDArray[np.int64], columns: npt.NDArray[np.int32], k: int) -> npt.NDArray[np.int64]:
+    """Return the dense (batch, m, k) A: kept elements at their columns, zeros elsewhere."""
+    dense = np.zeros((*kept.shape[:2], k), np.int64)
+    np.put_along_axis(dense, columns.astype(np.int64), kept, axis=2)
+    return dense

@@ -1,0 +1,1 @@
+"""Pruning, the compressed format, and how it lies in registers and memory."""

@@ -1,0 +1,149 @@
+"""Pruning: which weights a structured pattern keeps. Exports ``prune`` and ``keep_mask``.
+
+Methods: the largest magnitudes of each group (apex's ``m4n2_1d``, any N:M), and two that keep at most two weights in
+every row and every column of each 4x4 tile, so that the transposed matrix is 2:4 as well: the best of the 90 patterns
+(``m4n2_2d_best``) and a greedy choice (``m4n2_2d_greedy``).
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from stcsim.errors import StcsimError, UnsupportedError, closest
+from stcsim.numerics.codes import Codes, magnitude_keys, magnitudes
+
+METHODS = ("magnitude", "2d-best", "2d-greedy")
+PAIRS = "4:8-pairs"
+
+
+def prune(
+    w: npt.ArrayLike,
+    pattern: str = "2:4",
+    method: str = "magnitude",
+    axis: int = -1,
+    *,
+    row_axis: int | None = None,
+    dtype: str | None = None,
+) -> npt.NDArray[Any]:
+    """Return a copy of ``w``, of the same type, in which every weight that the pattern drops is +0.
+
+    Args:
+        w: weights of any number of dimensions: numpy floats or integers, or ``ml_dtypes``.
+        pattern: ``"N:M"``, N of each M consecutive weights along ``axis`` are kept (``"1:2"`` is what tf32 wants); or
+            ``"4:8-pairs"``, two of each four pairs of neighbours, which the 4-bit types want.
+        method: ``"magnitude"``, or for 2:4 ``"2d-best"`` or ``"2d-greedy"``.
+        axis: the dimension that a GEMM reduces (k): -1 for a linear layer, 1 for a convolution's (K, C, R, S).
+        row_axis: the other dimension of the 4x4 tiles of the 2-D methods; the last one that is not ``axis`` when None.
+            For a convolution give 0.
+        dtype: the element type when ``w`` holds raw codes, e.g. ``"bf16"``; unsigned integers are numbers without it.
+
+    Ties. Of equal magnitudes the lowest index is kept first. 2d-greedy visits a tile by descending magnitude, equal ones
+    row by row, and keeps a weight when its row and its column hold fewer than two; it may keep fewer than eight.
+    2d-best takes the first largest sum of magnitudes (in float64) of the patterns in lexicographic order of the kept
+    columns of row 0, then 1, 2, 3; 4:8-pairs compares the sum of magnitudes of each pair. Infinities are the largest weights.
+
+    Raises:
+        UnsupportedError: when the pattern or the method is not known.
+        StcsimError: at a NaN, or when a dimension is not a multiple of the group.
+    """
+    array = np.ascontiguousarray(w).reshape(np.shape(w))
+    keep = keep_mask(array, pattern, method, axis, row_axis=row_axis, dtype=dtype)
+    codes = array.view(f"u{array.itemsize}")
+    return (codes * keep).view(array.dtype)
+
+
+def keep_mask(
+    w: npt.ArrayLike,
+    pattern: str = "2:4",
+    method: str = "magnitude",
+    axis: int = -1,
+    *,
+    row_axis: int | None = None,
+    dtype: str | None = None,
+) -> npt.NDArray[np.bool_]:
+    """Return the mask, of the shape of ``w``, of the weights that ``prune`` keeps; same arguments, ties and errors.
+
+    Raises:
+        UnsupportedError: when the pattern or the method is not known.
+        StcsimError: at a NaN, or when a dimension is not a multiple of the group.
+    """
+    if method not in METHODS:
+        raise UnsupportedError("pruning method", f"one of {', '.join(METHODS)}", f"'{method}'{closest(method, METHODS)}")
+    kept, group = _parse(pattern)
+    array = np.asarray(w)
+    along = _axis("axis", axis, array.ndim)
+    _whole(array.shape, along, group)
+    if method == "magnitude" and pattern == PAIRS:
+        return np.moveaxis(_keep_pairs(np.moveaxis(magnitudes(array, dtype), along, -1)), -1, along)
+    if method == "magnitude":
+        return np.moveaxis(_keep_largest(np.moveaxis(magnitude_keys(array, dtype), along, -1), kept, group), -1, along)
+    if pattern != "2:4":
+        raise UnsupportedError(f"pruning method '{method}'", "pattern 2:4", f"'{pattern}'")
+    across = _row_axis(row_axis, along, array.ndim)
+    _whole(array.shape, across, 4)
+    weights = magnitude_keys(array, dtype) if method == "2d-greedy" else magnitudes(array, dtype)
+    moved = (across, along), (-2, -1)
+    return np.moveaxis(_keep_tiles(np.moveaxis(weights, *moved), method), *moved[::-1])
+
+
+def _keep_largest(keys: Codes, kept: int, group: int) -> npt.NDArray[np.bool_]:
+    """Keep ``kept`` of each ``group`` keys along the last axis."""
+    from stcsim.numerics.sparse import pruning_fast
+
+    keep = np.empty(keys.shape, np.bool_)
+    pruning_fast.keep_largest(np.ascontiguousarray(keys).reshape(-1, group), kept, keep.reshape(-1, group))
+    return keep
+
+
+def _keep_pairs(weights: npt.NDArray[np.float64]) -> npt.NDArray[np.bool_]:
+    """Keep the two largest of each four pairs of neighbours along the last axis."""
+    return np.repeat(_keep_largest(weights[..., 0::2] + weights[..., 1::2], 2, 4), 2, axis=-1)
+
+
+def _keep_tiles(weights: Codes, method: str) -> npt.NDArray[np.bool_]:
+    """Keep at most two of every row and column of the 4x4 tiles of the last two axes."""
+    from stcsim.numerics.sparse import pruning_fast
+
+    shape = weights.shape
+    cut = (*shape[:-2], shape[-2] // 4, 4, shape[-1] // 4, 4)
+    tiles = np.ascontiguousarray(weights.reshape(cut).swapaxes(-3, -2))
+    keep = np.zeros(tiles.shape, np.bool_)
+    kernel = pruning_fast.keep_best if method == "2d-best" else pruning_fast.keep_greedy
+    kernel(tiles.reshape(-1, 16), keep.reshape(-1, 16))
+    return keep.swapaxes(-3, -2).reshape(shape)
+
+
+def _parse(pattern: str) -> tuple[int, int]:
+    """Return N and M."""
+    found = re.fullmatch(r"(\d+):(\d+)(-pairs)?", pattern)
+    kept, group = (int(found[1]), int(found[2])) if found else (0, 0)
+    if not 1 <= kept < group or (found and found[3] and pattern != PAIRS):
+        raise UnsupportedError("pruning pattern", f"N:M with 1 <= N < M, or {PAIRS}", f"'{pattern}'")
+    return kept, group
+
+
+def _axis(name: str, axis: int, ndim: int) -> int:
+    """Return ``axis`` counted from the front."""
+    if not -ndim <= axis < ndim:
+        raise StcsimError(f"{name} of prune", f"a dimension of weights that have {ndim}", f"{axis}")
+    return axis % ndim
+
+
+def _row_axis(row_axis: int | None, along: int, ndim: int) -> int:
+    """Return the dimension of the rows of 4x4 tiles."""
+    if ndim < 2:
+        raise StcsimError("weights for a 2-D method", "at least two dimensions", f"{ndim}")
+    across = max(each for each in range(ndim) if each != along) if row_axis is None else _axis("row_axis", row_axis, ndim)
+    if across == along:
+        raise StcsimError("row_axis of prune", f"another dimension than axis {along}", f"{row_axis}")
+    return across
+
+
+def _whole(shape: tuple[int, ...], axis: int, group: int) -> None:
+    """Refuse a dimension that is not whole groups."""
+    if shape[axis] % group:
+        raise StcsimError(f"weights of shape {shape}", f"dimension {axis} to be a multiple of {group}", f"{shape[axis]}")

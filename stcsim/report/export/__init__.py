@@ -1,0 +1,1 @@
+"""What commands write for other programs: JSON and CSV."""

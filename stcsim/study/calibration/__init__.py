@@ -1,0 +1,1 @@
+"""Fitting physical parameters of a GPU to measured times."""

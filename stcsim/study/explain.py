@@ -1,0 +1,214 @@
+"""Why a GEMM takes as long as it does: the plan, the bounds beside the simulation, and the kernels that lost."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from stcsim.arch import Arch
+from stcsim.isa import dtype as find_dtype
+from stcsim.isa import type_bytes
+from stcsim.replay import bars, modes_of, why_not_sparse
+from stcsim.result import Interval, KernelResult, Trust
+from stcsim.timing.board.board import simulated
+from stcsim.timing.board.launch import Launch, launch_us, starts_early
+from stcsim.timing.catalogue.kernel import Kernel
+from stcsim.timing.catalogue.menu import menu
+from stcsim.timing.choice.outcome import outcome
+from stcsim.timing.choice.select import HEURISTIC, select
+from stcsim.timing.lowering.tiling import Tiling, stage_bytes
+from stcsim.timing.offers.candidates import Candidate
+from stcsim.timing.plan import FINISHER, WHOLE, TilePlan
+from stcsim.timing.problem import Problem
+
+_SIMULATED = 8
+"""Kernels that are simulated to the end to show why they lose; a selection ends them as soon as they have lost."""
+_ALIKE = 0.005
+
+
+@dataclass(frozen=True, slots=True)
+class Contender:
+    """One kernel that was considered.
+
+    Attributes:
+        estimate_us: closed form. time_us: simulated, ``None`` if the closed form already ruled it out (launch included in both).
+        verdict: ``"chosen"``, or why it lost.
+    """
+
+    kernel: str
+    estimate_us: float
+    time_us: float | None
+    verdict: str
+
+
+@dataclass(frozen=True, slots=True)
+class Side:
+    """One sparsity of an explained GEMM.
+
+    Attributes:
+        result: the chosen kernel, with its lower bounds.
+        plan: what the chosen kernel does on this GPU, as (name, value) rows. contenders: best first.
+        offered: how many kernels the library is known to have for this type; smallest_tile: of those, rows by columns.
+    """
+
+    mode: str
+    result: KernelResult
+    plan: tuple[tuple[str, str], ...]
+    contenders: tuple[Contender, ...]
+    offered: int
+    smallest_tile: tuple[int, int]
+
+
+@dataclass(frozen=True, slots=True)
+class Explanation:
+    """A GEMM explained, dense and 2:4.
+
+    Attributes:
+        peak_mhz: clock of the data sheet's peak. board_limit_w: what the board may draw.
+        note: says why a side is missing, if one is.
+        speedup: where a measured one is to be expected. trust: how far to trust it all.
+    """
+
+    arch: str
+    peak_mhz: float
+    board_limit_w: float
+    problem: Problem
+    sides: tuple[Side, ...]
+    note: str | None
+    speedup: Interval | None
+    trust: Trust
+
+
+def gemm_problem(
+    m: int, n: int, k: int, dtype: str = "fp16", batch: int = 1, out_dtype: str | None = None, weights_in_l2: bool = False
+) -> Problem:
+    """Return the GEMM D[m x n] = A[m x k] . B[k x n] as a problem. Raises UnsupportedError for an unknown type."""
+    element = find_dtype(dtype)
+    return Problem(m, n, k, batch, element, type_bytes(out_dtype or element.out), weights_in_l2)
+
+
+def explain(
+    arch: Arch, problem: Problem, *, sparsity: str | None = None, kernel: str | None = None, launch: str = "graph"
+) -> Explanation:
+    """Explain ``problem`` on ``arch``; arguments as :func:`stcsim.replay.gemm`.
+
+    Raises:
+        UnsupportedError: when the GPU lacks the type or sparsity, or no kernel fits.
+    """
+    setup = Launch(arch, "fast", launch, kernel)
+    modes = modes_of(arch, problem.dtype, sparsity)
+    reason = why_not_sparse(problem, False)
+    sides = tuple(_side(setup, problem, mode == "2:4") for mode in modes if mode == "dense" or reason is None)
+    speedup = None
+    if len(sides) == 2:
+        ratio = sides[0].result.time_us / sides[1].result.time_us
+        speedup = bars(arch).speedup_of(problem.dtype, 2 * problem.macs, ratio)
+    note = f"no 2:4: {reason}" if reason and "2:4" in modes else None
+    trust = bars(arch).trust_of(problem.dtype, 2 * problem.macs, speedup)
+    return Explanation(arch.name, arch.clock.peak_mhz, arch.power.board_limit_w, problem, sides, note, speedup, trust)
+
+
+def _side(setup: Launch, problem: Problem, sparse: bool) -> Side:
+    ranked = _ranked(setup, problem, sparse)
+    result = bars(setup.arch).kernel(outcome(setup, problem, ranked), problem.dtype, 2 * problem.macs, sparse)
+    losers = sorted((_contender(setup, problem, each, result) for each in _shown(setup, problem, ranked[1:])), key=_by_time)
+    contenders = (Contender(result.kernel, _estimate_us(setup, ranked[0]), result.time_us, "chosen"), *losers)
+    offered = [
+        each
+        for each in menu(setup.arch.kernel.family, sparse, problem.dtype, problem.conv, problem.out_bytes)
+        if each.takes(problem.dtype) and (problem.n == 1 or not each.gemv)
+    ]
+    smallest = min(((each.cta_m, each.cta_n) for each in offered), key=lambda tile: tile[0] * tile[1])
+    plan = _plan_rows(setup.arch, problem, ranked[0])
+    return Side("2:4" if sparse else "dense", result, plan, contenders, len(offered), smallest)
+
+
+def _ranked(setup: Launch, problem: Problem, sparse: bool) -> list[Candidate]:
+    """Return the winner and the rest; behind what heuristics take, what a search would have timed."""
+    found = select(setup, problem, sparse)
+    if setup.kernel != HEURISTIC:
+        return found
+    searched = select(replace(setup, kernel=None), problem, sparse)
+    return [found[0], *(each for each in searched if (each.kernel, each.tiling) != (found[0].kernel, found[0].tiling))]
+
+
+def _shown(setup: Launch, problem: Problem, losers: Sequence[Candidate]) -> list[Candidate]:
+    """Return the losers, one for each kernel and slicing, the first few simulated to the end."""
+    named = {(each.kernel, each.tiling.splits): each for each in reversed(losers)}
+    order = sorted(named.values(), key=lambda each: each.estimate.cycles)
+    clock_mhz = setup.arch.clock.sustained_mhz
+    first = [each if each.timing else simulated(setup, problem, each, clock_mhz) for each in order[:_SIMULATED]]
+    return first + order[_SIMULATED:]
+
+
+def _by_time(contender: Contender) -> tuple[bool, float]:
+    return contender.time_us is None, contender.time_us or contender.estimate_us
+
+
+def _estimate_us(setup: Launch, candidate: Candidate) -> float:
+    early = starts_early(setup.arch, setup.launch, candidate.kernel)
+    cycles = candidate.estimate.cycles - (setup.arch.kernel.prologue_cycles if early else 0)
+    return launch_us(setup.arch, setup.launch, early) + cycles / setup.arch.clock.sustained_mhz
+
+
+def _contender(setup: Launch, problem: Problem, candidate: Candidate, best: KernelResult) -> Contender:
+    name, estimate = candidate.kernel.name(problem.dtype, candidate.tiling.splits), _estimate_us(setup, candidate)
+    if candidate.tiling.leaves_idle:
+        name += f" on {candidate.tiling.units * candidate.tiling.unit_ctas} SMs"
+    if candidate.timing is None:
+        return Contender(name, estimate, None, "closed form: too slow to be worth simulating")
+    result = outcome(setup, problem, [candidate])
+    worse = {part: result.breakdown[part] - best.breakdown[part] for part in best.breakdown}
+    part = max(worse, key=lambda key: worse[key])
+    slower = result.time_us / best.time_us - 1
+    why = f"{100 * slower:+.0f} %, most of it {part}" if abs(slower) >= _ALIKE else "as fast, to half a percent"
+    return Contender(name, estimate, result.time_us, why)
+
+
+def _sms(arch: Arch, tiling: Tiling) -> str:
+    used = tiling.units * tiling.unit_ctas
+    return f"{used} of {arch.sm.count} SMs" if tiling.leaves_idle else f"{arch.sm.count} SMs"
+
+
+def _tile_text(kernel: Kernel, cta_k: int) -> str:
+    if kernel.patch is None:
+        return f"{kernel.cta_m} x {kernel.cta_n} x {cta_k} (m x n x k)"
+    rows, columns = kernel.patch
+    return f"{kernel.cta_m} x {rows} by {columns} pixels x {cta_k} (m x n x k), {kernel.taps} taps a load"
+
+
+def _cut_text(plan: TilePlan) -> str:
+    pieces, finishers = int((plan.kind != WHOLE).sum()), int((plan.kind == FINISHER).sum())
+    return f"{finishers} tiles cut along k into {pieces} pieces, {plan.tiles - pieces} whole"
+
+
+def _plan_rows(arch: Arch, problem: Problem, chosen: Candidate) -> tuple[tuple[str, str], ...]:
+    """Return the chosen kernel's plan in words."""
+    kernel, tiling, plan = chosen.kernel, chosen.tiling, chosen.plan
+    assert plan is not None
+    cta_k = kernel.cta_k(problem.dtype)
+    ctas = tiling.tiles * problem.batch * tiling.unit_ctas
+    smem = tiling.stages * stage_bytes(kernel, problem)
+    rows = [
+        ("CTA tile", _tile_text(kernel, cta_k)),
+        (
+            "grid",
+            f"{tiling.m_tiles} x {tiling.n_tiles} tiles of {tiling.tile_m} x {tiling.tile_n}"
+            f", {tiling.splits} k-slices, batch {problem.batch}",
+        ),
+        ("main loop", f"{tiling.k_iters} iterations of k, {tiling.stages} stages"),
+        ("shared memory", f"{smem / 1024:.0f} KiB per CTA, {tiling.ctas_per_sm} CTAs per SM"),
+        ("CTAs", f"{ctas} on {_sms(arch, tiling)}: {tiling.tiles * problem.batch / plan.slots:.2f} waves"),
+        ("raster", f"groups of {kernel.swizzle} n-tiles, along m"),
+        (
+            "cycles per iteration",
+            f"tensor {plan.tensor_ticks / 256:.0f} ({max(plan.tensor_ticks, plan.warp_ticks) / 256:.0f} for one CTA alone), "
+            f"shared-memory reads {plan.smem_read_ticks / 256:.0f}, "
+            f"fills {(plan.a_fill_ticks[0, 0] + plan.b_fill_ticks[0, 0]) / 256:.0f}, sync {plan.iteration_ticks / 256:.0f}",
+        ),
+    ]
+    if tiling.unit_ctas > 1:
+        rows.insert(2, ("cluster", f"{kernel.cluster_m} x {kernel.cluster_n} CTAs share operands by multicast"))
+    if kernel.stream_k:
+        rows.append(("stream-K", _cut_text(plan)))
+    return tuple(rows)

@@ -1,0 +1,1 @@
+"""Published case studies, predicted: the publications as data, and their runner."""

@@ -1,0 +1,1 @@
+"""One launch on a board: its engine, clock, power, and steady state."""

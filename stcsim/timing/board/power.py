@@ -1,0 +1,200 @@
+"""Clock and power: what a kernel's work costs in joules, and how far the clock falls to hold the board's limit.
+
+A kernel that is launched over and over draws, on average, ``idle + energy / time``. Energy of the cores (MACs, shared
+memory, L2) grows with the clock, because voltage does: its power goes with ``clock ** clock_exponent``. DRAM has its own supply.
+The clock is the highest, up to ``clock.sustained_mhz``, that keeps the average within ``power.board_limit_w``. This reproduces
+what throttling does to large GEMMs; it knows no temperature.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from stcsim.arch import Arch
+from stcsim.isa import DType
+from stcsim.timing.lowering.lower import smem_read_bytes
+from stcsim.timing.lowering.tiling import stage_bytes
+from stcsim.timing.offers.candidates import Candidate
+from stcsim.timing.problem import Problem
+
+_LOWEST_SHARE = 0.2  # of boost: no GPU clocks lower under load, whatever its limit
+_STEPS = 60  # most steps to the clock; eight are usual
+_CLOSE = 1e-9  # relative difference at which they end
+
+
+@dataclass(frozen=True, slots=True)
+class Energy:
+    """Joules of one launch beyond idling: of the cores at boost clock (MACs, shared memory, L2), and of DRAM at any clock."""
+
+    mac_j: float = 0.0
+    smem_j: float = 0.0
+    l2_j: float = 0.0
+    dram_j: float = 0.0
+
+    @property
+    def core_j(self) -> float:
+        """All that grows with the clock."""
+        return self.mac_j + self.smem_j + self.l2_j
+
+    def __add__(self, other: Energy) -> Energy:
+        """Return the energy of both."""
+        return Energy(self.mac_j + other.mac_j, self.smem_j + other.smem_j, self.l2_j + other.l2_j, self.dram_j + other.dram_j)
+
+
+@dataclass(frozen=True, slots=True)
+class Load:
+    """What one launch, or one pass of a network, asks of the board.
+
+    Attributes:
+        spent: energy beyond idling. cycles: of the SM clock.
+        fixed_us: microseconds that no clock changes: launches, waits for DRAM.
+    """
+
+    spent: Energy
+    cycles: float
+    fixed_us: float
+
+    def time_us(self, clock_mhz: float) -> float:
+        """Return its time at a clock."""
+        return self.fixed_us + self.cycles / clock_mhz
+
+
+def energy(arch: Arch, problem: Problem, candidate: Candidate, data: str = "randn") -> Energy:
+    """Return the energy of a simulated kernel from what it did: MACs, and bytes at each level.
+
+    A 2:4 kernel executes the kept MACs only, each at ``sparse_mac_ratio`` of a dense one; pixels outside the image are zeros
+    and switch nothing. ``data`` is ``"randn"``, or
+    ``"low-power"`` (zeros, constants): then little toggles in the cores.
+    """
+    plan, timing = candidate.plan, candidate.timing
+    assert plan is not None and timing is not None
+    dram_bytes = timing.dram_read_bytes + plan.dram_write_bytes
+    return _spent(arch, problem, candidate, data, timing.l2_read_bytes + timing.write_bytes, dram_bytes)
+
+
+def least_energy(arch: Arch, problem: Problem, candidate: Candidate, data: str = "randn") -> Energy:
+    """Return what a kernel spends at least, before it is simulated."""
+    known = candidate.estimate
+    return _spent(arch, problem, candidate, data, known.l2_bytes, known.least_dram_bytes)
+
+
+def _spent(arch: Arch, problem: Problem, candidate: Candidate, data: str, l2_bytes: float, dram_bytes: float) -> Energy:
+    kernel, tiling, power = candidate.kernel, candidate.tiling, arch.power
+    ctas_iterations = tiling.m_tiles * tiling.n_tiles * problem.batch * tiling.k_iters * tiling.unit_ctas
+    macs = ctas_iterations * kernel.cta_m * kernel.cta_n * kernel.cta_k(problem.dtype) * tiling.filled
+    if kernel.sparse:
+        macs *= power.sparse_mac_ratio * problem.dtype.sparse_kept / problem.dtype.sparse_group
+    smem_bytes = ctas_iterations * (smem_read_bytes(problem, kernel) + stage_bytes(kernel, problem))
+    switching = power.low_switching_ratio if data == "low-power" else 1.0
+    return Energy(
+        mac_j=1e-12 * switching * macs * power.tensor_pj_per_mac * _mac_ratio(arch, problem.dtype),
+        smem_j=1e-12 * switching * smem_bytes * power.smem_pj_per_byte,
+        l2_j=1e-12 * switching * l2_bytes * power.l2_pj_per_byte,
+        dram_j=1e-12 * power.dram_pj_per_byte * dram_bytes,
+    )
+
+
+def _mac_ratio(arch: Arch, dtype: DType) -> float:
+    """Return the energy of a MAC of ``dtype`` over that of a 16-bit one."""
+    ratio = arch.power.integer_mac_ratio if dtype.acc == "int32" else arch.power.half_width_ratio
+    return float(ratio ** math.log2(16 / dtype.bits))
+
+
+def joules(arch: Arch, spent: Energy, clock_mhz: float) -> float:
+    """Return what ``spent`` is at a clock, beyond idling."""
+    return spent.core_j * core_scale(arch, clock_mhz) + spent.dram_j
+
+
+def core_scale(arch: Arch, clock_mhz: float) -> float:
+    """Return the energy of the cores at a clock over that at boost clock."""
+    scale: float = (clock_mhz / arch.clock.boost_mhz) ** (arch.power.clock_exponent - 1)
+    return scale
+
+
+def watts(arch: Arch, spent: Energy, clock_mhz: float, time_us: float) -> float:
+    """Return the average board power of a kernel launched every ``time_us`` at ``clock_mhz``."""
+    return arch.power.idle_w + 1e6 * joules(arch, spent, clock_mhz) / time_us
+
+
+def energy_parts_uj(arch: Arch, spent: Energy, clock_mhz: float, time_us: float) -> dict[str, float]:
+    """Return the board's energy over ``time_us`` by part, microjoules; ``idle`` is what a GPU draws that does nothing."""
+    scale = 1e6 * core_scale(arch, clock_mhz)
+    return {
+        "mac": scale * spent.mac_j,
+        "smem": scale * spent.smem_j,
+        "l2": scale * spent.l2_j,
+        "dram": 1e6 * spent.dram_j,
+        "idle": arch.power.idle_w * time_us,
+    }
+
+
+def held_clock_mhz(arch: Arch, load: Load) -> float:
+    """Return the highest clock up to the sustained one at which ``load``, again and again, holds the board limit."""
+    lowest, highest = _lowest_mhz(arch), arch.clock.sustained_mhz
+    if _spare_j(arch, load, highest) >= 0:
+        return highest
+    if _spare_j(arch, load, lowest) <= 0:
+        return lowest
+    return _root(lambda clock_mhz: _spare_j(arch, load, clock_mhz), lowest, highest)
+
+
+def _lowest_mhz(arch: Arch) -> float:
+    """Return the clock that is not gone below, even where the limit is broken."""
+    return min(arch.clock.sustained_mhz, _LOWEST_SHARE * arch.clock.boost_mhz)
+
+
+def _spare_j(arch: Arch, load: Load, clock_mhz: float) -> float:
+    """Return the energy that the board limit leaves over at a clock; it falls as the clock grows."""
+    allowed_j = 1e-6 * (arch.power.board_limit_w - arch.power.idle_w) * load.time_us(clock_mhz)
+    return allowed_j - joules(arch, load.spent, clock_mhz)
+
+
+def _root(falling: Callable[[float], float], low: float, high: float) -> float:
+    """Return where ``falling``, above 0 at ``low`` and below it at ``high``, is 0: by secants, halving the end that stays."""
+    at_low, at_high, side = falling(low), falling(high), 0
+    middle = high
+    for _ in range(_STEPS):
+        before, middle = middle, (low * at_high - high * at_low) / (at_high - at_low)
+        found = falling(middle)
+        if abs(middle - before) <= _CLOSE * high or found == 0:
+            break
+        if found < 0:
+            high, at_high, at_low, side = middle, found, at_low / 2 if side == -1 else at_low, -1
+        else:
+            low, at_low, at_high, side = middle, found, at_high / 2 if side == 1 else at_high, 1
+    return middle
+
+
+def ends_within(arch: Arch, load: Load, time_us: float) -> bool:
+    """Whether ``load`` can take ``time_us`` or less at a clock that holds the board limit, or at the lowest."""
+    if load.time_us(arch.clock.sustained_mhz) > time_us:
+        return False
+    if load.time_us(_lowest_mhz(arch)) <= time_us:
+        return True
+    clock_mhz = load.cycles / (time_us - load.fixed_us) if time_us > load.fixed_us else math.inf
+    return watts(arch, load.spent, clock_mhz, time_us) <= arch.power.board_limit_w
+
+
+def price_us_per_j(arch: Arch, load: Load, clock_mhz: float) -> float:
+    """Return what a joule more, at boost clock, costs a load whose clock the board limit holds at ``clock_mhz``: microseconds.
+
+    The time T(f) of all work falls with the clock f, its energy E(f) grows, and E = (limit - idle) T. Choosing what to run so
+    that T is least under that constraint means, at every f, to choose what has the least t + price * e, where the price is the
+    quotient of the two slopes, T' over E' (Lagrange): cycles / f over (exponent - 1) times the energy of the cores.
+    """
+    slope_j = (arch.power.clock_exponent - 1) * load.spent.core_j * core_scale(arch, clock_mhz)
+    return load.cycles / clock_mhz / slope_j if slope_j > 0 else 0.0
+
+
+def mean_clock_mhz(arch: Arch, steady_mhz: float, launch_us: float, launches: int | None) -> float:
+    """Return the mean clock of ``launches`` launches in a row from the highest clock on; forever (``None``) is the steady clock.
+
+    The clock falls exponentially towards the steady one: short benchmarks end before the limit has taken hold.
+    """
+    highest, response_us = arch.clock.sustained_mhz, 1e3 * arch.power.response_ms
+    if launches is None or steady_mhz >= highest or response_us == 0:
+        return steady_mhz
+    spans = launches * launch_us / response_us
+    return steady_mhz + (highest - steady_mhz) * -math.expm1(-spans) / spans

@@ -1,0 +1,1 @@
+"""The cycle engines: the readable reference and its fast twin. They see a plan and nothing else."""

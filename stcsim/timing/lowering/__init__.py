@@ -1,0 +1,1 @@
+"""From a problem and a kernel to a plan: tiles, their order, their bytes and ticks."""

@@ -1,0 +1,152 @@
+"""Which kernels a library offers for a GEMM on a GPU, each cut in the ways it would try, with a closed-form estimate."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+
+from stcsim.arch import Arch
+from stcsim.errors import UnsupportedError
+from stcsim.timing.catalogue.kernel import SPLITS, Kernel
+from stcsim.timing.catalogue.menu import find, menu
+from stcsim.timing.lowering.stream_k import cut_tiles
+from stcsim.timing.lowering.tiling import Tiling, balanced, ceil_div, tile_up
+from stcsim.timing.offers.estimate import Estimate, estimate
+from stcsim.timing.offers.shortlist import shortlist
+from stcsim.timing.plan import GemmTiming, TilePlan
+from stcsim.timing.problem import Problem
+
+LARGE_MENU = 200
+"""Kernels from which on a menu is put through the first sieve (``shortlist``)."""
+MOST_ITERATIONS = 500_000_000
+"""Tile-iterations of the largest kernel that is simulated; a larger GEMM is refused."""
+_BETWEEN = (0.2, 0.4, 0.6, 0.8)
+_FAR_APART = 0.1  # as a share of all SMs: between grids that are closer none is tried
+STREAM_K_WAVES = 8
+"""Waves from which on stream-K is not tried: an empty last wave costs an eighth at most."""
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """A kernel cut for a problem, with its closed forms and, if it was worth it, its simulation at one clock."""
+
+    kernel: Kernel
+    tiling: Tiling
+    estimate: Estimate
+    plan: TilePlan | None = None
+    timing: GemmTiming | None = None
+    clock_mhz: float = 0.0
+
+
+def candidates(arch: Arch, problem: Problem, sparse: bool, forced: str | None = None) -> list[Candidate]:
+    """Return every kernel and split that fits, best estimate first (ties: catalogue order, fewer slices first).
+
+    Raises:
+        UnsupportedError: when no kernel fits or the forced one does not.
+    """
+    too_large = False
+    for pairs in _pairs(arch, problem, sparse, forced):
+        found, too_large = _cut(arch, problem, pairs, forced is not None)
+        if found:
+            return sorted(found, key=lambda candidate: candidate.estimate.cycles)
+        if too_large:
+            break
+    if too_large:
+        expected = f"a GEMM of at most {MOST_ITERATIONS:,} tile-iterations (65,536 on a side is well inside)"
+        raise UnsupportedError(f"{problem.m}x{problem.n}x{problem.k}", expected, "a larger one")
+    mode = "2:4" if sparse else "dense"
+    raise UnsupportedError(
+        f"{arch.name}",
+        f"a {mode} {problem.dtype.name} kernel that fits {problem.m}x{problem.n}x{problem.k}",
+        forced or "none",
+    )
+
+
+def tile_iterations(problem: Problem, tiling: Tiling) -> int:
+    """Return what a plan will have, before there is one."""
+    return tiling.tiles * problem.batch * tiling.k_iters // tiling.splits
+
+
+def _pairs(arch: Arch, problem: Problem, sparse: bool, forced: str | None) -> Iterator[list[tuple[Kernel, int]]]:
+    """Yield kernels with their k-slices: the best of a large menu, and all of it should none of those fit."""
+    if forced is not None:
+        yield [find(arch.kernel.family, sparse, problem.dtype, problem.conv, forced, problem.out_bytes)]
+        return
+    offered = menu(arch.kernel.family, sparse, problem.dtype, problem.conv, problem.out_bytes)
+    if len(offered) > LARGE_MENU:
+        yield shortlist(arch, problem, offered)
+    yield [(kernel, splits) for kernel in offered for splits in SPLITS if splits <= kernel.max_splits]
+
+
+def _cut(arch: Arch, problem: Problem, pairs: list[tuple[Kernel, int]], forced: bool) -> tuple[list[Candidate], bool]:
+    """Return what fits the GPU, each with its closed forms, and whether something is left out because it is too large."""
+    found: list[Candidate] = []
+    too_large = False
+    for kernel, splits in pairs:
+        tiling = _tiling(arch, problem, kernel, splits, forced)
+        if tiling is not None and tile_iterations(problem, tiling) > MOST_ITERATIONS:
+            too_large = True
+        elif tiling is not None:
+            found += _grids(arch, problem, kernel, tiling)
+    return found, too_large
+
+
+def _tiling(arch: Arch, problem: Problem, kernel: Kernel, splits: int, forced: bool) -> Tiling | None:
+    """Return how a library cuts ``problem`` with a kernel and so many slices; ``None`` where it would not, or cannot."""
+    if kernel.gemv and problem.n > 1 or not forced and not kernel.takes(problem.dtype):
+        return None
+    if splits > 1 and not forced and not _worth_splitting(arch, problem, kernel, splits):
+        return None
+    tiling = tile_up(arch, problem, kernel, splits)
+    if tiling is None or kernel.stream_k and not forced and not _worth_cutting(problem, tiling):
+        return None
+    return tiling
+
+
+def _grids(arch: Arch, problem: Problem, kernel: Kernel, tiling: Tiling) -> Iterator[Candidate]:
+    """Yield a kernel on all SMs; and on fewer, where no SM gets more tiles by that (convolutions: libraries have no such option).
+
+    A GEMM of one column of tiles streams its weights, and its library spreads it over all SMs (inferred: cuSPARSELt's times of
+    m = 16,384 at n <= 128 on an H100 PCIe are those of a whole wave and a rest; a grid of half the SMs would be 15 % faster).
+    """
+    yield Candidate(kernel, tiling, estimate(arch, problem, kernel, tiling))
+    fewer = balanced(tiling, problem.batch)
+    if fewer.leaves_idle and _may_leave_idle(problem, kernel, tiling):
+        yield Candidate(kernel, fewer, estimate(arch, problem, kernel, fewer))
+
+
+def other_grids(arch: Arch, problem: Problem, chosen: Candidate) -> Iterator[Candidate]:
+    """Yield the kernel of ``chosen`` on other numbers of SMs: a tile more for each, and between as few as get no more and all."""
+    kernel, splits = chosen.kernel, chosen.tiling.splits
+    whole = tile_up(arch, problem, kernel, splits)
+    if whole is None or not _may_leave_idle(problem, kernel, whole):
+        return
+    tiles, least = whole.tiles * problem.batch, balanced(whole, problem.batch).units
+    far = whole.units - least > _FAR_APART * whole.units
+    steps = {round(least + share * (whole.units - least)) for share in _BETWEEN} if far else set()
+    fewer = ceil_div(tiles, ceil_div(tiles, whole.units) + 1)
+    for units in sorted({fewer, *steps} - {least, whole.units}):
+        tiling = replace(whole, units=units, leaves_idle=True)
+        yield Candidate(kernel, tiling, estimate(arch, problem, kernel, tiling))
+
+
+def _may_leave_idle(problem: Problem, kernel: Kernel, tiling: Tiling) -> bool:
+    return problem.conv is None and tiling.n_tiles > 1 and not kernel.stream_k
+
+
+def _worth_splitting(arch: Arch, problem: Problem, kernel: Kernel, splits: int) -> bool:
+    """Slices pay only while the tiles alone leave SMs empty."""
+    tiles = -(-problem.m // kernel.cta_m) * -(-problem.n // kernel.cta_n) * problem.batch
+    return tiles * (splits - 1) < 4 * arch.sm.count and problem.k >= splits * kernel.cta_k(problem.dtype) * 2
+
+
+def _worth_cutting(problem: Problem, tiling: Tiling) -> bool:
+    """Whether a library offers stream-K: a last wave less than half full (CUTLASS's rule) that is a good part of the time.
+
+    With less than one wave more than two slots share a tile and wait for each other, which the plan does not know: split-K is
+    for those. What a fused kernel keeps on the SM cannot be shared out.
+    """
+    tiles, slots = tiling.tiles * problem.batch, tiling.units * tiling.ctas_per_sm
+    if problem.a_on_chip or problem.d_on_chip or not slots < tiles < STREAM_K_WAVES * slots:
+        return False
+    return cut_tiles(tiles, slots, tiling.k_iters) > 0 and 2 * (tiles % slots) < slots

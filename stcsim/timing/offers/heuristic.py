@@ -1,0 +1,72 @@
+"""Which kernel a dense library takes unmeasured: a model of cuBLAS's heuristics before Hopper, by a cost coarser than the truth.
+
+Inferred from 588 published times of torch's linear layers on an A100 (``tests/validation/README.md``): for one k they depend
+on m x n alone, and each fits one kernel. Waves count whole (256 tiles of 128 x 128 on 216 slots cost as much as 432),
+partial sums of split-K are dear (64 tiles stay whole at k = 4,096 though 108 SMs are there), what an SM loads comes at its
+share of the L2, and fewer than eight warps on an SM are taken to reach 0.7 of the tensor cores. The numbers are what those
+times are met best with.
+
+int8 with 32-bit results has two kernels (``timing.catalogue.int8``). Where an SM has room for one CTA of the small one
+(100 KB), the large one is taken from two of its tiles for each SM on (inferred from 62 published times of an A40 and an
+RTX 4090, of which none contradicts).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from stcsim.arch import Arch
+from stcsim.timing.catalogue.int8 import LARGE, SMALL
+from stcsim.timing.catalogue.kernel import Kernel
+from stcsim.timing.lowering.lower import l2_latency_cycles, reduction_bytes, tensor_rate
+from stcsim.timing.lowering.tiling import Tiling, ceil_div
+from stcsim.timing.problem import Problem, a_row_bytes
+
+LONE_SHARE = 0.7
+"""Share of the tensor cores that fewer than eight warps on an SM are taken to reach."""
+_FAMILIES = ("sm75", "sm80", "sm86", "sm89")
+_WARPS = 8
+_REDUCTION_BYTES_PER_CLK = 500.0
+_WRITE_BYTES_PER_CLK = 25.0  # of one SM; hardly matters
+_LARGE_TILES_PER_SM = 2
+
+
+def has_heuristics(arch: Arch) -> bool:
+    """Whether the rule here is known to hold: before Hopper, whose published times a search meets better (5.5 against 6.0 %)."""
+    return arch.kernel.family in _FAMILIES
+
+
+def pick(arch: Arch, problem: Problem, offers: Sequence[tuple[Kernel, Tiling]]) -> int:
+    """Return the index of the kernel that heuristics take (ties: the first)."""
+    if {kernel for kernel, _ in offers} == {SMALL, LARGE}:
+        large = next(index for index, (kernel, _) in enumerate(offers) if kernel == LARGE)
+        return large if offers[large][1].tiles * problem.batch >= _LARGE_TILES_PER_SM * arch.sm.count else 1 - large
+    return min(range(len(offers)), key=lambda index: heuristic_cycles(arch, problem, *offers[index]))
+
+
+def heuristic_cycles(arch: Arch, problem: Problem, kernel: Kernel, tiling: Tiling) -> float:
+    """Return the cost by which a library's heuristics rank a kernel, in cycles."""
+    tiles, slots = tiling.tiles * problem.batch, tiling.units * tiling.ctas_per_sm
+    resident = min(tiling.ctas_per_sm, ceil_div(tiles, tiling.units))
+    k_iters = ceil_div(tiling.k_iters, tiling.splits)
+    written = resident * tiling.tile_m * tiling.tile_n * problem.out_bytes / _WRITE_BYTES_PER_CLK
+    waves = ceil_div(tiles, slots) * (k_iters * _iteration(arch, problem, kernel, tiling, resident) + written)
+    return waves + _reduction(arch, problem, tiling.splits)
+
+
+def _reduction(arch: Arch, problem: Problem, splits: int) -> float:
+    """Cycles that cutting k is taken to cost."""
+    if splits == 1:
+        return 0.0
+    return arch.launch.graph_us * arch.clock.sustained_mhz + reduction_bytes(problem, splits) / _REDUCTION_BYTES_PER_CLK
+
+
+def _iteration(arch: Arch, problem: Problem, kernel: Kernel, tiling: Tiling, resident: int) -> float:
+    """Cycles of one iteration of all CTAs on an SM."""
+    cta_k = kernel.cta_k(problem.dtype)
+    lone = kernel.warps_m * kernel.warps_n * tiling.ctas_per_sm < _WARPS
+    tensor = kernel.cta_m * kernel.cta_n * cta_k / tensor_rate(arch, problem, kernel) / (LONE_SHARE if lone else 1.0)
+    loaded = kernel.cta_m * a_row_bytes(problem.dtype, cta_k, kernel.sparse) + kernel.cta_n * kernel.k_bytes
+    loads = loaded * arch.sm.count / arch.l2.bandwidth_bytes_per_clk
+    latency = (2 * l2_latency_cycles(arch) + max(tensor, loads)) / max(1, tiling.stages - 1)
+    return max(resident * max(tensor, loads), latency)

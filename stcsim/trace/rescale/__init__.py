@@ -1,0 +1,1 @@
+"""The same network at another size: batch, sequence lengths, image resolution."""
