@@ -89,10 +89,14 @@ LIBRARIES: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("onnx", ("capture.*",)),
     ("dask", ("study.*",)),
     ("scipy", ("study.*",)),
+    ("pyarrow", ("study.public.*",)),
 )
 
 #: Libraries that `stcsim --help` must not wait for.
-HEAVY = ("numba", "matplotlib", "torch", "safetensors", "transformers", "onnx", "simpy", "pydantic", "yaml", "numpy", "scipy")
+HEAVY = (
+    *("numba", "matplotlib", "torch", "safetensors", "transformers", "onnx", "simpy"),
+    *("pydantic", "yaml", "numpy", "scipy", "pyarrow"),
+)
 
 
 @dataclass(frozen=True)

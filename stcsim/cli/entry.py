@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from stcsim.cli import accuracy
+from stcsim.cli import accuracy, data
 from stcsim.cli import options as opt
 from stcsim.cli.calibrate import calibrate
 from stcsim.cli.capture import capture
@@ -21,7 +21,18 @@ from stcsim.cli.curve import curve, roofline
 from stcsim.cli.microbench import microbench
 from stcsim.cli.reproduce import reproduce
 from stcsim.cli.run import run
-from stcsim.cli.steps import check_outputs, check_sizes, compare, deliver, load_gpu, network_of, prepare, refuse_negatives, teach
+from stcsim.cli.steps import (
+    check_outputs,
+    check_sizes,
+    compare,
+    deliver,
+    load_gpu,
+    measured_tables,
+    network_of,
+    prepare,
+    refuse_negatives,
+    teach,
+)
 from stcsim.errors import StcsimError
 from stcsim.version import __version__
 
@@ -111,14 +122,17 @@ def explain(
 
 @app.command()
 def validate(
-    paths: Annotated[list[Path], typer.Argument(metavar="PATH…", help="Measured tables (CSV), or folders of them.")],
+    paths: opt.MeasuredArgument = None,
     arch: Annotated[str | None, typer.Option("--arch", "-a", metavar="NAME|FILE", help="Only the rows of this GPU.")] = None,
     settings: opt.SetOption = None,
     json: Annotated[Path | None, typer.Option("--json", metavar="FILE", help="Write the errors as JSON.")] = None,
     rows: opt.RowsOption = None,
     report: opt.ReportOption = None,
 ) -> None:
-    """Predict measured GEMMs and print how far off the predictions are, with a plain roofline beside them."""
+    """Predict measured GEMMs and print how far off the predictions are, with a plain roofline beside them.
+
+    For example: stcsim validate mine.csv --arch a100
+    """
     check_outputs(json=json, rows=rows, report=report)
     if settings and arch is None:
         raise StcsimError("--set", "a GPU to change, named with --arch", "none")
@@ -126,16 +140,17 @@ def validate(
     from stcsim.report.terminal.validation import validation_table, write_validation
     from stcsim.study.validate import validate as compare
 
-    gpu = load_gpu(arch, settings) if arch else None
+    gpu, tables = load_gpu(arch, settings) if arch else None, measured_tables(paths)
     prepare()
     with progress("predicting") as advance:
-        found = compare(paths, gpu, advance)
+        found = compare(tables, gpu, advance)
     write_validation(found, json, rows, report)
     show(validation_table(found))
 
 
 app.command()(calibrate)
 app.add_typer(accuracy.app, name="accuracy")
+app.add_typer(data.app, name="data")
 app.command()(curve)
 app.command()(roofline)
 app.command()(reproduce)

@@ -122,6 +122,10 @@ BlockingOption = Annotated[
     typer.Option("--blocking", help="Which products of a sparse instruction fill a block (assumed).", show_default="kept"),
 ]
 FigureOption = Annotated[Path | None, typer.Option("--figure", metavar="FILE", help="Draw it too, as .png, .svg or .pdf.")]
+MeasuredArgument = Annotated[
+    list[Path] | None,
+    typer.Argument(metavar="PATH…", help="Measured tables (CSV), or folders.", show_default="those of `stcsim data pull`"),
+]
 RowsOption = Annotated[Path | None, typer.Option("--rows", metavar="FILE", help="Write every row with its prediction as CSV.")]
 ReportOption = Annotated[
     Path | None,

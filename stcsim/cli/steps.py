@@ -76,6 +76,18 @@ def load_network(name_or_path: str, batch: int | None = None, inputs: Sequence[s
     return open_trace(name_or_path, batch, inputs)
 
 
+def measured_tables(paths: Sequence[Path] | None) -> list[Path]:
+    """Return the tables that the user named, else those that ``stcsim data pull`` put into the cache."""
+    if paths:
+        return list(paths)
+    from stcsim.report.terminal.console import say
+    from stcsim.study.public.cache import cache_folder, pulled_tables
+
+    tables = pulled_tables(cache_folder())
+    say(f"{len(tables)} public tables in {cache_folder()}")
+    return tables
+
+
 def prepare() -> None:
     """Compile the fast engine if that was never done here, and say so."""
     from stcsim.report.terminal.console import say

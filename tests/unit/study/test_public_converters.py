@@ -13,7 +13,7 @@ from stcsim.errors import StcsimError, TraceError
 from stcsim.study.measured import read_measured
 from stcsim.study.public import aiconfigurator, slidesparse, venom, vidur
 from stcsim.study.public.rows import COLUMNS, LeftOut, Row, Sorted, csv_text, reason_against
-from tests.unit.public import (
+from tests.unit.study.public import (
     SLIDESPARSE_HEADER,
     VENOM,
     VENOM_HEADER,

@@ -12,7 +12,7 @@ import pytest
 from stcsim.errors import StcsimError
 from stcsim.study.public.pull import pull
 from stcsim.study.public.sources import Source
-from tests.unit.public import VIDUR, VIDUR_FILE, mirrored
+from tests.unit.study.public import VIDUR, VIDUR_FILE, mirrored
 
 pytestmark = pytest.mark.skipif(shutil.which("git") is None, reason="git fetches public tables")
 

@@ -19,7 +19,7 @@ from stcsim.study.public.cache import cache_folder, pulled_tables, read_manifest
 from stcsim.study.public.fetch import check_blob, fetched
 from stcsim.study.public.pull import is_there, pull
 from stcsim.study.public.sources import SOURCES, Source, chosen
-from tests.unit.public import VENOM, VIDUR, VIDUR_FILE, mirrored, slidesparse_file, slidesparse_text, source_of
+from tests.unit.study.public import VENOM, VIDUR, VIDUR_FILE, mirrored, slidesparse_file, slidesparse_text, source_of
 
 pytestmark = pytest.mark.skipif(shutil.which("git") is None, reason="git fetches public tables")
 
@@ -100,7 +100,7 @@ def test_parquet_tables_are_pulled(tmp_path: Path) -> None:
     pyarrow = pytest.importorskip("pyarrow", reason="aiconfigurator's tables are parquet")
     from pyarrow import parquet
 
-    from tests.unit.test_public_converters import AIC_ROW
+    from tests.unit.study.test_public_converters import AIC_ROW
 
     parquet.write_table(pyarrow.Table.from_pylist([AIC_ROW]), tmp_path / "gemm.parquet")
     files = dict.fromkeys(source_of("aiconfigurator").paths, (tmp_path / "gemm.parquet").read_bytes())
