@@ -90,7 +90,8 @@ class Tally:
 
         Args:
             product: before rounding to the output type.
-            exact: the same in float64. size: the product of the operands' ``magnitudes``.
+            exact: the same in float64.
+            size: the product of the operands' ``magnitudes``.
         """
         with np.errstate(all="ignore"):
             error = np.abs(product - exact)

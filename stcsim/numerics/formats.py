@@ -100,7 +100,11 @@ def number_format(name: str) -> Format:
 
 
 def float_format(name: str) -> FloatFormat:
-    """Return the floating-point format called ``name``."""
+    """Return the floating-point format called ``name``.
+
+    Raises:
+        StcsimError: for an integer type, or a name that is no type.
+    """
     row = number_format(name)
     if not isinstance(row, FloatFormat):
         raise StcsimError("element type", "a floating-point type", f"'{name}'")

@@ -44,7 +44,8 @@ def gemm(
     """Return D = A . B + C, (..., m, n): raw codes of the accumulator, or int32 numbers.
 
     Args:
-        a: (..., m, k) raw codes or the matching numpy or ml_dtypes array, or a compressed matrix. b: (..., k, n), likewise.
+        a: (..., m, k) raw codes or the matching numpy or ml_dtypes array, or a compressed matrix.
+        b: (..., k, n), likewise.
         c: (..., m, n) of ``acc_dtype``; ``None`` is zero.
         arch: compute capability, ``"sm_70"`` to ``"sm_120"``.
         dtype, b_dtype: element types of A (by default that of a compressed A, else fp16) and of B (by default that of A).
@@ -52,7 +53,8 @@ def gemm(
         sparsity: ``"2:4"`` runs the sparse instruction (tf32 1:2, 4-bit types 4:8 in pairs); A must be pruned.
         instruction: name of the one to build the product from; by default the one a library would take.
         blocking, ordered: of sparse instructions, as in ``mma_sp``.
-        engine: ``"fast"`` or ``"reference"``. workers: threads of the fast one.
+        engine: ``"fast"`` or ``"reference"``.
+        workers: threads of the fast one.
 
     Raises:
         StcsimError: when types or shapes do not fit, ``arch`` has no instruction for them, or A is not 2:4.

@@ -94,7 +94,12 @@ def mma_sp(
 def product(
     path: Datapath, a: Codes, b: Codes, c: Codes, columns: npt.NDArray[np.int32] | None, engine: str, workers: int | None = None
 ) -> Codes:
-    """Return D of operands that have been checked, with leading batch dimensions broadcast; int32 results as numbers."""
+    """Return D of operands that have been checked, with leading batch dimensions broadcast; int32 results as numbers.
+
+    Raises:
+        UnsupportedError: for an unknown engine.
+        StcsimError: when batch dimensions do not broadcast.
+    """
     if engine not in ENGINES:
         raise UnsupportedError("engine", " or ".join(f"'{each}'" for each in ENGINES), f"'{engine}'{closest(engine, ENGINES)}")
     try:

@@ -171,7 +171,11 @@ def storage_bytes(shape: tuple[int, ...], dtype: str) -> StorageBytes:
 
 
 def check_columns(row: Code, k: int) -> None:
-    """Refuse a matrix whose rows are not whole groups."""
+    """Refuse a matrix whose rows are not whole groups.
+
+    Raises:
+        StcsimError: when ``k`` is no multiple of the group.
+    """
     if k % row.group or k < 0:
         raise StcsimError(f"{row.name} matrix", f"a multiple of {row.group} columns", f"{k}")
 

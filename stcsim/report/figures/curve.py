@@ -43,7 +43,10 @@ class Metric:
     """One quantity to draw.
 
     Attributes:
-        title: name and unit. sides: drawn where they were run. figure: of a point and side. likely: where measurements are to be
+        title: name and unit.
+        sides: drawn where they were run.
+        figure: of a point and side.
+        likely: where measurements are to be
             expected, drawn as a band where there is one series.
         units: (size, unit) pairs, largest first, for a title with a place for the unit.
         logarithmic: where the range is large; other quantities start at zero.
