@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from stcsim import gemm, load_arch, load_trace, run
-from stcsim.study.accuracy import CHECK, part_of
+from stcsim.study.error_model.build import CHECK, part_of
 from stcsim.study.measured import read_measured
 from tests.docs.pages import FIGURES
 from tests.docs.workshop import Workshop

@@ -9,7 +9,7 @@ from typing import Any, get_args, get_type_hints
 
 import typer
 
-from stcsim.cli import app
+from stcsim.cli.entry import app
 from tests.docs.markdown import table
 
 Shown = Any
