@@ -64,7 +64,7 @@ ROOMS: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("replay*", ("replay*", *TRUST, *TIMING, *INPUTS, *GROUND)),
     ("study*", ("study", "study.*", "replay*", *TRUST, *TIMING, *INPUTS, *GROUND)),
     ("report*", ("report", "report.*", *INPUTS, *RESULT, *GROUND)),
-    ("cli.options", ()),
+    ("cli.options", ("isa",)),
     ("cli*", ALL),
     ("__main__", ("cli.entry",)),
     ("", ("version", "arch", "trace", "replay", "result")),  # the package itself: the lazy public API

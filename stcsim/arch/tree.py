@@ -7,9 +7,9 @@ place an error names. Values are in vendor units, and the unit is the last part 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Self
+from typing import TYPE_CHECKING, Any, Self
 
-from pydantic import model_validator
+from pydantic import create_model, model_validator
 from pydantic.fields import FieldInfo
 
 from stcsim.arch.costs import KernelCosts, Launch, Power
@@ -28,6 +28,7 @@ from stcsim.arch.leaf import (
     Share,
     Word,
 )
+from stcsim.isa import timed_types
 
 
 class Sm(Section):
@@ -69,15 +70,20 @@ class Clock(Section):
     sustained_mhz: Rate
 
 
-class FmaRates(Section):
+class Rates(Section):
     """Dense fused multiply-adds a clock and SM by input type, with FP32 (INT32) accumulators; null: not in hardware."""
 
-    fp16: CountOrNull
-    bf16: CountOrNull
-    tf32: CountOrNull
-    int8: CountOrNull
-    fp8: CountOrNull
-    int4: CountOrNull
+    def of(self, key: str) -> int | None:
+        """Return the rate of a type that GEMMs are timed in."""
+        rate: int | None = getattr(self, key, None)
+        return rate
+
+
+if TYPE_CHECKING:
+    FmaRates = Rates
+else:  # a key for each row of the table that has a rate of its own; a file may leave types out that its GPU lacks
+    _RATES: dict[str, Any] = {row.name: (CountOrNull, None) for row in timed_types()}
+    FmaRates = create_model("FmaRates", __base__=Rates, __doc__=Rates.__doc__, **_RATES)
 
 
 class TensorCore(Section):
@@ -219,16 +225,18 @@ def section_at(field: FieldInfo) -> type[Section] | None:
     return kind if isinstance(kind, type) and issubclass(kind, Section) else None
 
 
-def _fields(model: type[Section], prefix: str = "") -> Iterator[tuple[str, str]]:
+def _fields(model: type[Section], prefix: str = "") -> Iterator[tuple[str, FieldInfo]]:
     for name, field in model.model_fields.items():
         section = section_at(field)
         if section is None:
-            yield prefix + name, field.description or ""
+            yield prefix + name, field
         else:
             yield from _fields(section, f"{prefix}{name}.")
 
 
 #: What a value at each dotted path must be, in words, in the order of the tree.
-EXPECTED: dict[str, str] = dict(_fields(Tree))
+EXPECTED: dict[str, str] = {path: field.description or "" for path, field in _fields(Tree)}
+#: The paths that a file may leave out: rates of types that the GPU lacks.
+OPTIONAL: frozenset[str] = frozenset(path for path, field in _fields(Tree) if not field.is_required())
 #: The paths that stand in a file as plain texts, without a source.
 IDENTITY: tuple[str, ...] = tuple(path for path in EXPECTED if "." not in path)

@@ -58,7 +58,7 @@ def gemm(
     n: opt.NSize,
     k: opt.KSize,
     arch: opt.ArchOption,
-    dtype: opt.DTypeOption = opt.DTypeName.FP16,
+    dtype: opt.DTypeOption = "fp16",
     batch: opt.GemmBatchOption = 1,
     out_dtype: opt.OutDTypeOption = None,
     sparsity: opt.SparsityOption = None,
@@ -80,10 +80,10 @@ def gemm(
     from stcsim import replay
 
     gpu = load_gpu(arch, settings)
-    gpu.require(dtype or opt.DTypeName.FP16, sparsity in (opt.Sparsity.BOTH, opt.Sparsity.SPARSE))
+    gpu.require(dtype or "fp16", sparsity in (opt.Sparsity.BOTH, opt.Sparsity.SPARSE))
     prepare()
     result = replay.gemm(
-        m, n, k, gpu, dtype=dtype or opt.DTypeName.FP16, batch=batch, out_dtype=out_dtype, sparsity=sparsity,
+        m, n, k, gpu, dtype=dtype or "fp16", batch=batch, out_dtype=out_dtype, sparsity=sparsity,
         engine=engine, kernel=kernel, launch=launch, weights_in_l2=weights_in_l2, data=data,
     )  # fmt: skip
     deliver(result, json, csv)
@@ -95,7 +95,7 @@ def explain(
     n: opt.NSize,
     k: opt.KSize,
     arch: opt.ArchOption,
-    dtype: opt.DTypeOption = opt.DTypeName.FP16,
+    dtype: opt.DTypeOption = "fp16",
     batch: opt.GemmBatchOption = 1,
     out_dtype: opt.OutDTypeOption = None,
     sparsity: opt.SparsityOption = None,
@@ -116,7 +116,7 @@ def explain(
 
     gpu = load_gpu(arch, settings)
     prepare()
-    problem = explaining.gemm_problem(m, n, k, dtype or opt.DTypeName.FP16, batch, out_dtype, weights_in_l2)
+    problem = explaining.gemm_problem(m, n, k, dtype or "fp16", batch, out_dtype, weights_in_l2)
     show(explanation_text(explaining.explain(gpu, problem, sparsity=sparsity, kernel=kernel, launch=launch), top))
 
 

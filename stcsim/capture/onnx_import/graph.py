@@ -21,6 +21,8 @@ from stcsim.capture.onnx_import.products import PRODUCTS, sums_nothing
 from stcsim.capture.onnx_import.uses import Uses
 from stcsim.capture.onnx_import.values import Role, Value, initializer_value, label
 from stcsim.capture.onnx_import.views import VIEWS, scaled, views_of
+from stcsim.errors import UnsupportedError
+from stcsim.isa import DType, dtype
 from stcsim.trace import Gemm, Memory
 
 STANDARD = ("", "ai.onnx")
@@ -35,14 +37,8 @@ MULTIPLIES = re.compile(
 #: Operators with subgraphs, which run or not as data has it.
 CONTROL = ("Loop", "Scan", "If")
 
-#: Element types of tensor cores; what is not here runs in half precision.
-ELEMENTS = {
-    TensorProto.INT8: "int8",
-    TensorProto.UINT8: "int8",
-    TensorProto.FLOAT8E4M3FN: "fp8",
-    TensorProto.FLOAT8E5M2: "fp8",
-    TensorProto.BFLOAT16: "bf16",
-}
+USUAL = "fp16"
+"""The type of products whose factors tensor cores do not take as the file stores them."""
 
 NOTHING = Value((0,), role="constant")
 
@@ -227,8 +223,15 @@ def _products(graph: onnx.GraphProto) -> list[str]:
 
 
 def _element(node: Node) -> str:
-    """Return the element type a product runs in: an 8-bit one only when both of its factors have it."""
+    """Return the element type a product runs in: that of its wider factor, so an 8-bit one only when both have it."""
     factors = [value for value in node.inputs if value is not None and len(value.shape or ()) > 1]
-    found = {ELEMENTS.get(value.stored or value.element, "fp16") for value in factors}
-    wide = sorted(found - {"int8", "fp8"})
-    return (wide or sorted(found) or ["fp16"])[0]
+    found = [_timed_type(value.stored or value.element) for value in factors] or [dtype(USUAL)]
+    return min(found, key=lambda row: (-row.bits, row.name)).name
+
+
+def _timed_type(element: int) -> DType:
+    """Return the type that a tensor core takes an ONNX type in; half precision for what it does not take."""
+    try:
+        return dtype(TensorProto.DataType.Name(element))
+    except UnsupportedError:
+        return dtype(USUAL)

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from stcsim.arch import Arch, arch_names, load_arch
 from stcsim.errors import UnsupportedError
-from stcsim.isa import ALIASES, DTYPES
+from stcsim.isa import dtype as known_dtype
 
 COLUMNS = (
     "source", "arch", "gpu", "sparsity", "library", "dtype", "acc_dtype", "out_dtype", "m", "n", "k", "batch", "time_us",
@@ -59,7 +59,7 @@ class Row:
         """Return the cells of ``COLUMNS``."""
         warm = "" if self.weight_copies is None else self.weight_copies == 1
         copies, launches = ("" if each is None else each for each in (self.weight_copies, self.launches))
-        accumulator = DTYPES[ALIASES.get(self.dtype, self.dtype)].acc
+        accumulator = known_dtype(self.dtype).acc
         types = self.dtype, accumulator, self.out_dtype
         shape = self.m, self.n, self.k, 1
         how = f"{self.time_us:.10g}", self.timing, warm, copies, launches, self.data, self.grade, self.suite
