@@ -12,7 +12,6 @@ import pytest
 
 import stcsim
 from stcsim import cli
-from stcsim.check.run import check
 from stcsim.errors import StcsimError
 from stcsim.numerics import compress, expand, gemm, mma_sp, register_image
 from stcsim.study.roofline import roofline_of
@@ -120,11 +119,21 @@ def test_numerics_that_lack_it_say_so() -> None:
             "instruction: expected a tensor-core",
         ),
         (lambda: register_image(compress(codes, "fp4"), "mma.sp.m16n8k64.f32.e4m3.e4m3.f32"), "A of mma.sp.m16n8k64"),
-        (lambda: check(Trace(**TOY_TRACE), "sm_100", "fp4"), "dtype: expected a type that PyTorch has too ("),
     ):
         with pytest.raises(StcsimError) as caught:
             call()
         assert str(caught.value).startswith(found)
+
+
+def test_nothing_can_be_checked_that_torch_lacks() -> None:
+    pytest.importorskip("torch")
+    from stcsim.check import check
+
+    for name in ("fp4", "int4"):
+        with pytest.raises(
+            StcsimError, match=r"dtype: expected a type that PyTorch has too \(fp16, bf16, tf32, int8, fp8\), found"
+        ):
+            check(Trace(**TOY_TRACE), "sm_80", name)
 
 
 def test_int4_runs_where_a_file_has_its_rate() -> None:
