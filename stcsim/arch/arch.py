@@ -17,8 +17,9 @@ from stcsim.arch.layers import Layer, arch_names, file_layer, set_layer, shown, 
 from stcsim.arch.leaf import Kind, RuleError, Source
 from stcsim.arch.tree import EXPECTED, IDENTITY, OPTIONAL, Tree
 from stcsim.errors import ArchError, UnsupportedError
+from stcsim.isa import DType, timed_types
 from stcsim.isa import dtype as known_dtype
-from stcsim.isa import timed_types
+from stcsim.isa.patterns import NATIVE
 
 __all__ = ["Arch", "Leaf", "Source", "arch_from_dict", "arch_names", "load_arch", "unit_of"]
 
@@ -35,6 +36,12 @@ _UNITS = {
     "_gib": "GiB",
     "_us": "µs",
     "_w": "W",
+}
+
+
+_LEFT_OUT = {
+    "tensor_core.sparse_rate_ratio": "as many as elements of a group for each that is kept",
+    "tensor_core.metadata_bits_per_index": "as the rows of the pattern and the type have it",
 }
 
 
@@ -68,7 +75,7 @@ class Arch(Tree):
     def _leaf(self, path: str) -> Leaf:
         value, unit = self.value(path), unit_of(path)
         if path not in self.sources:
-            return Leaf(path, value, unit, "absent", "not in the file, so not in hardware")
+            return Leaf(path, value, unit, "absent", f"not in the file, so {_LEFT_OUT.get(path, 'not in hardware')}")
         return Leaf(path, value, unit, self.sources[path].kind, self.sources[path].source)
 
     def to_dict(self) -> dict[str, Any]:
@@ -87,14 +94,36 @@ class Arch(Tree):
         Raises:
             UnsupportedError: when ``dtype`` is no known type at all.
         """
-        element, group, kept = known_dtype(dtype), self.tensor_core.sparse_group, self.tensor_core.sparse_kept
+        element, ratio = known_dtype(dtype), self.sparse_rate_ratio
         fma_per_clk = self.tensor_core.fma_per_clk_per_sm.of(element.name)
         if fma_per_clk is None:
             return None
         dense_tops = 2 * self.sm.count * fma_per_clk * self.clock.peak_mhz * 1e-6
         if not sparse:
             return dense_tops
-        return None if group is None or kept is None or not element.sparse_group else dense_tops * group / kept
+        return None if ratio is None or not element.sparse_group else dense_tops * ratio
+
+    @property
+    def pattern_name(self) -> str:
+        """Name of the pattern of structured sparsity that the GPU runs; ``"2:4"`` too where it has none and none can be meant."""
+        return (self.tensor_core.pattern or NATIVE).name
+
+    @property
+    def sparse_rate_ratio(self) -> float | None:
+        """Multiply-adds of a sparse instruction, skipped ones counted, for each of a dense one in the same time."""
+        core = self.tensor_core
+        if core.pattern is None:
+            return None
+        return core.pattern.skipped_ratio if core.sparse_rate_ratio is None else core.sparse_rate_ratio
+
+    def element(self, dtype: str) -> DType:
+        """Return the row of a type, cut and stored as the GPU's pattern of structured sparsity has it.
+
+        Raises:
+            UnsupportedError: when ``dtype`` is no known type at all.
+        """
+        row, core = known_dtype(dtype), self.tensor_core
+        return row if core.pattern is None else core.pattern.of(row, core.metadata_bits_per_index)
 
     def supports(self, dtype: str, sparse: bool) -> bool:
         """Say whether the tensor cores have this input type, and 2:4 sparsity where asked for."""

@@ -23,12 +23,14 @@ from stcsim.arch.leaf import (
     Efficiency,
     Generation,
     Rate,
+    RateOrNull,
     RuleError,
     Section,
     Share,
     Word,
 )
 from stcsim.isa import timed_types
+from stcsim.isa.patterns import Pattern, find_pattern, pattern_names
 
 
 class Sm(Section):
@@ -93,6 +95,10 @@ class TensorCore(Section):
         fma_per_clk_per_sm: dense rates, FMA/clk/SM.
         sparse_group: elements in a structured-sparsity group (4), null without Sparse Tensor Cores.
         sparse_kept: elements kept in a group (2), null without Sparse Tensor Cores.
+        sparse_rate_ratio: multiply-adds of a sparse instruction, skipped ones counted, for each of a dense one in the same time;
+            null or left out: as many as elements of a group for each that is kept.
+        metadata_bits_per_index: bits that store the place of one kept value (or pair, in 4-bit types); null or left out: as the
+            rows of the pattern and the type have it (``stcsim.isa``).
         issue_efficiency: share of the nominal rate that back-to-back instructions reach.
         mma_sync_efficiency: share of the nominal rate open to warp-level ``mma.sync`` and ``mma.sp``.
         latency_cycles: completion latency of one full-depth MMA instruction.
@@ -102,6 +108,8 @@ class TensorCore(Section):
     fma_per_clk_per_sm: FmaRates
     sparse_group: CountOrNull
     sparse_kept: CountOrNull
+    sparse_rate_ratio: RateOrNull = None
+    metadata_bits_per_index: CountOrNull = None
     issue_efficiency: Efficiency
     mma_sync_efficiency: Efficiency
     latency_cycles: Cost
@@ -115,7 +123,15 @@ class TensorCore(Section):
             raise RuleError("sparse_kept", f"{expected} like tensor_core.sparse_group", str(kept or "null"))
         if group is not None and kept is not None and kept >= group:
             raise RuleError("sparse_kept", f"less than tensor_core.sparse_group ({group})", str(kept))
+        if group is not None and kept is not None and find_pattern(kept, group) is None:
+            raise RuleError("sparse_kept", f"with sparse_group one of {', '.join(pattern_names())}", f"{kept}:{group}")
         return self
+
+    @property
+    def pattern(self) -> Pattern | None:
+        """The pattern of structured sparsity that it runs, ``None`` without Sparse Tensor Cores."""
+        group, kept = self.sparse_group, self.sparse_kept
+        return None if group is None or kept is None else find_pattern(kept, group)
 
 
 class SharedMemory(Section):
