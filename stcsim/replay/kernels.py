@@ -8,9 +8,9 @@ from dataclasses import dataclass, replace
 from stcsim.replay.clock_steps import Steps
 from stcsim.result import KernelResult, MemoryResult
 from stcsim.timing.board.board import simulated
-from stcsim.timing.board.launch import Launch
 from stcsim.timing.board.memory_op import Traffic, gemm_load, memory_load, time_memory, with_fused_reads
 from stcsim.timing.board.power import Load
+from stcsim.timing.board.setup import Setup
 from stcsim.timing.choice.gains import gains_of
 from stcsim.timing.choice.outcome import outcome, result_of
 from stcsim.timing.choice.select import Key, key_of, select
@@ -57,7 +57,7 @@ class Terms:
 class Kernels:
     """Chooses and times kernels, and remembers them."""
 
-    def __init__(self, setup: Launch) -> None:
+    def __init__(self, setup: Setup) -> None:
         self.setup = setup
         self._fast = replace(setup, engine="fast")
         self._chosen: dict[tuple[Problem, bool, Terms | None], list[Candidate]] = {}
@@ -119,7 +119,7 @@ class Kernels:
             return time_memory(replace(self.setup, clock_mhz=clock_mhz), work).time_us
         return self._at(self._fast, work, terms, clock_mhz).time_us
 
-    def _at(self, setup: Launch, layer: Layer, terms: Terms, clock_mhz: float) -> KernelResult:
+    def _at(self, setup: Setup, layer: Layer, terms: Terms, clock_mhz: float) -> KernelResult:
         """Return the kernel of ``layer`` that is chosen on ``terms``, at a clock step, with what is read beside it."""
         key = (setup.engine, layer, terms, clock_mhz)
         if key not in self._results:

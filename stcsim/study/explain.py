@@ -11,7 +11,7 @@ from stcsim.isa import type_bytes
 from stcsim.replay import bars, modes_of, why_not_sparse
 from stcsim.result import Interval, KernelResult, Trust
 from stcsim.timing.board.board import simulated
-from stcsim.timing.board.launch import Launch, launch_us, starts_early
+from stcsim.timing.board.setup import Setup, launch_us, starts_early
 from stcsim.timing.catalogue.kernel import Kernel
 from stcsim.timing.catalogue.menu import menu
 from stcsim.timing.choice.outcome import outcome
@@ -95,7 +95,7 @@ def explain(
     Raises:
         UnsupportedError: when the GPU lacks the type or sparsity, or no kernel fits.
     """
-    setup = Launch(arch, "fast", launch, kernel)
+    setup = Setup(arch, "fast", launch, kernel)
     modes = modes_of(arch, problem.dtype, sparsity)
     reason = why_not_sparse(problem, False)
     sides = tuple(_side(setup, problem, mode == "2:4") for mode in modes if mode == "dense" or reason is None)
@@ -108,7 +108,7 @@ def explain(
     return Explanation(arch.name, arch.clock.peak_mhz, arch.power.board_limit_w, problem, sides, note, speedup, trust)
 
 
-def _side(setup: Launch, problem: Problem, sparse: bool) -> Side:
+def _side(setup: Setup, problem: Problem, sparse: bool) -> Side:
     ranked = _ranked(setup, problem, sparse)
     result = bars(setup.arch).kernel(outcome(setup, problem, ranked), problem.dtype, 2 * problem.macs, sparse)
     losers = sorted((_contender(setup, problem, each, result) for each in _shown(setup, problem, ranked[1:])), key=_by_time)
@@ -123,7 +123,7 @@ def _side(setup: Launch, problem: Problem, sparse: bool) -> Side:
     return Side("2:4" if sparse else "dense", result, plan, contenders, len(offered), smallest)
 
 
-def _ranked(setup: Launch, problem: Problem, sparse: bool) -> list[Candidate]:
+def _ranked(setup: Setup, problem: Problem, sparse: bool) -> list[Candidate]:
     """Return the winner and the rest; behind what heuristics take, what a search would have timed."""
     found = select(setup, problem, sparse)
     if setup.kernel != HEURISTIC:
@@ -132,7 +132,7 @@ def _ranked(setup: Launch, problem: Problem, sparse: bool) -> list[Candidate]:
     return [found[0], *(each for each in searched if (each.kernel, each.tiling) != (found[0].kernel, found[0].tiling))]
 
 
-def _shown(setup: Launch, problem: Problem, losers: Sequence[Candidate]) -> list[Candidate]:
+def _shown(setup: Setup, problem: Problem, losers: Sequence[Candidate]) -> list[Candidate]:
     """Return the losers, one for each kernel and slicing, the first few simulated to the end."""
     named = {(each.kernel, each.tiling.splits): each for each in reversed(losers)}
     order = sorted(named.values(), key=lambda each: each.estimate.cycles)
@@ -145,13 +145,13 @@ def _by_time(contender: Contender) -> tuple[bool, float]:
     return contender.time_us is None, contender.time_us or contender.estimate_us
 
 
-def _estimate_us(setup: Launch, candidate: Candidate) -> float:
+def _estimate_us(setup: Setup, candidate: Candidate) -> float:
     early = starts_early(setup.arch, setup.launch, candidate.kernel)
     cycles = candidate.estimate.cycles - (setup.arch.kernel.prologue_cycles if early else 0)
     return launch_us(setup.arch, setup.launch, early) + cycles / setup.arch.clock.sustained_mhz
 
 
-def _contender(setup: Launch, problem: Problem, candidate: Candidate, best: KernelResult) -> Contender:
+def _contender(setup: Setup, problem: Problem, candidate: Candidate, best: KernelResult) -> Contender:
     name, estimate = candidate.kernel.name(problem.dtype, candidate.tiling.splits), _estimate_us(setup, candidate)
     if candidate.tiling.leaves_idle:
         name += f" on {candidate.tiling.units * candidate.tiling.unit_ctas} SMs"

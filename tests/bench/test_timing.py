@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 import stcsim
-from stcsim.timing.board.launch import Launch
+from stcsim.timing.board.setup import Setup
 from stcsim.timing.catalogue.menu import find
 from stcsim.timing.choice.outcome import time_gemm
 from stcsim.timing.engine.fast import simulate
@@ -56,7 +56,7 @@ def test_selection_of_one_gemm() -> None:
     archs = [stcsim.load_arch(name) for name in ("a100", "h100")]
     sizes = [(m, n, k) for m in (1024, 4096, 12288) for n in (1, 64, 1024, 4096) for k in (256, 2048, 8192)]
     taken_ms = [
-        1e3 * fastest_s(lambda: time_gemm(Launch(arch), problem(*size), sparse), 1)  # noqa: B023 (called at once)
+        1e3 * fastest_s(lambda: time_gemm(Setup(arch), problem(*size), sparse), 1)  # noqa: B023 (called at once)
         for arch in archs for size in sizes for sparse in (False, True)
     ]  # fmt: skip
     print(f"\none GEMM with selection: {statistics.median(taken_ms):.1f} ms in the median of {len(taken_ms)} (at most 10)")
@@ -67,7 +67,7 @@ def test_selection_of_one_gemm() -> None:
 @pytest.mark.parametrize("sparse", [False, True], ids=["dense", "2:4"])
 def test_very_large_gemm(name: str, sparse: bool) -> None:
     arch, each = stcsim.load_arch(name), problem(65_536, 65_536, 65_536)
-    taken_s = fastest_s(lambda: time_gemm(Launch(arch), each, sparse), 1)
+    taken_s = fastest_s(lambda: time_gemm(Setup(arch), each, sparse), 1)
     print(f"\n65,536^3 {'2:4' if sparse else 'dense'} on {name} with selection: {taken_s:.2f} s (at most 2)")
     assert taken_s <= 2
 

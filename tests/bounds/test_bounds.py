@@ -9,7 +9,7 @@ import pytest
 
 from stcsim.arch import arch_names, load_arch
 from stcsim.timing.board.board import simulated
-from stcsim.timing.board.launch import Launch
+from stcsim.timing.board.setup import Setup
 from stcsim.timing.catalogue.families import kernels
 from stcsim.timing.choice.bounds import lower_bound_ticks
 from stcsim.timing.choice.outcome import outcome, time_gemm
@@ -71,7 +71,7 @@ def test_breakdown_sums_to_slots_times_total() -> None:
 
 def test_breakdown_of_a_result_sums_to_its_time() -> None:
     for each in random_problems(10, 20):
-        result = time_gemm(Launch(load_arch("a100")), each, sparse=False)
+        result = time_gemm(Setup(load_arch("a100")), each, sparse=False)
         assert list(result.breakdown) == ["launch", *PARTS]
         assert sum(result.breakdown.values()) == pytest.approx(result.time_us, rel=1e-12)
 
@@ -126,7 +126,7 @@ def test_a_lone_cta_is_never_slower_on_a_faster_server(what: str) -> None:
 
 @pytest.mark.parametrize("name", ["a100", "h100", "l40s"])
 def test_no_kernel_goes_below_its_floor(name: str) -> None:
-    setup = Launch(load_arch(name))
+    setup = Setup(load_arch(name))
     for place, each in enumerate(random_problems(41, 12)):
         for candidate in candidates(setup.arch, each, sparse=place % 2 == 1):
             done, least = simulated(setup, each, candidate, setup.arch.clock.sustained_mhz), candidate.estimate
@@ -138,7 +138,7 @@ def test_no_kernel_goes_below_its_floor(name: str) -> None:
 
 @pytest.mark.parametrize("name", ["a100", "l40s"])
 def test_the_search_finds_the_fastest_of_all_that_are_offered(name: str) -> None:
-    setup = Launch(load_arch(name))
+    setup = Setup(load_arch(name))
     for place, each in enumerate(random_problems(42, 12)):
         offered = candidates(setup.arch, each, sparse=place % 2 == 1)
         highest_mhz = setup.arch.clock.sustained_mhz
@@ -152,9 +152,9 @@ def test_more_of_a_resource_costs_a_selected_gemm_next_to_nothing(name: str) -> 
     # never for one kernel (test_monotone); here the kernel is chosen again, by a search that is exact but for its budget
     arch, saved = load_arch(name), dict.fromkeys(MORE, 0.0)
     for each, sparse in product(random_problems(21, 20), (False, True)):
-        before_us = time_gemm(Launch(arch), each, sparse).time_us
+        before_us = time_gemm(Setup(arch), each, sparse).time_us
         for resource, factor in product(MORE, (1.1, 1.5)):
-            after_us = time_gemm(Launch(with_more(arch, resource, factor)), each, sparse).time_us
+            after_us = time_gemm(Setup(with_more(arch, resource, factor)), each, sparse).time_us
             assert after_us <= 1.001 * before_us, (each, sparse, resource, factor)
             saved[resource] = max(saved[resource], 1 - after_us / before_us)
     assert min(saved.values()) > 0.001, saved  # each of them is felt
@@ -166,7 +166,7 @@ def test_two_four_is_never_more_than_twice_as_fast(name: str) -> None:
     for each in random_problems(31, 25):
         # cold weights: a compressed A that stays in a small L2 where the dense one does not may well gain more
         each = dataclasses.replace(each, weights_in_l2=False)
-        dense, sparse = (time_gemm(Launch(arch), each, mode) for mode in (False, True))
+        dense, sparse = (time_gemm(Setup(arch), each, mode) for mode in (False, True))
         assert dense.time_us / sparse.time_us <= 2.0, each
 
 
@@ -175,7 +175,7 @@ def test_never_above_vendor_peak(name: str) -> None:
     arch = load_arch(name)
     for size in (1024, 4096, 8192):
         for dtype in ("fp16", "int8"):
-            result = time_gemm(Launch(arch), problem(size, size, size, dtype), False)
+            result = time_gemm(Setup(arch), problem(size, size, size, dtype), False)
             # the clock may be above the one behind the quoted peak
             highest_mhz = max(arch.clock.boost_mhz, arch.clock.sustained_mhz)
             assert 0 < result.share_of_peak <= highest_mhz / arch.clock.peak_mhz, (size, dtype)

@@ -19,8 +19,8 @@ import stcsim
 from stcsim.arch import Arch
 from stcsim.replay import kernels
 from stcsim.result import PruneGroup, RunResult
-from stcsim.timing.board.launch import Launch
 from stcsim.timing.board.power import Load
+from stcsim.timing.board.setup import Setup
 from stcsim.timing.choice.select import Key, select
 from stcsim.timing.offers.candidates import Candidate
 from stcsim.timing.problem import Problem
@@ -154,7 +154,7 @@ def shared_kernels(gpu: str) -> Iterator[Arch]:
         yield stcsim.load_arch(gpu)
 
 
-def _select(setup: Launch, problem: Problem, sparse: bool, known: dict[Key, Load]) -> list[Candidate]:
+def _select(setup: Setup, problem: Problem, sparse: bool, known: dict[Key, Load]) -> list[Candidate]:
     key = setup.launch, setup.clock_mhz, setup.price_us_per_j, problem, sparse
     if key not in _memory:
         _memory[key] = select(setup, problem, sparse, known)

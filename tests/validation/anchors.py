@@ -13,7 +13,7 @@ from functools import cache
 
 from stcsim.arch import load_arch
 from stcsim.isa import dtype, type_bytes
-from stcsim.timing.board.launch import Launch
+from stcsim.timing.board.setup import Setup
 from stcsim.timing.choice.outcome import time_gemm
 from stcsim.timing.choice.select import HEURISTIC
 from stcsim.timing.problem import Problem
@@ -165,7 +165,7 @@ def _time_us(
     element = dtype(name)
     out_bytes = type_bytes(out if out and not sparse else "int8" if name == "int8" else element.out)  # 8-bit results: assumed
     problem = Problem(*shape, 1, element, out_bytes, warm)
-    return time_gemm(Launch(load_arch(gpu, settings), launch=launch, kernel=kernel, data=data), problem, sparse).time_us
+    return time_gemm(Setup(load_arch(gpu, settings), launch=launch, kernel=kernel, data=data), problem, sparse).time_us
 
 
 def table(rows: Sequence[Compared]) -> str:

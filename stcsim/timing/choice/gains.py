@@ -12,7 +12,7 @@ from dataclasses import replace
 
 from stcsim.result import Gains
 from stcsim.timing.board.board import cost_us, rough_load
-from stcsim.timing.board.launch import Launch
+from stcsim.timing.board.setup import Setup
 from stcsim.timing.choice.resources import MORE, with_more
 from stcsim.timing.choice.select import HEURISTIC, Search
 from stcsim.timing.offers.candidates import Candidate
@@ -24,14 +24,14 @@ _RUNNERS_UP = 150
 _MARGIN = 1.15  # as ``select.MARGIN``; the best is nearly known here from the start
 
 
-def gains_of(setup: Launch, problem: Problem, ranked: Sequence[Candidate]) -> Gains:
+def gains_of(setup: Setup, problem: Problem, ranked: Sequence[Candidate]) -> Gains:
     """Return what would help a GEMM; ``ranked`` is what ``select`` returns: its kernel, and those that may take its place."""
     offered = ranked[:1] if setup.kernel == HEURISTIC else ranked[: 1 + _RUNNERS_UP]
     bare = [replace(each, plan=None, timing=None) for each in offered]  # small: results are kept, and these with them
     return Gains(lambda factor: _with_more_of_each(replace(setup, engine="fast"), problem, bare, factor))
 
 
-def _with_more_of_each(setup: Launch, problem: Problem, offered: Sequence[Candidate], factor: float) -> dict[str, float]:
+def _with_more_of_each(setup: Setup, problem: Problem, offered: Sequence[Candidate], factor: float) -> dict[str, float]:
     """Return the share of the time that ``factor`` times as much of each resource saves."""
     now_us = _best_us(setup, problem, offered[:1])
 
@@ -45,7 +45,7 @@ def _with_more_of_each(setup: Launch, problem: Problem, offered: Sequence[Candid
     return {resource: gain(resource) for resource in MORE}
 
 
-def _best_us(setup: Launch, problem: Problem, offered: Sequence[Candidate]) -> float:
+def _best_us(setup: Setup, problem: Problem, offered: Sequence[Candidate]) -> float:
     """Return the least cost of ``offered`` on another GPU, each with the closed forms that it has there."""
     search = Search(setup, problem)
     for each in offered:

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 
 from stcsim.result import Gains, KernelResult, account
 from stcsim.timing.board.board import settled, simulated, start_us
-from stcsim.timing.board.launch import Launch, starts_early
 from stcsim.timing.board.power import energy, energy_parts_uj
+from stcsim.timing.board.setup import Setup, starts_early
 from stcsim.timing.choice.bounds import lower_bound_ticks, roofline_us
 from stcsim.timing.choice.gains import gains_of
 from stcsim.timing.choice.select import select
@@ -17,12 +17,12 @@ from stcsim.timing.plan import PARTS, TICKS_PER_CYCLE
 from stcsim.timing.problem import Problem
 
 
-def time_gemm(setup: Launch, problem: Problem, sparse: bool) -> KernelResult:
+def time_gemm(setup: Setup, problem: Problem, sparse: bool) -> KernelResult:
     """Select a kernel for ``problem`` and time it at the clock it can hold. Raises UnsupportedError when none fits."""
     return outcome(setup, problem, select(setup, problem, sparse))
 
 
-def outcome(setup: Launch, problem: Problem, ranked: Sequence[Candidate]) -> KernelResult:
+def outcome(setup: Setup, problem: Problem, ranked: Sequence[Candidate]) -> KernelResult:
     """Turn the first of what ``select`` returns into a result, at the clock that it holds or ``setup`` gives."""
     candidate = settled(setup, problem, ranked[0])
     if setup.engine != "fast":  # the fast one chose, and agrees; the other one times the choice
@@ -30,7 +30,7 @@ def outcome(setup: Launch, problem: Problem, ranked: Sequence[Candidate]) -> Ker
     return result_of(setup, problem, candidate, gains_of(setup, problem, ranked))
 
 
-def result_of(setup: Launch, problem: Problem, chosen: Candidate, gains: Gains) -> KernelResult:
+def result_of(setup: Setup, problem: Problem, chosen: Candidate, gains: Gains) -> KernelResult:
     """Convert ticks to microseconds; the parts of the breakdown sum to the time."""
     arch, timing, plan, tiling, clock_mhz = setup.arch, chosen.timing, chosen.plan, chosen.tiling, chosen.clock_mhz
     assert timing is not None and plan is not None

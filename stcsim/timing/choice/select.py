@@ -21,8 +21,8 @@ from stcsim.timing.board.board import (
     simulated,
     simulated_until,
 )
-from stcsim.timing.board.launch import Launch
 from stcsim.timing.board.power import Load, joules
+from stcsim.timing.board.setup import Setup
 from stcsim.timing.lowering.tiling import Tiling
 from stcsim.timing.offers.candidates import Candidate, candidates, other_grids, tile_iterations
 from stcsim.timing.offers.heuristic import has_heuristics, pick
@@ -57,7 +57,7 @@ class Search:
             for the same GEMM.
     """
 
-    setup: Launch
+    setup: Setup
     problem: Problem
     timed: list[tuple[float, Candidate]] = field(default_factory=list)
     best_us: float = math.inf
@@ -144,7 +144,7 @@ class Search:
         return exact + [each for _, each in order[len(close) :]]
 
 
-def select(setup: Launch, problem: Problem, sparse: bool, known: dict[Key, Load] | None = None) -> list[Candidate]:
+def select(setup: Setup, problem: Problem, sparse: bool, known: dict[Key, Load] | None = None) -> list[Candidate]:
     """Search for the kernel of ``problem``; return all candidates, the winner first, and simulated unless a clock is given.
 
     ``setup.kernel`` is a kernel's name, or ``HEURISTIC``, or ``None``. ``known`` is remembered from one search for a GEMM
@@ -175,7 +175,7 @@ def _coarse_first(problem: Problem, ranked: list[tuple[float, Candidate]]) -> li
     return sorted(near, key=lambda pair: tile_iterations(problem, pair[1].tiling)) + ranked[len(near) :]
 
 
-def _by_heuristic(setup: Launch, problem: Problem, ranked: list[Candidate]) -> list[Candidate]:
+def _by_heuristic(setup: Setup, problem: Problem, ranked: list[Candidate]) -> list[Candidate]:
     """Return all candidates, first the one that heuristics take, the only one that is simulated (ties: the better estimate)."""
     whole = [each for each in ranked if not each.tiling.leaves_idle]
     taken = whole[pick(setup.arch, problem, [(each.kernel, each.tiling) for each in whole])]

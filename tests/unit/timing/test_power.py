@@ -10,7 +10,6 @@ import stcsim
 from stcsim.arch import load_arch
 from stcsim.study.explain import explain, gemm_problem
 from stcsim.timing.board.board import simulated
-from stcsim.timing.board.launch import Launch
 from stcsim.timing.board.power import (
     Energy,
     Load,
@@ -23,6 +22,7 @@ from stcsim.timing.board.power import (
     price_us_per_j,
     watts,
 )
+from stcsim.timing.board.setup import Setup
 from stcsim.timing.catalogue.kernel import Kernel
 from stcsim.timing.lowering.tiling import tile_up
 from stcsim.timing.offers.candidates import Candidate
@@ -45,7 +45,7 @@ def cut(each: Problem, kernel: Kernel) -> Candidate:
     """Return ``kernel`` cut for a problem, simulated at 1000 MHz."""
     tiling = tile_up(ARCH, each, kernel, 1)
     assert tiling is not None
-    return simulated(Launch(ARCH), each, Candidate(kernel, tiling, estimate(ARCH, each, kernel, tiling)), 1000)
+    return simulated(Setup(ARCH), each, Candidate(kernel, tiling, estimate(ARCH, each, kernel, tiling)), 1000)
 
 
 def test_watts_are_idle_plus_energy_over_time() -> None:

@@ -9,8 +9,8 @@ import pytest
 
 from stcsim import load_arch
 from stcsim.isa import dtype
-from stcsim.timing.board.launch import Launch
 from stcsim.timing.board.power import Load
+from stcsim.timing.board.setup import Setup
 from stcsim.timing.choice.select import Key, key_of, select
 from stcsim.timing.problem import Problem
 
@@ -27,7 +27,7 @@ def test_what_was_known_changes_no_answer(seed: int) -> None:
         (highest_mhz, 0.0),
         *((highest_mhz * rng.uniform(0.7, 1), rng.uniform(100, 6000)) for _ in range(3)),
     ]:
-        setup = replace(Launch(arch), clock_mhz=clock_mhz, price_us_per_j=price)
+        setup = replace(Setup(arch), clock_mhz=clock_mhz, price_us_per_j=price)
         with_memory, without = select(setup, problem, sparse, known), select(setup, problem, sparse)
         assert list(map(key_of, with_memory)) == list(map(key_of, without))
     assert known

@@ -12,7 +12,7 @@ import stcsim
 from stcsim.arch import Arch, load_arch
 from stcsim.errors import UnsupportedError
 from stcsim.study.explain import explain
-from stcsim.timing.board.launch import Launch
+from stcsim.timing.board.setup import Setup
 from stcsim.timing.board.steady import simulate_long
 from stcsim.timing.catalogue.families import kernels
 from stcsim.timing.catalogue.menu import find
@@ -185,7 +185,7 @@ def test_it_is_not_offered_for_short_reductions() -> None:
 def test_it_beats_the_same_tile_in_whole_waves() -> None:
     each = problem(2560, 5000, 8192)  # 400 tiles of 128 x 256 on 132 SMs: 3.03 waves
     each = problem(256, 67 * 256, 8192)  # 134 tiles on 132 SMs
-    plain, cut = (time_gemm(Launch(H100, kernel=name), each, False) for name in (PAIR.removesuffix("_sk"), PAIR))
+    plain, cut = (time_gemm(Setup(H100, kernel=name), each, False) for name in (PAIR.removesuffix("_sk"), PAIR))
     assert plain.time_us > 1.2 * cut.time_us
 
 
