@@ -19,7 +19,7 @@ from stcsim.replay.timed import Timed, timed_alone, timed_network
 from stcsim.result import Footprint, RunResult
 from stcsim.timing.board.memory_op import Traffic
 from stcsim.timing.board.setup import Setup
-from stcsim.timing.lowering.lower import l2_capacity_bytes
+from stcsim.timing.rates import l2_capacity_bytes
 from stcsim.trace import Gemm, Memory, Trace
 from stcsim.version import __version__
 

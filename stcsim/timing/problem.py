@@ -57,15 +57,20 @@ class Problem:
         return 0 if self.d_on_chip else self.batch * self.m * self.n * self.out_bytes
 
 
+def ceil_div(a: int, b: int) -> int:
+    """Return ``a / b`` rounded up."""
+    return -(-a // b)
+
+
 def metadata_bytes(dtype: DType, k: int) -> int:
     """Bytes of 2:4 metadata for one row of ``k`` elements (rounded up to whole groups and bytes)."""
-    groups = -(-k // dtype.sparse_group)
-    return -(-groups * dtype.metadata_bits_per_group // 8)
+    groups = ceil_div(k, dtype.sparse_group)
+    return ceil_div(groups * dtype.metadata_bits_per_group, 8)
 
 
 def a_row_bytes(dtype: DType, k: int, sparse: bool) -> int:
     """Bytes of ``k`` elements of one row of A: dense, or kept values plus metadata."""
     if not sparse:
         return k * dtype.bits // 8
-    groups = -(-k // dtype.sparse_group)
+    groups = ceil_div(k, dtype.sparse_group)
     return groups * dtype.sparse_kept * dtype.bits // 8 + metadata_bytes(dtype, k)

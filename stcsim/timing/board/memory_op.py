@@ -12,9 +12,9 @@ from stcsim.arch import Arch
 from stcsim.result import KernelResult, MemoryResult, account
 from stcsim.timing.board.power import Energy, Load, energy, energy_parts_uj
 from stcsim.timing.board.setup import Setup, launch_us
-from stcsim.timing.lowering.lower import dram_bytes_per_us, l2_latency_cycles
 from stcsim.timing.offers.candidates import Candidate
 from stcsim.timing.problem import Problem
+from stcsim.timing.rates import dram_bytes_per_us, l2_latency_cycles
 
 
 @dataclass(frozen=True, slots=True)

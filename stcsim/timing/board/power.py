@@ -14,10 +14,10 @@ from dataclasses import dataclass
 
 from stcsim.arch import Arch
 from stcsim.isa import DType
-from stcsim.timing.lowering.lower import smem_read_bytes
 from stcsim.timing.lowering.tiling import stage_bytes
 from stcsim.timing.offers.candidates import Candidate
 from stcsim.timing.problem import Problem
+from stcsim.timing.rates import smem_read_bytes
 
 _LOWEST_SHARE = 0.2  # of boost: no GPU clocks lower under load, whatever its limit
 _STEPS = 60  # most steps to the clock; eight are usual

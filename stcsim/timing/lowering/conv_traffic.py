@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 from stcsim.arch import Arch
 from stcsim.timing.catalogue.kernel import Kernel
-from stcsim.timing.lowering.tiling import Tiling, ceil_div, load_share, stage_bytes
-from stcsim.timing.problem import Problem
+from stcsim.timing.lowering.tiling import Tiling, load_share, stage_bytes
+from stcsim.timing.problem import Problem, ceil_div
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,14 +10,18 @@ import numpy as np
 
 from stcsim.arch import Arch
 from stcsim.timing.catalogue.kernel import Kernel
+from stcsim.timing.hardware import MOST_REGISTERS_PER_THREAD, THREADS_PER_WARP
 from stcsim.timing.plan import IntArray
-from stcsim.timing.problem import Problem, a_row_bytes
+from stcsim.timing.problem import Problem, ceil_div
+from stcsim.timing.rates import tile_bytes
 
-_THREADS_PER_WARP = 32
-MOST_STAGES = 16  # of a Hopper kernel whose tiles are small (cuBLAS, names such as nvjet_sm90_tst_64x8_64x16_...)
-_MOST_STAGING_BYTES = 32 * 1024
+MOST_STAGES = 16
+"""Stages of a Hopper kernel whose tiles are small (cuBLAS, names such as ``nvjet_sm90_tst_64x8_64x16_...``)."""
+MOST_STAGING_BYTES = 32 * 1024
+"""Shared memory that a Hopper kernel keeps for D on its way, where it is not known how much (assumed)."""
+ADDRESS_REGISTERS = 40
+"""Registers of a thread beside accumulators and fragments; typical of CUTLASS kernels (234 of 255 at 128x128)."""
 _REMEMBERED_TILES = 20_000
-_ADDRESS_REGISTERS = 40  # per thread beside accumulators and fragments; typical of CUTLASS kernels (234 of 255 at 128x128)
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,16 +56,10 @@ class Tiling:
         return self.m_tiles * self.n_tiles * self.splits
 
 
-def ceil_div(a: int, b: int) -> int:
-    """Return ``a / b`` rounded up."""
-    return -(-a // b)
-
-
 def stage_bytes(kernel: Kernel, problem: Problem) -> int:
     """Shared-memory bytes of one main-loop stage: the A tile (compressed with metadata when sparse) and the B tile."""
-    cta_k = kernel.cta_k(problem.dtype)
-    b_bytes = math.ceil(kernel.cta_n * kernel.k_bytes * load_share(kernel))
-    return kernel.cta_m * a_row_bytes(problem.dtype, cta_k, kernel.sparse) + b_bytes
+    a_bytes, b_bytes = tile_bytes(problem, kernel)
+    return a_bytes + math.ceil(b_bytes * load_share(kernel))
 
 
 def load_share(kernel: Kernel) -> float:
@@ -76,14 +74,11 @@ def load_share(kernel: Kernel) -> float:
 
 
 def registers_per_cta(kernel: Kernel, problem: Problem) -> int:
-    """Estimate the registers of one CTA: accumulators, double-buffered fragments, addresses (at most 255 a thread)."""
-    warps = kernel.warps_m * kernel.warps_n * (4 if kernel.wgmma else 1)
-    threads = warps * _THREADS_PER_WARP
+    """Estimate the registers of one CTA of ``mma.sync``: accumulators, double-buffered fragments, addresses."""
+    threads = kernel.warps_m * kernel.warps_n * THREADS_PER_WARP
     accumulators = kernel.cta_m * kernel.cta_n // threads
-    if kernel.wgmma:  # operands stay in shared memory; one more warpgroup moves data
-        return (accumulators + _ADDRESS_REGISTERS) * threads + 24 * 128
-    fragments = (kernel.cta_m // kernel.warps_m + kernel.cta_n // kernel.warps_n * (2 if kernel.sparse else 1)) // 4 * 2
-    return min(accumulators + fragments + _ADDRESS_REGISTERS, 255) * threads
+    fragments = (kernel.cta_m // kernel.warps_m + kernel.cta_n // kernel.warps_n * kernel.expansion) // 4 * 2
+    return min(accumulators + fragments + ADDRESS_REGISTERS, MOST_REGISTERS_PER_THREAD) * threads
 
 
 def _residency(arch: Arch, kernel: Kernel, problem: Problem) -> tuple[int, int]:
@@ -109,7 +104,7 @@ def _staging_bytes(kernel: Kernel, problem: Problem) -> int:
     if kernel.staging_bytes is not None:
         return kernel.staging_bytes
     shared = kernel.warps_m * kernel.warps_n > 1 or kernel.pingpong
-    return min(kernel.cta_m * kernel.cta_n * problem.out_bytes, _MOST_STAGING_BYTES) if shared else 0
+    return min(kernel.cta_m * kernel.cta_n * problem.out_bytes, MOST_STAGING_BYTES) if shared else 0
 
 
 def tile_up(arch: Arch, problem: Problem, kernel: Kernel, splits: int) -> Tiling | None:

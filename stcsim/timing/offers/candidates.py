@@ -10,11 +10,11 @@ from stcsim.errors import UnsupportedError
 from stcsim.timing.catalogue.kernel import SPLITS, Kernel
 from stcsim.timing.catalogue.menu import find, menu
 from stcsim.timing.lowering.stream_k import cut_tiles
-from stcsim.timing.lowering.tiling import Tiling, balanced, ceil_div, tile_up
+from stcsim.timing.lowering.tiling import Tiling, balanced, tile_up
 from stcsim.timing.offers.estimate import Estimate, estimate
 from stcsim.timing.offers.shortlist import shortlist
 from stcsim.timing.plan import GemmTiming, TilePlan
-from stcsim.timing.problem import Problem
+from stcsim.timing.problem import Problem, ceil_div
 
 LARGE_MENU = 200
 """Kernels from which on a menu is put through the first sieve (``shortlist``)."""

@@ -10,28 +10,34 @@ from dataclasses import dataclass
 
 from stcsim.arch import Arch
 from stcsim.timing.catalogue.kernel import Kernel
+from stcsim.timing.hardware import PARTIAL_SUM_BYTES
 from stcsim.timing.lowering.conv_traffic import Reuse, conv_reuse
-from stcsim.timing.lowering.lower import (
+from stcsim.timing.lowering.stream_k import stream_k_waves
+from stcsim.timing.lowering.tiling import Tiling, load_share
+from stcsim.timing.problem import Problem, a_row_bytes, ceil_div
+from stcsim.timing.rates import (
     dram_bytes_per_us,
+    fits_l2,
     iteration_cycles,
     l2_capacity_bytes,
     l2_latency_cycles,
-    reduction_bytes,
+    load_latency_cycles,
+    miss_latency_cycles,
+    next_prologue_cycles,
+    prologue_cycles,
+    reduction_us,
     smem_read_bytes,
     staged_bytes,
-    start_share,
     tensor_rate,
+    tile_bytes,
     warp_rate,
+    written_element_bytes,
 )
-from stcsim.timing.lowering.stream_k import stream_k_waves
-from stcsim.timing.lowering.tiling import Tiling, ceil_div, load_share
-from stcsim.timing.problem import Problem, a_row_bytes
 
 OVERLAP = 0.3
 """Share of a tile's start and end that a second resident CTA does not hide; only ranks kernels."""
 TIE = 0.01
 """What the SMs take counts so much where DRAM takes longer: many kernels wait for DRAM equally long."""
-_PARTIAL_SUM_BYTES = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,10 +75,10 @@ def estimate(arch: Arch, problem: Problem, kernel: Kernel, tiling: Tiling) -> Es
     reuse = conv_reuse(arch, problem, kernel, tiling)
     each = _iteration(arch, problem, kernel, reuse)
     l2_bytes = _l2_bytes(problem, kernel, tiling, reuse)
-    fits = problem.a_bytes(kernel.sparse) + problem.b_bytes + problem.d_bytes <= l2_capacity_bytes(arch)
+    fits = fits_l2(arch, problem, kernel.sparse)
     cold = 0 if fits and problem.weights_in_l2 else problem.a_bytes(kernel.sparse)
     body, dram = _body_cycles(arch, problem, kernel, tiling, each), _dram_cycles(arch, problem, kernel, tiling, fits)
-    reduction, highest_mhz = reduction_us(arch, problem, tiling), arch.clock.sustained_mhz
+    reduction, highest_mhz = reduction_us(arch, problem, tiling.splits), arch.clock.sustained_mhz
     return Estimate(
         cycles=max(body, dram) + reduction * highest_mhz + TIE * body,
         waits_us=max(dram - body, 0.0) / highest_mhz,
@@ -83,18 +89,11 @@ def estimate(arch: Arch, problem: Problem, kernel: Kernel, tiling: Tiling) -> Es
     )
 
 
-def reduction_us(arch: Arch, problem: Problem, tiling: Tiling) -> float:
-    """Microseconds of the reduction after split-K, which no SM clock changes; 0 without a split."""
-    if tiling.splits == 1:
-        return 0.0
-    return arch.launch.graph_us + reduction_bytes(problem, tiling.splits) / dram_bytes_per_us(arch)
-
-
 def _iteration(arch: Arch, problem: Problem, kernel: Kernel, reuse: Reuse) -> _Iteration:
-    cta_k, port_rate = kernel.cta_k(problem.dtype), arch.shared_memory.bandwidth_bytes_per_clk
-    macs = kernel.cta_m * kernel.cta_n * cta_k
-    a_bytes = 0 if problem.a_on_chip else kernel.cta_m * a_row_bytes(problem.dtype, cta_k, kernel.sparse)
-    b_bytes = kernel.cta_n * kernel.k_bytes
+    port_rate = arch.shared_memory.bandwidth_bytes_per_clk
+    macs = kernel.cta_m * kernel.cta_n * kernel.cta_k(problem.dtype)
+    a_bytes, b_bytes = tile_bytes(problem, kernel)
+    a_bytes = 0 if problem.a_on_chip else a_bytes
     tensor, warps = macs / tensor_rate(arch, problem, kernel), macs / warp_rate(arch, problem, kernel)
     read = smem_read_bytes(problem, kernel) / port_rate
     fills = (a_bytes + b_bytes * load_share(kernel)) * arch.shared_memory.fill_contention / port_rate
@@ -114,11 +113,8 @@ def _l2_bytes(problem: Problem, kernel: Kernel, tiling: Tiling, reuse: Reuse) ->
 
 
 def _written_bytes(problem: Problem, tiling: Tiling) -> float:
-    return 0 if problem.d_on_chip else problem.batch * problem.m * problem.n * tiling.splits * _element_bytes(problem, tiling)
-
-
-def _element_bytes(problem: Problem, tiling: Tiling) -> int:
-    return _PARTIAL_SUM_BYTES if tiling.splits > 1 else problem.out_bytes
+    each = 0 if problem.d_on_chip else written_element_bytes(problem, tiling.splits)
+    return problem.batch * problem.m * problem.n * tiling.splits * each
 
 
 def _least_cycles(
@@ -126,16 +122,16 @@ def _least_cycles(
 ) -> float:
     """Cycles that no schedule goes below: of the busiest unit's pipe and port, of the longest chain of CTAs, of the L2."""
     tiles, k_iters = tiling.tiles * problem.batch, tiling.k_iters // tiling.splits
-    latency = l2_latency_cycles(arch) + arch.kernel.load_latency_cycles
-    first = arch.dram.latency_cycles + arch.kernel.load_latency_cycles if cold else latency
-    begin = start_share(arch, kernel) * arch.kernel.prologue_cycles + max(first, latency)
+    latency = load_latency_cycles(arch)
+    first = miss_latency_cycles(arch) if cold else latency
+    begin = prologue_cycles(arch, kernel) + max(first, latency)
     resident = min(tiling.ctas_per_sm, ceil_div(tiles, tiling.units))
     per_unit, per_slot = tiles / tiling.units, tiles / (tiling.units * resident)
     if not kernel.stream_k and tiling.k_iters % tiling.splits == 0:  # tiles of one length are dealt in turn
         per_unit, per_slot = math.ceil(per_unit), math.ceil(per_slot)
-    again = 0.0 if kernel.wgmma else latency + start_share(arch, kernel) * arch.kernel.next_prologue_cycles
+    again = 0.0 if kernel.wgmma else latency + next_prologue_cycles(arch, kernel)
     unit_bytes = _written_bytes(problem, tiling) / (tiling.units * tiling.unit_ctas)
-    staged = 2 * staged_bytes(problem, kernel, tiling, unit_bytes) / arch.shared_memory.bandwidth_bytes_per_clk
+    staged = 2 * staged_bytes(problem, kernel, tiling.splits, unit_bytes) / arch.shared_memory.bandwidth_bytes_per_clk
     even = tiles / tiling.units * k_iters * problem.k / (tiling.k_iters * kernel.cta_k(problem.dtype))
     waits = (k_iters - 1) // max(tiling.stages - 1, 1) * latency  # a buffer is filled again when it has been read
     written = 0.0 if kernel.stream_k else _least_epilogue(arch, problem, kernel, tiling)
@@ -151,9 +147,9 @@ def _least_cycles(
 def _least_epilogue(arch: Arch, problem: Problem, kernel: Kernel, tiling: Tiling) -> float:
     """Cycles of writing the smallest tile: its last rows and columns."""
     rows, columns = problem.m % tiling.tile_m or tiling.tile_m, problem.n % tiling.tile_n or tiling.tile_n
-    element = 0 if problem.d_on_chip else _element_bytes(problem, tiling)
+    element = 0 if problem.d_on_chip else written_element_bytes(problem, tiling.splits)
     out = rows * (columns if kernel.patch is None else 0) * element / tiling.unit_ctas
-    staged = 2 * staged_bytes(problem, kernel, tiling, out) / arch.shared_memory.bandwidth_bytes_per_clk
+    staged = 2 * staged_bytes(problem, kernel, tiling.splits, out) / arch.shared_memory.bandwidth_bytes_per_clk
     return max(staged, out / arch.l2.port_bytes_per_clk_per_sm)
 
 
@@ -166,12 +162,11 @@ def _least_share(problem: Problem, tiling: Tiling) -> float:
 def _body_cycles(arch: Arch, problem: Problem, kernel: Kernel, tiling: Tiling, each: _Iteration) -> float:
     """Return what waves of equal CTAs take, DRAM left out."""
     tiles = tiling.tiles * problem.batch
-    start = start_share(arch, kernel)
     resident = min(tiling.ctas_per_sm, ceil_div(tiles, tiling.units))
     slots = tiling.units * tiling.ctas_per_sm
     active = slots if kernel.stream_k else min(tiles, slots)
     k_iters = math.ceil(tiling.k_iters / tiling.splits)
-    written = problem.out_bytes + _PARTIAL_SUM_BYTES if kernel.stream_k else _element_bytes(problem, tiling)
+    written = problem.out_bytes + PARTIAL_SUM_BYTES if kernel.stream_k else written_element_bytes(problem, tiling.splits)
     hidden = resident > 1 or kernel.wgmma
     out_bytes = tiling.tile_m * tiling.tile_n * written * active
     epilogue = out_bytes / arch.l2.bandwidth_bytes_per_clk / (2 if hidden else 1)
@@ -179,7 +174,7 @@ def _body_cycles(arch: Arch, problem: Problem, kernel: Kernel, tiling: Tiling, e
     overlap = OVERLAP if resident > 1 or kernel.pingpong else 1.0
     waves = stream_k_waves(tiles, slots, tiling.k_iters) if kernel.stream_k else _waves(tiles, slots)
     starts = waves if kernel.stream_k else waves - 1  # a range of stream-K has a piece more
-    fixed = start * arch.kernel.prologue_cycles + latency + starts * overlap * (epilogue + latency) + epilogue
+    fixed = prologue_cycles(arch, kernel) + latency + starts * overlap * (epilogue + latency) + epilogue
     alone = max(each.alone, each.port + iteration_cycles(arch, kernel))
     in_flight = (alone + latency) / max(1, tiling.stages - 1)
     shared = resident * max(each.tensor, each.port, each.ingress)
@@ -202,4 +197,4 @@ def _dram_cycles(arch: Arch, problem: Problem, kernel: Kernel, tiling: Tiling, f
     if fits and problem.weights_in_l2:
         moved = 0
     rate = dram_bytes_per_us(arch) / arch.clock.sustained_mhz
-    return moved / rate + start_share(arch, kernel) * arch.kernel.prologue_cycles + arch.dram.latency_cycles
+    return moved / rate + prologue_cycles(arch, kernel) + arch.dram.latency_cycles

@@ -18,9 +18,9 @@ from collections.abc import Sequence
 from stcsim.arch import Arch
 from stcsim.timing.catalogue.int8 import LARGE, SMALL
 from stcsim.timing.catalogue.kernel import Kernel
-from stcsim.timing.lowering.lower import l2_latency_cycles, reduction_bytes, tensor_rate
-from stcsim.timing.lowering.tiling import Tiling, ceil_div
-from stcsim.timing.problem import Problem, a_row_bytes
+from stcsim.timing.lowering.tiling import Tiling
+from stcsim.timing.problem import Problem, ceil_div
+from stcsim.timing.rates import l2_latency_cycles, reduction_bytes, tensor_rate, tile_bytes
 
 LONE_SHARE = 0.7
 """Share of the tensor cores that fewer than eight warps on an SM are taken to reach."""
@@ -66,7 +66,7 @@ def _iteration(arch: Arch, problem: Problem, kernel: Kernel, tiling: Tiling, res
     cta_k = kernel.cta_k(problem.dtype)
     lone = kernel.warps_m * kernel.warps_n * tiling.ctas_per_sm < _WARPS
     tensor = kernel.cta_m * kernel.cta_n * cta_k / tensor_rate(arch, problem, kernel) / (LONE_SHARE if lone else 1.0)
-    loaded = kernel.cta_m * a_row_bytes(problem.dtype, cta_k, kernel.sparse) + kernel.cta_n * kernel.k_bytes
+    loaded = sum(tile_bytes(problem, kernel))
     loads = loaded * arch.sm.count / arch.l2.bandwidth_bytes_per_clk
     latency = (2 * l2_latency_cycles(arch) + max(tensor, loads)) / max(1, tiling.stages - 1)
     return max(resident * max(tensor, loads), latency)

@@ -14,18 +14,12 @@ import numpy.typing as npt
 
 from stcsim.arch import Arch
 from stcsim.timing.catalogue.kernel import SPLITS, Kernel
-from stcsim.timing.lowering.lower import (
-    WARPGROUP_M,
-    dram_bytes_per_us,
-    l2_capacity_bytes,
-    l2_latency_cycles,
-    reduction_cycles,
-    tensor_rate,
-)
+from stcsim.timing.hardware import WARPGROUP_M
 from stcsim.timing.lowering.tiling import MOST_STAGES, cluster_units
 from stcsim.timing.offers.estimate import OVERLAP, TIE
 from stcsim.timing.plan import IntArray
 from stcsim.timing.problem import Problem
+from stcsim.timing.rates import dram_bytes_per_us, l2_capacity_bytes, l2_latency_cycles, reduction_us, tensor_rate
 
 KEPT = 240
 """Kernels, each with a number of k-slices, that the closed form looks at."""
@@ -106,7 +100,7 @@ def _times(arch: Arch, problem: Problem, menu: _Menu, rate: float) -> FloatArray
     again = np.where(menu.stream_k, waves, waves - 1) * overlap * (epilogue + latency)
     body = arch.kernel.prologue_cycles + latency + again + epilogue + waves * np.ceil(cut.k_iters / _SPLITS) * step
     clock_mhz = arch.clock.sustained_mhz
-    reduced = np.array([[reduction_cycles(arch, problem, each, clock_mhz) if each > 1 else 0.0] for each in SPLITS])
+    reduced = np.array([[reduction_us(arch, problem, each) * clock_mhz] for each in SPLITS])
     offered = (_SPLITS <= np.minimum(menu.max_splits, cut.k_iters)) & ((_SPLITS == 1) | cut.pays) & (cut.stages >= 2)
     times: FloatArray = np.where(offered, np.maximum(body, _dram_cycles(arch, problem, menu)) + reduced + TIE * body, np.inf)
     return times

@@ -12,10 +12,11 @@ from stcsim.timing.catalogue.families import kernels
 from stcsim.timing.catalogue.kernel import Kernel
 from stcsim.timing.catalogue.menu import find
 from stcsim.timing.engine.fast import simulate
-from stcsim.timing.lowering.lower import iteration_cycles, lower, reduction_ticks, smem_read_bytes, tensor_rate, warp_rate
+from stcsim.timing.lowering.lower import lower, reduction_ticks
 from stcsim.timing.lowering.tiling import Tiling, registers_per_cta, stage_bytes, tile_up
 from stcsim.timing.plan import TICKS_PER_CYCLE, WHOLE, TilePlan
 from stcsim.timing.problem import Problem, a_row_bytes, metadata_bytes
+from stcsim.timing.rates import iteration_cycles, smem_read_bytes, tensor_rate, warp_rate
 from tests.shapes import problem
 
 A100 = load_arch("a100")
@@ -75,7 +76,7 @@ def test_split_k_writes_partial_sums_and_adds_them_up() -> None:
     start, moved = A100.launch.graph_us * A100.clock.sustained_mhz, 128 * 128 * (2 * 4 + 2)
     per_clk = A100.dram.bandwidth_gb_per_s * A100.dram.achieved_fraction * 1e3 / A100.clock.sustained_mhz
     assert plan.tail_ticks == pytest.approx((start + moved / per_clk) * TICKS_PER_CYCLE, abs=1)
-    assert reduction_ticks(A100, each, tiling, A100.clock.sustained_mhz) == plan.tail_ticks
+    assert reduction_ticks(A100, each, tiling.splits, A100.clock.sustained_mhz) == plan.tail_ticks
 
 
 def test_batch_numbers_edge_panels_last() -> None:
