@@ -78,7 +78,7 @@ class Kernels:
             UnsupportedError: when no kernel fits.
         """
         ranked = self._choose(layer, None)
-        return with_fused_reads(self.setup.arch, ranked[0], outcome(self.setup, layer.problem, ranked), layer.beside)
+        return with_fused_reads(self.setup.arch, ranked[0], outcome(self.setup, ranked), layer.beside)
 
     def layer(self, layer: Layer, terms: Terms, clock_mhz: float, steps: Steps) -> KernelResult:
         """Return the kernel of ``layer`` that is chosen on ``terms``, at a clock near ``steps``. Raises as :meth:`alone`."""
@@ -87,7 +87,7 @@ class Kernels:
         if steps.low_mhz != steps.high_mhz:
             result = steps.between(self.setup.arch, self.load(layer, terms, steps).spent, low, high, clock_mhz)
         setup = replace(self.setup, clock_mhz=clock_mhz, price_us_per_j=terms.price_us_per_j)
-        return replace(result, gains=gains_of(setup, layer.problem, self._choose(layer, terms)))
+        return replace(result, gains=gains_of(setup, self._choose(layer, terms)))
 
     def memory(self, moved: Traffic, clock_mhz: float, steps: Steps) -> MemoryResult:
         """Return the kernel of a memory operation at a clock near ``steps``."""
@@ -108,7 +108,7 @@ class Kernels:
             near = memory_load(self.setup, work)
         else:
             timed = self._time(work, terms, steps.high_mhz)
-            near = gemm_load(self._fast, work.problem, timed, self._result(work, timed), work.beside)
+            near = gemm_load(self._fast, timed, self._result(work, timed), work.beside)
         if steps.low_mhz == steps.high_mhz:
             return near
         low_us, high_us = (self._time_us(work, terms, mhz) for mhz in (steps.low_mhz, steps.high_mhz))
@@ -125,19 +125,19 @@ class Kernels:
         if key not in self._results:
             timed = self._time(layer, terms, clock_mhz)
             if setup.engine != "fast":
-                timed = simulated(setup, layer.problem, timed, clock_mhz)
+                timed = simulated(setup, timed, clock_mhz)
             self._results[key] = with_fused_reads(setup.arch, timed, self._result(layer, timed), layer.beside)
         return self._results[key]
 
     def _result(self, layer: Layer, timed: Candidate) -> KernelResult:
-        return result_of(self._fast, layer.problem, timed, gains_of(self._fast, layer.problem, [timed]))
+        return result_of(self._fast, timed, gains_of(self._fast, [timed]))
 
     def _time(self, layer: Layer, terms: Terms, clock_mhz: float) -> Candidate:
         chosen = self._choose(layer, terms)[0]
         key = (layer.problem, key_of(chosen), clock_mhz)
         if key not in self._timed:
             same = chosen.timing is not None and chosen.clock_mhz == clock_mhz
-            self._timed[key] = chosen if same else simulated(self._fast, layer.problem, chosen, clock_mhz)
+            self._timed[key] = chosen if same else simulated(self._fast, chosen, clock_mhz)
         return self._timed[key]
 
     def _choose(self, layer: Layer, terms: Terms | None) -> list[Candidate]:

@@ -6,8 +6,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from stcsim.arch import Arch
-from stcsim.isa import dtype as find_dtype
-from stcsim.isa import type_bytes
 from stcsim.replay import bars, modes_of, why_not_sparse
 from stcsim.result import Interval, KernelResult, Trust
 from stcsim.timing.board.board import simulated
@@ -16,10 +14,12 @@ from stcsim.timing.catalogue.kernel import Kernel
 from stcsim.timing.catalogue.menu import menu
 from stcsim.timing.choice.outcome import outcome
 from stcsim.timing.choice.select import HEURISTIC, select
-from stcsim.timing.lowering.tiling import Tiling, stage_bytes
+from stcsim.timing.lowering.cut import Tiling
+from stcsim.timing.lowering.tiling import stage_bytes
 from stcsim.timing.offers.candidates import Candidate
 from stcsim.timing.plan import FINISHER, WHOLE, TilePlan
 from stcsim.timing.problem import Problem
+from stcsim.timing.problem import gemm_problem as gemm_problem
 
 _SIMULATED = 8
 """Kernels that are simulated to the end to show why they lose; a selection ends them as soon as they have lost."""
@@ -79,14 +79,6 @@ class Explanation:
     trust: Trust
 
 
-def gemm_problem(
-    m: int, n: int, k: int, dtype: str = "fp16", batch: int = 1, out_dtype: str | None = None, weights_in_l2: bool = False
-) -> Problem:
-    """Return the GEMM D[m x n] = A[m x k] . B[k x n] as a problem. Raises UnsupportedError for an unknown type."""
-    element = find_dtype(dtype)
-    return Problem(m, n, k, batch, element, type_bytes(out_dtype or element.out), weights_in_l2)
-
-
 def explain(
     arch: Arch, problem: Problem, *, sparsity: str | None = None, kernel: str | None = None, launch: str = "graph"
 ) -> Explanation:
@@ -110,7 +102,7 @@ def explain(
 
 def _side(setup: Setup, problem: Problem, sparse: bool) -> Side:
     ranked = _ranked(setup, problem, sparse)
-    result = bars(setup.arch).kernel(outcome(setup, problem, ranked), problem.dtype, 2 * problem.macs, sparse)
+    result = bars(setup.arch).kernel(outcome(setup, ranked), problem.dtype, 2 * problem.macs, sparse)
     losers = sorted((_contender(setup, problem, each, result) for each in _shown(setup, problem, ranked[1:])), key=_by_time)
     contenders = (Contender(result.kernel, _estimate_us(setup, ranked[0]), result.time_us, "chosen"), *losers)
     offered = [
@@ -137,7 +129,7 @@ def _shown(setup: Setup, problem: Problem, losers: Sequence[Candidate]) -> list[
     named = {(each.kernel, each.tiling.splits): each for each in reversed(losers)}
     order = sorted(named.values(), key=lambda each: each.estimate.cycles)
     clock_mhz = setup.arch.clock.sustained_mhz
-    first = [each if each.timing else simulated(setup, problem, each, clock_mhz) for each in order[:_SIMULATED]]
+    first = [each if each.timing else simulated(setup, each, clock_mhz) for each in order[:_SIMULATED]]
     return first + order[_SIMULATED:]
 
 
@@ -157,7 +149,7 @@ def _contender(setup: Setup, problem: Problem, candidate: Candidate, best: Kerne
         name += f" on {candidate.tiling.units * candidate.tiling.unit_ctas} SMs"
     if candidate.timing is None:
         return Contender(name, estimate, None, "closed form: too slow to be worth simulating")
-    result = outcome(setup, problem, [candidate])
+    result = outcome(setup, [candidate])
     worse = {part: result.breakdown[part] - best.breakdown[part] for part in best.breakdown}
     part = max(worse, key=lambda key: worse[key])
     slower = result.time_us / best.time_us - 1

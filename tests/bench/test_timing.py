@@ -18,9 +18,8 @@ from stcsim.timing.catalogue.menu import find
 from stcsim.timing.choice.outcome import time_gemm
 from stcsim.timing.engine.fast import simulate
 from stcsim.timing.lowering.lower import lower
-from stcsim.timing.lowering.tiling import tile_up
 from stcsim.trace import trace_names
-from tests.shapes import problem
+from tests.shapes import cut_of, problem
 
 
 def fastest_s(work: Callable[[], object], times: int = 5) -> float:
@@ -37,9 +36,7 @@ def fastest_s(work: Callable[[], object], times: int = 5) -> float:
 def test_engine_rate() -> None:
     arch, each = stcsim.load_arch("a100"), problem(8192, 8192, 8192)
     kernel, _ = find("sm80", False, each.dtype, None, "sm80_128x128x32_s5_2x2")
-    tiling = tile_up(arch, each, kernel, 1)
-    assert tiling is not None
-    plan = lower(arch, each, kernel, tiling)
+    plan = lower(cut_of(arch, each, kernel))
     rate = plan.tile_iterations / fastest_s(lambda: simulate(plan)) / 1e6
     print(f"\nfast engine: {rate:.1f} M tile-iterations a second on one core (at least 10)")
     assert rate >= 10

@@ -21,7 +21,7 @@ from stcsim.timing.offers.candidates import candidates
 from stcsim.timing.plan import PARTS, TICKS_PER_CYCLE, WHOLE, TilePlan
 from tests.differential.random_plans import random_plan
 from tests.plans import make_plan
-from tests.shapes import problem, random_problems
+from tests.shapes import cut_of, problem, random_problems
 
 
 def lowered_plans(seed: int, count: int) -> list[TilePlan]:
@@ -31,11 +31,9 @@ def lowered_plans(seed: int, count: int) -> list[TilePlan]:
         arch = load_arch(("a100", "h100", "a40", "t4")[place % 4])
         sparse = place % 3 == 0 and arch.supports(each.dtype.name, True)
         splits = 1 + (place % 2 if each.k >= 1000 else 0)
-        fitting = [(kernel, tile_up(arch, each, kernel, splits)) for kernel in kernels(arch.kernel.family, sparse)]
-        fitting = [pair for pair in fitting if pair[1]]
-        kernel, tiling = fitting[place % len(fitting)]
-        assert tiling is not None
-        plans.append(lower(arch, each, kernel, tiling))
+        cuts = (tile_up(arch, each, kernel, splits) for kernel in kernels(arch.kernel.family, sparse))
+        fitting = [cut for cut in cuts if cut]
+        plans.append(lower(fitting[place % len(fitting)]))
     return plans
 
 
@@ -80,9 +78,7 @@ def test_one_cta_alone_equals_the_formula() -> None:
     # One 128x128 tile on an idle A100: prologue, first load from DRAM, iterations bound by the tensor pipe, epilogue.
     arch, one = load_arch("a100"), problem(128, 128, 4096)
     kernel = next(k for k in kernels("sm80", False) if (k.cta_m, k.cta_n, k.k_bytes, k.stages) == (128, 128, 64, 5))
-    tiling = tile_up(arch, one, kernel, 1)
-    assert tiling is not None
-    plan = lower(arch, one, kernel, tiling)
+    plan = lower(cut_of(arch, one, kernel))
 
     timing = simulate(plan)
 
@@ -129,7 +125,7 @@ def test_no_kernel_goes_below_its_floor(name: str) -> None:
     setup = Setup(load_arch(name))
     for place, each in enumerate(random_problems(41, 12)):
         for candidate in candidates(setup.arch, each, sparse=place % 2 == 1):
-            done, least = simulated(setup, each, candidate, setup.arch.clock.sustained_mhz), candidate.estimate
+            done, least = simulated(setup, candidate, setup.arch.clock.sustained_mhz), candidate.estimate
             assert done.timing is not None and done.plan is not None
             cycles = done.timing.total_ticks / TICKS_PER_CYCLE
             assert cycles >= least.least_cycles + least.reduction_us * setup.arch.clock.sustained_mhz, (each, candidate)
@@ -142,7 +138,7 @@ def test_the_search_finds_the_fastest_of_all_that_are_offered(name: str) -> None
     for place, each in enumerate(random_problems(42, 12)):
         offered = candidates(setup.arch, each, sparse=place % 2 == 1)
         highest_mhz = setup.arch.clock.sustained_mhz
-        all_us = [outcome(setup, each, [simulated(setup, each, candidate, highest_mhz)]).time_us for candidate in offered]
+        all_us = [outcome(setup, [simulated(setup, candidate, highest_mhz)]).time_us for candidate in offered]
         found_us = time_gemm(setup, each, sparse=place % 2 == 1).time_us
         assert found_us <= min(all_us) * (1 + 2e-4), each  # clocks that differ by less are taken for one
 

@@ -23,7 +23,7 @@ from stcsim.timing import problem, rates
 from stcsim.timing.catalogue import families
 from stcsim.timing.catalogue.kernel import Kernel
 from stcsim.timing.lowering import lower
-from stcsim.timing.lowering.tiling import Tiling
+from stcsim.timing.lowering.cut import Cut
 from stcsim.timing.plan import IntArray
 from stcsim.timing.problem import Problem, ceil_div
 
@@ -117,7 +117,7 @@ def a_from_registers(problem: Problem, kernel: Kernel, read: int) -> int:
     return ceil_div(rows, 64) * columns * kernel.k_bytes if kernel.wgmma else read
 
 
-def no_output(problem: Problem, kernel: Kernel, tiling: Tiling) -> IntArray:
+def no_output(cut: Cut) -> IntArray:
     """Stand in for the table of bytes that tiles write."""
     return np.zeros((2, 2), np.int64)
 

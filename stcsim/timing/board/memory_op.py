@@ -13,7 +13,6 @@ from stcsim.result import KernelResult, MemoryResult, account
 from stcsim.timing.board.power import Energy, Load, energy, energy_parts_uj
 from stcsim.timing.board.setup import Setup, launch_us
 from stcsim.timing.offers.candidates import Candidate
-from stcsim.timing.problem import Problem
 from stcsim.timing.rates import dram_bytes_per_us, l2_latency_cycles
 
 
@@ -116,9 +115,9 @@ def with_fused_reads(arch: Arch, chosen: Candidate, alone: KernelResult, extra: 
     )
 
 
-def gemm_load(setup: Setup, problem: Problem, chosen: Candidate, alone: KernelResult, extra: Traffic) -> Load:
+def gemm_load(setup: Setup, chosen: Candidate, alone: KernelResult, extra: Traffic) -> Load:
     """Return what a launch of :func:`with_fused_reads` asks of the board."""
-    arch, spent = setup.arch, energy(setup.arch, problem, chosen, setup.data)
+    arch, spent = setup.arch, energy(chosen, setup.data)
     more, whole = traffic_energy(arch, extra), with_fused_reads(arch, chosen, alone, extra)
     waited_us = whole.breakdown["dram"]
     return Load(spent + more, whole.cycles - waited_us * whole.clock_mhz, whole.breakdown["launch"] + waited_us)

@@ -19,33 +19,34 @@ from stcsim.timing.problem import Problem
 
 def time_gemm(setup: Setup, problem: Problem, sparse: bool) -> KernelResult:
     """Select a kernel for ``problem`` and time it at the clock it can hold. Raises UnsupportedError when none fits."""
-    return outcome(setup, problem, select(setup, problem, sparse))
+    return outcome(setup, select(setup, problem, sparse))
 
 
-def outcome(setup: Setup, problem: Problem, ranked: Sequence[Candidate]) -> KernelResult:
+def outcome(setup: Setup, ranked: Sequence[Candidate]) -> KernelResult:
     """Turn the first of what ``select`` returns into a result, at the clock that it holds or ``setup`` gives."""
-    candidate = settled(setup, problem, ranked[0])
+    candidate = settled(setup, ranked[0])
     if setup.engine != "fast":  # the fast one chose, and agrees; the other one times the choice
-        candidate = simulated(setup, problem, candidate, candidate.clock_mhz)
-    return result_of(setup, problem, candidate, gains_of(setup, problem, ranked))
+        candidate = simulated(setup, candidate, candidate.clock_mhz)
+    return result_of(setup, candidate, gains_of(setup, ranked))
 
 
-def result_of(setup: Setup, problem: Problem, chosen: Candidate, gains: Gains) -> KernelResult:
+def result_of(setup: Setup, chosen: Candidate, gains: Gains) -> KernelResult:
     """Convert ticks to microseconds; the parts of the breakdown sum to the time."""
-    arch, timing, plan, tiling, clock_mhz = setup.arch, chosen.timing, chosen.plan, chosen.tiling, chosen.clock_mhz
+    cut, timing, plan, clock_mhz = chosen.cut, chosen.timing, chosen.plan, chosen.clock_mhz
+    arch, problem, kernel, tiling = cut
     assert timing is not None and plan is not None
     tick_us = 1 / TICKS_PER_CYCLE / clock_mhz
     launched_us = start_us(setup, chosen)
-    hidden = plan.prologue_ticks if starts_early(arch, setup.launch, chosen.kernel) else 0
+    hidden = plan.prologue_ticks if starts_early(arch, setup.launch, kernel) else 0
     slot_us = tick_us / plan.slots
     breakdown = {"launch": launched_us} | {part: ticks * slot_us for part, ticks in zip(PARTS, timing.part_ticks, strict=True)}
     time_us = launched_us + timing.total_ticks * tick_us
     tops = 2e-6 * problem.macs / time_us
-    parts_uj = energy_parts_uj(arch, energy(arch, problem, chosen, setup.data), clock_mhz, time_us)
+    parts_uj = energy_parts_uj(arch, energy(chosen, setup.data), clock_mhz, time_us)
     return KernelResult(
-        kernel=chosen.kernel.name(problem.dtype, tiling.splits),
+        kernel=kernel.name(problem.dtype, tiling.splits),
         tops=tops,
-        share_of_peak=tops / (arch.peak_tops(problem.dtype.name, chosen.kernel.sparse) or math.nan),
+        share_of_peak=tops / (arch.peak_tops(problem.dtype.name, kernel.sparse) or math.nan),
         cycles=timing.total_ticks / TICKS_PER_CYCLE,
         clock_mhz=clock_mhz,
         bytes={
@@ -54,10 +55,10 @@ def result_of(setup: Setup, problem: Problem, chosen: Candidate, gains: Gains) -
             "dram_read": timing.dram_read_bytes,
             "dram_write": plan.dram_write_bytes,
         },
-        ctas=tiling.tiles * problem.batch * tiling.unit_ctas,
+        ctas=cut.tiles * tiling.unit_ctas,
         ctas_per_sm=tiling.ctas_per_sm,
-        waves=tiling.tiles * problem.batch / plan.slots,
-        roofline_us=roofline_us(arch, problem, chosen.kernel.sparse),
+        waves=cut.tiles / plan.slots,
+        roofline_us=roofline_us(arch, problem, kernel.sparse),
         bounds_us={name: launched_us + (ticks - hidden) * tick_us for name, ticks in lower_bound_ticks(plan).items() if ticks},
         gains=gains,
         **account(time_us, breakdown, parts_uj),

@@ -9,13 +9,13 @@ from dataclasses import dataclass
 import numpy as np
 
 from stcsim.arch import Arch
-from stcsim.timing.catalogue.kernel import Kernel
 from stcsim.timing.hardware import PARTIAL_SUM_BYTES
 from stcsim.timing.lowering.conv_traffic import conv_reuse
+from stcsim.timing.lowering.cut import Cut
 from stcsim.timing.lowering.stream_k import hand_out
-from stcsim.timing.lowering.tiling import Tiling, load_share
+from stcsim.timing.lowering.tiling import load_share
 from stcsim.timing.plan import FINISHER, TICKS_PER_CYCLE, IntArray, TilePlan
-from stcsim.timing.problem import Problem, a_row_bytes, ceil_div
+from stcsim.timing.problem import Problem, a_row_bytes
 from stcsim.timing.rates import (
     dram_bytes_per_us,
     fits_l2,
@@ -58,9 +58,14 @@ def _edge_sizes(size: int, tile: int) -> IntArray:
     return np.array([tile, size % tile or tile], np.int64)
 
 
-def _column_sizes(problem: Problem, kernel: Kernel, tiling: Tiling) -> IntArray:
+def _row_sizes(cut: Cut) -> IntArray:
+    """Rows of A and D of a full panel and of the edge panel."""
+    return _edge_sizes(cut.problem.m, cut.tiling.tile_m)
+
+
+def _column_sizes(cut: Cut) -> IntArray:
     """Columns of B and D of a full panel and of the edge panel; every patch of a convolution is taken as full."""
-    return _edge_sizes(problem.n if kernel.patch is None else tiling.tile_n, tiling.tile_n)
+    return _edge_sizes(cut.problem.n if cut.kernel.patch is None else cut.tiling.tile_n, cut.tiling.tile_n)
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,29 +80,30 @@ class _Loads:
     b_period: int
 
 
-def _loads(arch: Arch, problem: Problem, kernel: Kernel, tiling: Tiling) -> _Loads:
+def _loads(cut: Cut) -> _Loads:
     """Bytes of each class of load. A cluster fetches each operand tile once from L2 and multicasts it to its SMs."""
+    _, problem, kernel, tiling = cut
     cta_k = kernel.cta_k(problem.dtype)
     last_k = problem.k - (tiling.k_iters - 1) * cta_k
     a_row = np.array([a_row_bytes(problem.dtype, k, kernel.sparse) for k in (cta_k, last_k)], np.int64)
     b_row = np.array([max(1, k * problem.dtype.bits // 8) for k in (cta_k, last_k)], np.int64)
-    a_l2 = np.outer(_edge_sizes(problem.m, tiling.tile_m), a_row) * (0 if problem.a_on_chip else 1)
-    b_full = np.outer(_column_sizes(problem, kernel, tiling), b_row)
-    reuse = conv_reuse(arch, problem, kernel, tiling)
+    a_l2 = np.outer(_row_sizes(cut), a_row) * (0 if problem.a_on_chip else 1)
+    b_full = np.outer(_column_sizes(cut), b_row)
+    reuse = conv_reuse(cut)
     b_l2, b_dram = (np.maximum(1, np.ceil(b_full * share)).astype(np.int64) for share in (reuse.from_l2, reuse.from_dram))
     b_sm = np.ceil(b_full * (load_share(kernel) / kernel.cluster_n)).astype(np.int64)
     return _Loads(a_l2, b_l2, b_dram, -(-a_l2 // kernel.cluster_m), b_sm, reuse.period)
 
 
-def lower(arch: Arch, problem: Problem, kernel: Kernel, tiling: Tiling, clock_mhz: float | None = None) -> TilePlan:
-    """Lower ``problem`` with ``kernel``, cut as ``tiling``, to the integers an engine needs.
+def lower(cut: Cut, clock_mhz: float | None = None) -> TilePlan:
+    """Lower a problem, as a kernel cuts it on a GPU, to the integers an engine needs.
 
     ``clock_mhz`` is the SM clock, by default the one GEMMs hold while the board limit does not bind: DRAM and launches keep
     their pace in microseconds, all else in cycles.
     """
+    arch, problem, kernel, tiling = cut
     clock_mhz = clock_mhz or arch.clock.sustained_mhz
-    tiles = hand_out(problem, kernel, tiling)
-    loads = _loads(arch, problem, kernel, tiling)
+    tiles, loads, out = hand_out(cut), _loads(cut), _out_bytes(cut)
     port, l2 = arch.shared_memory.bandwidth_bytes_per_clk, arch.l2.bandwidth_bytes_per_clk
     fill = port / arch.shared_memory.fill_contention if arch.shared_memory.fill_contention > 0 else math.inf
     dram = dram_bytes_per_us(arch) / clock_mhz
@@ -109,7 +115,6 @@ def lower(arch: Arch, problem: Problem, kernel: Kernel, tiling: Tiling, clock_mh
     )
     fits = fits_l2(arch, problem, kernel.sparse)
     a_period = 1 if problem.a_on_chip else tiling.k_iters  # what never leaves the SM is never missed
-    out = _out_bytes(problem, kernel, tiling)
     out_sm = -(-out // tiling.unit_ctas)
     latency = load_latency_cycles(arch)
     written, moved = _by_kind(out, out * PARTIAL_SUM_BYTES // problem.out_bytes)
@@ -118,11 +123,9 @@ def lower(arch: Arch, problem: Problem, kernel: Kernel, tiling: Tiling, clock_mh
         (staged, out, *-(-moved // tiling.unit_ctas), *moved), (port, dram, *(3 * (into_sm,)), *(3 * (l2,)))
     )
     macs = kernel.cta_m * kernel.cta_n * kernel.cta_k(problem.dtype)
-    # a slot that could never have a tile is no idle time
-    resident = min(tiling.ctas_per_sm, ceil_div(tiling.tiles * problem.batch, tiling.units))
     return TilePlan(
         units=tiling.units,
-        slots_per_unit=resident,
+        slots_per_unit=cut.resident,  # a slot that could never have a tile is no idle time
         stages=tiling.stages,
         m_index=tiles.m_index,
         n_index=tiles.n_index,
@@ -170,11 +173,10 @@ def lower(arch: Arch, problem: Problem, kernel: Kernel, tiling: Tiling, clock_mh
     )
 
 
-def _out_bytes(problem: Problem, kernel: Kernel, tiling: Tiling) -> IntArray:
+def _out_bytes(cut: Cut) -> IntArray:
     """Bytes a tile writes, [m edge][n edge]: D, or fp32/int32 partial sums when the reduction is split."""
-    element = 0 if problem.d_on_chip else written_element_bytes(problem, tiling.splits)
-    elements = np.outer(_edge_sizes(problem.m, tiling.tile_m), _column_sizes(problem, kernel, tiling))
-    needed: IntArray = np.ceil(elements * tiling.filled).astype(np.int64)
+    element = 0 if cut.problem.d_on_chip else written_element_bytes(cut.problem, cut.tiling.splits)
+    needed: IntArray = np.ceil(np.outer(_row_sizes(cut), _column_sizes(cut)) * cut.tiling.filled).astype(np.int64)
     return needed * element
 
 

@@ -8,13 +8,12 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-from stcsim.arch import Arch
-from stcsim.timing.catalogue.kernel import Kernel
 from stcsim.timing.hardware import PARTIAL_SUM_BYTES
 from stcsim.timing.lowering.conv_traffic import Reuse, conv_reuse
+from stcsim.timing.lowering.cut import Cut, Tiling
 from stcsim.timing.lowering.stream_k import stream_k_waves
-from stcsim.timing.lowering.tiling import Tiling, load_share
-from stcsim.timing.problem import Problem, a_row_bytes, ceil_div
+from stcsim.timing.lowering.tiling import load_share
+from stcsim.timing.problem import Problem, a_row_bytes
 from stcsim.timing.rates import (
     dram_bytes_per_us,
     fits_l2,
@@ -70,26 +69,28 @@ class _Iteration:
     l2_bytes: float
 
 
-def estimate(arch: Arch, problem: Problem, kernel: Kernel, tiling: Tiling) -> Estimate:
-    """Return the closed forms of ``kernel`` cut as ``tiling``."""
-    reuse = conv_reuse(arch, problem, kernel, tiling)
-    each = _iteration(arch, problem, kernel, reuse)
-    l2_bytes = _l2_bytes(problem, kernel, tiling, reuse)
+def estimate(cut: Cut) -> Estimate:
+    """Return the closed forms of a kernel that cuts a problem in one way."""
+    arch, problem, kernel, tiling = cut
+    reuse = conv_reuse(cut)
+    each = _iteration(cut, reuse)
+    l2_bytes = _l2_bytes(cut, reuse)
     fits = fits_l2(arch, problem, kernel.sparse)
     cold = 0 if fits and problem.weights_in_l2 else problem.a_bytes(kernel.sparse)
-    body, dram = _body_cycles(arch, problem, kernel, tiling, each), _dram_cycles(arch, problem, kernel, tiling, fits)
+    body, dram = _body_cycles(cut, each), _dram_cycles(cut, fits)
     reduction, highest_mhz = reduction_us(arch, problem, tiling.splits), arch.clock.sustained_mhz
     return Estimate(
         cycles=max(body, dram) + reduction * highest_mhz + TIE * body,
         waits_us=max(dram - body, 0.0) / highest_mhz,
-        least_cycles=_least_cycles(arch, problem, kernel, tiling, each, l2_bytes, cold > 0),
+        least_cycles=_least_cycles(cut, each, l2_bytes, cold > 0),
         reduction_us=reduction,
         l2_bytes=l2_bytes,
         least_dram_bytes=cold + (0 if fits or tiling.splits > 1 else problem.d_bytes),
     )
 
 
-def _iteration(arch: Arch, problem: Problem, kernel: Kernel, reuse: Reuse) -> _Iteration:
+def _iteration(cut: Cut, reuse: Reuse) -> _Iteration:
+    arch, problem, kernel, _ = cut
     port_rate = arch.shared_memory.bandwidth_bytes_per_clk
     macs = kernel.cta_m * kernel.cta_n * kernel.cta_k(problem.dtype)
     a_bytes, b_bytes = tile_bytes(problem, kernel)
@@ -104,8 +105,9 @@ def _iteration(arch: Arch, problem: Problem, kernel: Kernel, reuse: Reuse) -> _I
     )
 
 
-def _l2_bytes(problem: Problem, kernel: Kernel, tiling: Tiling, reuse: Reuse) -> float:
+def _l2_bytes(cut: Cut, reuse: Reuse) -> float:
     """Bytes that all loads and writes take through the L2."""
+    _, problem, kernel, tiling = cut
     columns = problem.n if kernel.patch is None else tiling.n_tiles * tiling.tile_n
     a_bytes = 0 if problem.a_on_chip else tiling.n_tiles * problem.m * a_row_bytes(problem.dtype, problem.k, kernel.sparse)
     b_bytes = tiling.m_tiles * columns * problem.k * problem.dtype.bits // 8 * reuse.from_l2
@@ -117,16 +119,14 @@ def _written_bytes(problem: Problem, tiling: Tiling) -> float:
     return problem.batch * problem.m * problem.n * tiling.splits * each
 
 
-def _least_cycles(
-    arch: Arch, problem: Problem, kernel: Kernel, tiling: Tiling, each: _Iteration, l2_bytes: float, cold: bool
-) -> float:
+def _least_cycles(cut: Cut, each: _Iteration, l2_bytes: float, cold: bool) -> float:
     """Cycles that no schedule goes below: of the busiest unit's pipe and port, of the longest chain of CTAs, of the L2."""
-    tiles, k_iters = tiling.tiles * problem.batch, tiling.k_iters // tiling.splits
+    arch, problem, kernel, tiling = cut
+    tiles, k_iters = cut.tiles, tiling.k_iters // tiling.splits
     latency = load_latency_cycles(arch)
     first = miss_latency_cycles(arch) if cold else latency
     begin = prologue_cycles(arch, kernel) + max(first, latency)
-    resident = min(tiling.ctas_per_sm, ceil_div(tiles, tiling.units))
-    per_unit, per_slot = tiles / tiling.units, tiles / (tiling.units * resident)
+    per_unit, per_slot = tiles / tiling.units, tiles / (tiling.units * cut.resident)
     if not kernel.stream_k and tiling.k_iters % tiling.splits == 0:  # tiles of one length are dealt in turn
         per_unit, per_slot = math.ceil(per_unit), math.ceil(per_slot)
     again = 0.0 if kernel.wgmma else latency + next_prologue_cycles(arch, kernel)
@@ -134,7 +134,7 @@ def _least_cycles(
     staged = 2 * staged_bytes(problem, kernel, tiling.splits, unit_bytes) / arch.shared_memory.bandwidth_bytes_per_clk
     even = tiles / tiling.units * k_iters * problem.k / (tiling.k_iters * kernel.cta_k(problem.dtype))
     waits = (k_iters - 1) // max(tiling.stages - 1, 1) * latency  # a buffer is filled again when it has been read
-    written = 0.0 if kernel.stream_k else _least_epilogue(arch, problem, kernel, tiling)
+    written = 0.0 if kernel.stream_k else _least_epilogue(cut)
     chain = per_slot * max(k_iters * each.alone, waits) + (math.ceil(per_slot) - 1) * (again + written) + written
     return max(
         begin + per_unit * k_iters * each.tensor,
@@ -144,8 +144,9 @@ def _least_cycles(
     )
 
 
-def _least_epilogue(arch: Arch, problem: Problem, kernel: Kernel, tiling: Tiling) -> float:
+def _least_epilogue(cut: Cut) -> float:
     """Cycles of writing the smallest tile: its last rows and columns."""
+    arch, problem, kernel, tiling = cut
     rows, columns = problem.m % tiling.tile_m or tiling.tile_m, problem.n % tiling.tile_n or tiling.tile_n
     element = 0 if problem.d_on_chip else written_element_bytes(problem, tiling.splits)
     out = rows * (columns if kernel.patch is None else 0) * element / tiling.unit_ctas
@@ -159,13 +160,11 @@ def _least_share(problem: Problem, tiling: Tiling) -> float:
     return rows * min(1.0, problem.n / (tiling.n_tiles * tiling.tile_n))
 
 
-def _body_cycles(arch: Arch, problem: Problem, kernel: Kernel, tiling: Tiling, each: _Iteration) -> float:
+def _body_cycles(cut: Cut, each: _Iteration) -> float:
     """Return what waves of equal CTAs take, DRAM left out."""
-    tiles = tiling.tiles * problem.batch
-    resident = min(tiling.ctas_per_sm, ceil_div(tiles, tiling.units))
-    slots = tiling.units * tiling.ctas_per_sm
+    arch, problem, kernel, tiling = cut
+    tiles, slots, resident = cut.tiles, cut.slots, cut.resident
     active = slots if kernel.stream_k else min(tiles, slots)
-    k_iters = math.ceil(tiling.k_iters / tiling.splits)
     written = problem.out_bytes + PARTIAL_SUM_BYTES if kernel.stream_k else written_element_bytes(problem, tiling.splits)
     hidden = resident > 1 or kernel.wgmma
     out_bytes = tiling.tile_m * tiling.tile_n * written * active
@@ -179,7 +178,7 @@ def _body_cycles(arch: Arch, problem: Problem, kernel: Kernel, tiling: Tiling, e
     in_flight = (alone + latency) / max(1, tiling.stages - 1)
     shared = resident * max(each.tensor, each.port, each.ingress)
     step = max(alone, shared, in_flight, each.l2_bytes * active / arch.l2.bandwidth_bytes_per_clk)
-    return fixed + waves * k_iters * step
+    return fixed + waves * cut.slice_iterations * step
 
 
 def _waves(tiles: int, slots: int) -> float:
@@ -188,10 +187,11 @@ def _waves(tiles: int, slots: int) -> float:
     return full + (max(0.5, rest / slots) if rest and full else bool(rest))
 
 
-def _dram_cycles(arch: Arch, problem: Problem, kernel: Kernel, tiling: Tiling, fits: bool) -> float:
+def _dram_cycles(cut: Cut, fits: bool) -> float:
     """Cycles of DRAM traffic: A again for every group of columns when it does not stay in L2, B once, D once."""
+    arch, problem, kernel, tiling = cut
     a_bytes, capacity = problem.a_bytes(kernel.sparse), l2_capacity_bytes(arch)
-    columns_at_once = max(1, tiling.units * tiling.ctas_per_sm // tiling.m_tiles, min(kernel.swizzle, tiling.n_tiles))
+    columns_at_once = max(1, cut.slots // tiling.m_tiles, min(kernel.swizzle, tiling.n_tiles))
     passes = 1 if a_bytes < capacity else math.ceil(tiling.n_tiles / columns_at_once)
     moved = a_bytes * passes + (0 if fits else problem.b_bytes + problem.d_bytes)
     if fits and problem.weights_in_l2:

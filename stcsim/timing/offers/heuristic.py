@@ -17,8 +17,7 @@ from collections.abc import Sequence
 
 from stcsim.arch import Arch
 from stcsim.timing.catalogue.int8 import LARGE, SMALL
-from stcsim.timing.catalogue.kernel import Kernel
-from stcsim.timing.lowering.tiling import Tiling
+from stcsim.timing.lowering.cut import Cut
 from stcsim.timing.problem import Problem, ceil_div
 from stcsim.timing.rates import l2_latency_cycles, reduction_bytes, tensor_rate, tile_bytes
 
@@ -36,22 +35,19 @@ def has_heuristics(arch: Arch) -> bool:
     return arch.kernel.family in _FAMILIES
 
 
-def pick(arch: Arch, problem: Problem, offers: Sequence[tuple[Kernel, Tiling]]) -> int:
+def pick(offers: Sequence[Cut]) -> int:
     """Return the index of the kernel that heuristics take (ties: the first)."""
-    if {kernel for kernel, _ in offers} == {SMALL, LARGE}:
-        large = next(index for index, (kernel, _) in enumerate(offers) if kernel == LARGE)
-        return large if offers[large][1].tiles * problem.batch >= _LARGE_TILES_PER_SM * arch.sm.count else 1 - large
-    return min(range(len(offers)), key=lambda index: heuristic_cycles(arch, problem, *offers[index]))
+    if {cut.kernel for cut in offers} == {SMALL, LARGE}:
+        large = next(index for index, cut in enumerate(offers) if cut.kernel == LARGE)
+        return large if offers[large].tiles >= _LARGE_TILES_PER_SM * offers[large].arch.sm.count else 1 - large
+    return min(range(len(offers)), key=lambda index: heuristic_cycles(offers[index]))
 
 
-def heuristic_cycles(arch: Arch, problem: Problem, kernel: Kernel, tiling: Tiling) -> float:
+def heuristic_cycles(cut: Cut) -> float:
     """Return the cost by which a library's heuristics rank a kernel, in cycles."""
-    tiles, slots = tiling.tiles * problem.batch, tiling.units * tiling.ctas_per_sm
-    resident = min(tiling.ctas_per_sm, ceil_div(tiles, tiling.units))
-    k_iters = ceil_div(tiling.k_iters, tiling.splits)
-    written = resident * tiling.tile_m * tiling.tile_n * problem.out_bytes / _WRITE_BYTES_PER_CLK
-    waves = ceil_div(tiles, slots) * (k_iters * _iteration(arch, problem, kernel, tiling, resident) + written)
-    return waves + _reduction(arch, problem, tiling.splits)
+    written = cut.resident * cut.tiling.tile_m * cut.tiling.tile_n * cut.problem.out_bytes / _WRITE_BYTES_PER_CLK
+    waves = ceil_div(cut.tiles, cut.slots) * (cut.slice_iterations * _iteration(cut) + written)
+    return waves + _reduction(cut.arch, cut.problem, cut.tiling.splits)
 
 
 def _reduction(arch: Arch, problem: Problem, splits: int) -> float:
@@ -61,12 +57,13 @@ def _reduction(arch: Arch, problem: Problem, splits: int) -> float:
     return arch.launch.graph_us * arch.clock.sustained_mhz + reduction_bytes(problem, splits) / _REDUCTION_BYTES_PER_CLK
 
 
-def _iteration(arch: Arch, problem: Problem, kernel: Kernel, tiling: Tiling, resident: int) -> float:
+def _iteration(cut: Cut) -> float:
     """Cycles of one iteration of all CTAs on an SM."""
+    arch, problem, kernel, tiling = cut
     cta_k = kernel.cta_k(problem.dtype)
     lone = kernel.warps_m * kernel.warps_n * tiling.ctas_per_sm < _WARPS
     tensor = kernel.cta_m * kernel.cta_n * cta_k / tensor_rate(arch, problem, kernel) / (LONE_SHARE if lone else 1.0)
     loaded = sum(tile_bytes(problem, kernel))
     loads = loaded * arch.sm.count / arch.l2.bandwidth_bytes_per_clk
     latency = (2 * l2_latency_cycles(arch) + max(tensor, loads)) / max(1, tiling.stages - 1)
-    return max(resident * max(tensor, loads), latency)
+    return max(cut.resident * max(tensor, loads), latency)

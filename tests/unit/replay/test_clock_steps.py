@@ -92,7 +92,7 @@ def ends() -> tuple[Energy, KernelResult, KernelResult]:
     """One kernel: its energy at boost, its results at both steps."""
     chosen = select(Setup(A100, clock_mhz=1005), GEMM, False)[0]
     name = chosen.kernel.name(GEMM.dtype, chosen.tiling.splits)
-    return energy(A100, GEMM, chosen), gemm_at(990, name), gemm_at(1005, name)
+    return energy(chosen), gemm_at(990, name), gemm_at(1005, name)
 
 
 @pytest.mark.parametrize("end", ["low", "high"])

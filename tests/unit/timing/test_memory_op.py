@@ -7,7 +7,6 @@ import dataclasses
 import pytest
 
 import stcsim
-from stcsim.isa import dtype
 from stcsim.result import KernelResult
 from stcsim.timing.board.memory_op import Traffic, gemm_load, memory_load, time_memory, with_fused_reads
 from stcsim.timing.board.power import energy
@@ -15,7 +14,7 @@ from stcsim.timing.board.setup import Setup
 from stcsim.timing.choice.outcome import outcome
 from stcsim.timing.choice.select import select
 from stcsim.timing.offers.candidates import Candidate
-from stcsim.timing.problem import Problem
+from tests.shapes import problem
 
 GPU = stcsim.load_arch(
     "a100",
@@ -32,7 +31,7 @@ GPU = stcsim.load_arch(
 )
 MB = 10**6
 AT_1000 = Setup(GPU, clock_mhz=1000)
-PROBLEM = Problem(1024, 1024, 1024, 1, dtype("fp16"), 2)
+PROBLEM = problem(1024, 1024, 1024)
 Timed = tuple[Candidate, KernelResult]
 
 
@@ -74,7 +73,7 @@ def test_energy_is_idling_and_bytes() -> None:
 @pytest.fixture(scope="module")
 def gemm() -> Timed:
     ranked = select(AT_1000, PROBLEM, False)
-    return ranked[0], outcome(AT_1000, PROBLEM, ranked)
+    return ranked[0], outcome(AT_1000, ranked)
 
 
 def test_a_residual_in_l2_adds_its_time_there(gemm: Timed) -> None:
@@ -113,7 +112,7 @@ def test_loads_split_time_into_cycles_and_what_no_clock_changes(gemm: Timed) -> 
     cold = memory_load(Setup(GPU), Traffic(MB, 0, MB))
     assert (cold.cycles, cold.fixed_us) == (500.0, 3.0)
     chosen, alone = gemm
-    load, spent = gemm_load(AT_1000, PROBLEM, chosen, alone, Traffic(read=2 * MB)), energy(GPU, PROBLEM, chosen)
+    load, spent = gemm_load(AT_1000, chosen, alone, Traffic(read=2 * MB)), energy(chosen)
     assert load.fixed_us == pytest.approx(1.0 + alone.breakdown["dram"])  # launch, waits for DRAM
     assert load.time_us(1000) == pytest.approx(alone.time_us + 1.0)
     assert load.spent.l2_j == pytest.approx(spent.l2_j + 2e-6 * GPU.power.l2_pj_per_byte)

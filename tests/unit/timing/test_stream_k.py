@@ -20,11 +20,10 @@ from stcsim.timing.choice.outcome import time_gemm
 from stcsim.timing.engine.fast import simulate
 from stcsim.timing.lowering.lower import lower
 from stcsim.timing.lowering.stream_k import LEAST_ITERATIONS, Pieces, cut_tiles, decompose, ranges_of, stream_k_waves
-from stcsim.timing.lowering.tiling import tile_up
 from stcsim.timing.offers.candidates import candidates
 from stcsim.timing.plan import FINISHER, PARTIAL, WHOLE, TilePlan
 from stcsim.timing.problem import Problem
-from tests.shapes import problem
+from tests.shapes import cut_of, problem
 
 H100 = load_arch("h100")
 PAIR = "sm90_128x256x64_coop_c2x1_sk"  # 66 units of two SMs, tiles of 256 x 256
@@ -130,9 +129,7 @@ def test_five_tiles_on_two_slots_by_hand() -> None:
 
 def plan_of(arch: Arch, each: Problem, name: str) -> TilePlan:
     kernel, splits = find("sm90", False, each.dtype, None, name)
-    tiling = tile_up(arch, each, kernel, splits)
-    assert tiling is not None
-    return lower(arch, each, kernel, tiling)
+    return lower(cut_of(arch, each, kernel, splits))
 
 
 def test_traffic_of_pieces() -> None:
@@ -202,7 +199,6 @@ def test_it_can_be_forced_and_is_explained() -> None:
 def test_large_ones_are_simulated_whole() -> None:
     each = problem(4096, 256 * 66 * 8 + 256, 1024)
     kernel, _ = find("sm90", False, each.dtype, None, PAIR)
-    tiling = tile_up(H100, each, kernel, 1)
-    assert tiling is not None
-    plan = lower(H100, each, kernel, tiling)
-    assert simulate_long(plan, tiling, kernel, simulate, above=1000) == simulate(plan)
+    cut = cut_of(H100, each, kernel)
+    plan = lower(cut)
+    assert simulate_long(plan, cut, simulate, above=1000) == simulate(plan)
