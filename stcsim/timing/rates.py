@@ -6,7 +6,11 @@ functions, and say by name where they are rougher. Rates are per SM clock cycle 
 
 from __future__ import annotations
 
-from typing import TypeVar
+from functools import reduce
+from typing import Any, NamedTuple, TypeVar
+
+import numpy as np
+import numpy.typing as npt
 
 from stcsim.arch import Arch
 from stcsim.timing.catalogue.kernel import Kernel
@@ -16,6 +20,11 @@ from stcsim.timing.problem import Problem, a_row_bytes, ceil_div
 
 _SINGLE_BUFFERED_TILE = 64  # least warp tile side with 32-bit accumulators (CUTLASS, kBBufferSize)
 Bytes = TypeVar("Bytes", IntArray, float)
+Array = npt.NDArray[Any]
+Numbers = float | Array
+"""A number of one kernel, or one for each of many kernels."""
+Flags = bool | npt.NDArray[np.bool_]
+"""Whether something holds of one kernel, or of each of many kernels."""
 
 
 def tensor_rate(arch: Arch, problem: Problem, kernel: Kernel) -> float:
@@ -84,6 +93,82 @@ def iteration_cycles(arch: Arch, kernel: Kernel) -> float:
     smem, step_bytes = arch.shared_memory, MMA_K_BITS // 8 * kernel.expansion  # of a row of B that one mma.sp reads
     load = SUB_CORES * warp_n * step_bytes / smem.bandwidth_bytes_per_clk + smem.latency_cycles
     return cycles + load * (1 if kernel.warps_m * kernel.warps_n > SUB_CORES else kernel.k_bytes // step_bytes)
+
+
+class Iteration(NamedTuple):
+    """One main-loop iteration of a CTA, in cycles of what it needs; of one kernel or of many at once.
+
+    Attributes:
+        tensor: of the tensor pipe of its SM.
+        port: of the SM's shared-memory port, reads and fills.
+        ingress: of the SM's port from L2.
+        alone: until a CTA with the SM to itself goes on, as if fills were free: no iteration is shorter.
+        sync: of barrier and issue, which are in ``alone``.
+        l2_bytes: what its unit loads through the L2.
+    """
+
+    tensor: Numbers
+    port: Numbers
+    ingress: Numbers
+    alone: Numbers
+    sync: Numbers
+    l2_bytes: Numbers
+
+
+def iteration(
+    arch: Arch,
+    *,
+    tensor: Numbers,
+    warps: Numbers,
+    sync: Numbers,
+    read_bytes: Numbers,
+    fill_bytes: Numbers,
+    ingress_bytes: Numbers,
+    l2_bytes: Numbers,
+) -> Iteration:
+    """Return what an iteration takes: the law that all closed forms share.
+
+    Args:
+        arch: the GPU.
+        tensor: cycles of its MACs at the rate of the SM.
+        warps: cycles of them at the rate that the CTA's own warps reach.
+        sync: cycles of barrier and issue.
+        read_bytes: what its MMAs read from shared memory.
+        fill_bytes: what its loads write into shared memory.
+        ingress_bytes: what its SM takes in.
+        l2_bytes: what its unit takes from L2.
+    """
+    smem = arch.shared_memory
+    read = read_bytes / smem.bandwidth_bytes_per_clk
+    fills = fill_bytes * smem.fill_contention / smem.bandwidth_bytes_per_clk
+    ingress = ingress_bytes / arch.l2.port_bytes_per_clk_per_sm
+    return Iteration(tensor, read + fills, ingress, largest(tensor, warps, read) + sync, sync, l2_bytes)
+
+
+def step_cycles(arch: Arch, each: Iteration, *, resident: Numbers, active: Numbers, stages: Numbers, latency: float) -> Numbers:
+    """Return the cycles from one iteration of all CTAs of an SM to the next, where nothing misses the L2.
+
+    It is the longest of what one CTA needs by itself, what the SM's busiest server needs for all of them, what the L2 needs for
+    all units at work, and what a buffer needs until it is filled again.
+
+    Args:
+        arch: the GPU.
+        each: one iteration of one CTA.
+        resident: CTAs at work on an SM.
+        active: units at work on the GPU.
+        stages: buffers of a CTA.
+        latency: cycles of a load that nothing delays.
+    """
+    alone = largest(each.alone, each.port + each.sync)
+    refilled = (alone + latency) / largest(stages - 1, 1)
+    shared = resident * largest(each.tensor, each.port, each.ingress)
+    return largest(alone, shared, refilled, each.l2_bytes * active / arch.l2.bandwidth_bytes_per_clk)
+
+
+def largest(*amounts: Numbers) -> Numbers:
+    """Return the largest, for each kernel where there are many."""
+    found: Numbers = reduce(np.maximum, amounts)
+    return found
 
 
 def prologue_cycles(arch: Arch, kernel: Kernel) -> float:

@@ -24,7 +24,7 @@ from stcsim.timing.board.board import (
 from stcsim.timing.board.power import Load, joules
 from stcsim.timing.board.setup import Setup
 from stcsim.timing.lowering.cut import Tiling
-from stcsim.timing.offers.candidates import Candidate, candidates, other_grids
+from stcsim.timing.offers.candidates import Candidate, candidates, offered, other_grids
 from stcsim.timing.offers.heuristic import has_heuristics, pick
 from stcsim.timing.problem import Problem
 
@@ -64,27 +64,27 @@ class Search:
     known: dict[Key, Load] = field(default_factory=dict)
     _iterations: int = 0
 
-    def run(self, offered: list[Candidate]) -> list[Candidate]:
-        """Try ``offered`` by rough cost; return all, the cheapest of the simulated first (ties: the better estimate)."""
-        ranked = _coarse_first(self._ranked(offered))
+    def run(self, found: list[Candidate]) -> list[Candidate]:
+        """Try ``found`` by rough cost; return all, the cheapest of the simulated first (ties: the better estimate)."""
+        ranked = _coarse_first(self._ranked(found))
         for rough_us, candidate in ranked:
             if self._iterations > BUDGET_ITERATIONS or rough_us > MARGIN * self.best_us:
                 break
             self.attempt(candidate)
-        if self.timed and len(offered) > 1:
+        if self.timed and len(found) > 1:
             kernels = {(id(each.kernel), each.tiling.splits): each for _, each in self.timed}
-            fewer_sms = [grid for each in kernels.values() for grid in other_grids(each)]
+            fewer_sms = offered([grid for each in kernels.values() for grid in other_grids(each)])
             for rough_us, candidate in self._ranked(fewer_sms):
                 if rough_us < self.best_us:
                     self.attempt(candidate)
-        found = self._by_cost()
-        names = {id(each.estimate) for each in found}
-        return found + [each for _, each in ranked if id(each.estimate) not in names]
+        tried = self._by_cost()
+        names = {id(each.estimate) for each in tried}
+        return tried + [each for _, each in ranked if id(each.estimate) not in names]
 
-    def _ranked(self, offered: list[Candidate]) -> list[tuple[float, Candidate]]:
-        """Return ``offered`` with their rough costs, the lowest first."""
-        costs = [cost_us(self.setup, rough_load(self.setup, each)) for each in offered]
-        return sorted(zip(costs, offered, strict=True), key=lambda pair: pair[0])
+    def _ranked(self, found: list[Candidate]) -> list[tuple[float, Candidate]]:
+        """Return ``found`` with their rough costs, the lowest first."""
+        costs = [cost_us(self.setup, rough_load(self.setup, each)) for each in found]
+        return sorted(zip(costs, found, strict=True), key=lambda pair: pair[0])
 
     def attempt(self, candidate: Candidate) -> None:
         """Simulate a candidate if it may be the best, and as far as it may."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from stcsim.arch import Arch
@@ -12,7 +12,8 @@ from stcsim.timing.catalogue.menu import find, menu
 from stcsim.timing.lowering.cut import Cut, Tiling
 from stcsim.timing.lowering.stream_k import cut_tiles
 from stcsim.timing.lowering.tiling import balanced, on_units, tile_up
-from stcsim.timing.offers.estimate import Estimate, estimate
+from stcsim.timing.offers.closed_form import worth_splitting
+from stcsim.timing.offers.estimate import Estimate, estimates
 from stcsim.timing.offers.shortlist import shortlist
 from stcsim.timing.plan import GemmTiming, TilePlan
 from stcsim.timing.problem import Problem, ceil_div
@@ -55,10 +56,6 @@ class Candidate:
         """How it cuts the problem."""
         return self.cut.tiling
 
-    def on(self, arch: Arch) -> Candidate:
-        """Return it, not simulated yet, cut in the same way on another GPU."""
-        return offered(self.cut._replace(arch=arch))
-
 
 def candidates(arch: Arch, problem: Problem, sparse: bool, forced: str | None = None) -> list[Candidate]:
     """Return every kernel and split that fits, best estimate first (ties: catalogue order, fewer slices first).
@@ -84,9 +81,9 @@ def candidates(arch: Arch, problem: Problem, sparse: bool, forced: str | None = 
     )
 
 
-def offered(cut: Cut) -> Candidate:
-    """Return a cut as a candidate, with its closed forms."""
-    return Candidate(cut, estimate(cut))
+def offered(cuts: Sequence[Cut]) -> list[Candidate]:
+    """Return cuts of one problem on one GPU as candidates, with their closed forms."""
+    return [Candidate(cut, estimate) for cut, estimate in zip(cuts, estimates(cuts), strict=True)]
 
 
 def _pairs(arch: Arch, problem: Problem, sparse: bool, forced: str | None) -> Iterator[list[tuple[Kernel, int]]]:
@@ -102,23 +99,24 @@ def _pairs(arch: Arch, problem: Problem, sparse: bool, forced: str | None) -> It
 
 def _cut_all(arch: Arch, problem: Problem, pairs: list[tuple[Kernel, int]], forced: bool) -> tuple[list[Candidate], bool]:
     """Return what fits the GPU, each with its closed forms, and whether something is left out because it is too large."""
-    found: list[Candidate] = []
+    found: list[Cut] = []
     too_large = False
     for kernel, splits in pairs:
         cut = _worthwhile(arch, problem, kernel, splits, forced)
         if cut is not None and cut.tile_iterations > MOST_ITERATIONS:
             too_large = True
         elif cut is not None:
-            found += map(offered, _grids(cut))
-    return found, too_large
+            found += _grids(cut)
+    return offered(found), too_large
 
 
 def _worthwhile(arch: Arch, problem: Problem, kernel: Kernel, splits: int, forced: bool) -> Cut | None:
     """Return how a library cuts ``problem`` with a kernel and so many slices; ``None`` where it would not, or cannot."""
     if kernel.gemv and problem.n > 1 or not forced and not kernel.takes(problem.dtype):
         return None
-    if splits > 1 and not forced and not _worth_splitting(arch, problem, kernel, splits):
-        return None
+    if splits > 1 and not forced:
+        if not worth_splitting(arch, problem, kernel.cta_m, kernel.cta_n, kernel.cta_k(problem.dtype), splits):
+            return None
     cut = tile_up(arch, problem, kernel, splits)
     if cut is None or kernel.stream_k and not forced and not _worth_cutting(cut):
         return None
@@ -137,8 +135,8 @@ def _grids(cut: Cut) -> Iterator[Cut]:
         yield fewer
 
 
-def other_grids(chosen: Candidate) -> Iterator[Candidate]:
-    """Yield the kernel of ``chosen`` on other numbers of SMs: a tile more for each, and between as few as get no more and all."""
+def other_grids(chosen: Candidate) -> Iterator[Cut]:
+    """Yield ``chosen`` on other numbers of SMs: a tile more for each, and between as few as get no more and all."""
     whole = tile_up(chosen.cut.arch, chosen.cut.problem, chosen.kernel, chosen.tiling.splits)
     if whole is None or not _may_leave_idle(whole):
         return
@@ -147,17 +145,11 @@ def other_grids(chosen: Candidate) -> Iterator[Candidate]:
     steps = {round(least + share * (most - least)) for share in _BETWEEN} if far else set()
     fewer = ceil_div(whole.tiles, ceil_div(whole.tiles, most) + 1)
     for units in sorted({fewer, *steps} - {least, most}):
-        yield offered(on_units(whole, units))
+        yield on_units(whole, units)
 
 
 def _may_leave_idle(cut: Cut) -> bool:
     return cut.problem.conv is None and cut.tiling.n_tiles > 1 and not cut.kernel.stream_k
-
-
-def _worth_splitting(arch: Arch, problem: Problem, kernel: Kernel, splits: int) -> bool:
-    """Slices pay only while the tiles alone leave SMs empty."""
-    tiles = -(-problem.m // kernel.cta_m) * -(-problem.n // kernel.cta_n) * problem.batch
-    return tiles * (splits - 1) < 4 * arch.sm.count and problem.k >= splits * kernel.cta_k(problem.dtype) * 2
 
 
 def _worth_cutting(cut: Cut) -> bool:

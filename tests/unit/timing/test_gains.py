@@ -242,7 +242,7 @@ def test_json_says_that_nothing_bounds_what_nothing_helps() -> None:
 
 def test_a_simulated_gemm_is_not_looked_at_by_itself(monkeypatch: pytest.MonkeyPatch) -> None:
     asked = Asked(lambda factor: dict(NOTHING))
-    monkeypatch.setattr("stcsim.timing.choice.gains._with_more_of_each", lambda setup, offered, factor: asked(factor))
+    monkeypatch.setattr("stcsim.timing.choice.gains._with_more_of_each", lambda setup, cuts, factor: asked(factor))
     result = stcsim.gemm(256, 64, 256, A100)
     to_json(result)
     assert asked.factors == [] and not side(result).gains.known

@@ -41,7 +41,7 @@ ARCH = load_arch("a100", PLAIN)
 
 def done(each: Problem, kernel: Kernel, arch: Arch = ARCH) -> Candidate:
     """Return ``kernel`` cut for a problem, simulated at 1000 MHz."""
-    return simulated(Setup(arch), offered(cut_of(arch, each, kernel)), 1000)
+    return simulated(Setup(arch), offered([cut_of(arch, each, kernel)])[0], 1000)
 
 
 def test_watts_are_idle_plus_energy_over_time() -> None:
