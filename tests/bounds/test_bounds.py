@@ -12,7 +12,7 @@ from stcsim.timing.board.board import simulated
 from stcsim.timing.board.setup import Setup
 from stcsim.timing.catalogue.families import kernels
 from stcsim.timing.choice.bounds import lower_bound_ticks
-from stcsim.timing.choice.outcome import outcome, time_gemm
+from stcsim.timing.choice.outcome import Choice, time_gemm
 from stcsim.timing.choice.resources import MORE, with_more
 from stcsim.timing.engine.fast import simulate
 from stcsim.timing.lowering.lower import lower
@@ -138,7 +138,7 @@ def test_the_search_finds_the_fastest_of_all_that_are_offered(name: str) -> None
     for place, each in enumerate(random_problems(42, 12)):
         offered = candidates(setup.arch, each, sparse=place % 2 == 1)
         highest_mhz = setup.arch.clock.sustained_mhz
-        all_us = [outcome(setup, [simulated(setup, candidate, highest_mhz)]).time_us for candidate in offered]
+        all_us = [Choice(setup, [simulated(setup, candidate, highest_mhz)]).result().time_us for candidate in offered]
         found_us = time_gemm(setup, each, sparse=place % 2 == 1).time_us
         assert found_us <= min(all_us) * (1 + 2e-4), each  # clocks that differ by less are taken for one
 

@@ -1,33 +1,83 @@
-"""From a selected kernel's ticks to the times, rates and shares a person reads."""
+"""The one way to choose a kernel for a GEMM and to time it, and from its ticks to the times, rates and shares a person reads."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
 from stcsim.result import Gains, KernelResult, account
 from stcsim.timing.board.board import settled, simulated, start_us
-from stcsim.timing.board.power import energy, energy_parts_uj
+from stcsim.timing.board.power import Load, energy, energy_parts_uj
 from stcsim.timing.board.setup import Setup, starts_early
 from stcsim.timing.choice.bounds import lower_bound_ticks, roofline_us
 from stcsim.timing.choice.gains import gains_of
-from stcsim.timing.choice.select import select
+from stcsim.timing.choice.select import Key, select
 from stcsim.timing.offers.candidates import Candidate
-from stcsim.timing.plan import PARTS, TICKS_PER_CYCLE
+from stcsim.timing.plan import PARTS, TICKS_PER_CYCLE, in_cycles
 from stcsim.timing.problem import Problem
 
 
 def time_gemm(setup: Setup, problem: Problem, sparse: bool) -> KernelResult:
-    """Select a kernel for ``problem`` and time it at the clock it can hold. Raises UnsupportedError when none fits."""
-    return outcome(setup, select(setup, problem, sparse))
+    """Choose a kernel for ``problem`` and time it at the clock it can hold, or that ``setup`` gives.
+
+    This is the one way to a GEMM's time: a row of validation, an explanation and a layer of a network all go through
+    :func:`choose` and :meth:`Choice.result`.
+
+    Raises:
+        UnsupportedError: when no kernel fits.
+    """
+    return choose(setup, problem, sparse).result()
 
 
-def outcome(setup: Setup, ranked: Sequence[Candidate]) -> KernelResult:
-    """Turn the first of what ``select`` returns into a result, at the clock that it holds or ``setup`` gives."""
-    candidate = settled(setup, ranked[0])
-    if setup.engine != "fast":  # the fast one chose, and agrees; the other one times the choice
-        candidate = simulated(setup, candidate, candidate.clock_mhz)
-    return result_of(setup, candidate, gains_of(setup, ranked))
+def choose(setup: Setup, problem: Problem, sparse: bool, known: dict[Key, Load] | None = None) -> Choice:
+    """Choose a kernel for ``problem``, by the fast engine; ``known`` as in :func:`stcsim.timing.choice.select.select`.
+
+    Raises:
+        UnsupportedError: when no kernel fits.
+    """
+    return Choice(setup, select(replace(setup, engine="fast"), problem, sparse, known))
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """The kernel that is chosen for a GEMM, to be timed.
+
+    Attributes:
+        setup: how it is timed.
+        ranked: that kernel, then those that may take its place, best first.
+    """
+
+    setup: Setup
+    ranked: Sequence[Candidate]
+
+    @property
+    def chosen(self) -> Candidate:
+        """The kernel that is chosen, as the search left it."""
+        return self.ranked[0]
+
+    def settled(self) -> Candidate:
+        """Return it simulated at the clock that it holds, or that is given."""
+        return settled(replace(self.setup, engine="fast"), self.chosen)
+
+    def at(self, clock_mhz: float) -> Candidate:
+        """Return it simulated at a clock."""
+        if self.chosen.timing is not None and self.chosen.clock_mhz == clock_mhz:
+            return self.chosen
+        return simulated(replace(self.setup, engine="fast"), self.chosen, clock_mhz)
+
+    def by_engine(self, timed: Candidate) -> Candidate:
+        """Return what was simulated by the fast engine as the one that was asked for times it: they agree, it is slow."""
+        return timed if self.setup.engine == "fast" else simulated(self.setup, timed, timed.clock_mhz)
+
+    def gains(self, clock_mhz: float | None = None) -> Gains:
+        """Return what would help it, at a clock that something else gives or at the one it holds."""
+        setup = self.setup if clock_mhz is None else replace(self.setup, clock_mhz=clock_mhz)
+        return gains_of(setup, self.ranked)
+
+    def result(self, timed: Candidate | None = None) -> KernelResult:
+        """Return its times, rates and shares: as it was simulated in ``timed``, else as it settles."""
+        return result_of(self.setup, timed or self.by_engine(self.settled()), self.gains())
 
 
 def result_of(setup: Setup, chosen: Candidate, gains: Gains) -> KernelResult:
@@ -47,7 +97,7 @@ def result_of(setup: Setup, chosen: Candidate, gains: Gains) -> KernelResult:
         kernel=kernel.name(problem.dtype, tiling.splits),
         tops=tops,
         share_of_peak=tops / (arch.peak_tops(problem.dtype.name, kernel.sparse) or math.nan),
-        cycles=timing.total_ticks / TICKS_PER_CYCLE,
+        cycles=in_cycles(timing.total_ticks),
         clock_mhz=clock_mhz,
         bytes={
             "l2_read": timing.l2_read_bytes,

@@ -11,8 +11,7 @@ from stcsim.result import KernelResult
 from stcsim.timing.board.memory_op import Traffic, gemm_load, memory_load, time_memory, with_fused_reads
 from stcsim.timing.board.power import energy
 from stcsim.timing.board.setup import Setup
-from stcsim.timing.choice.outcome import outcome
-from stcsim.timing.choice.select import select
+from stcsim.timing.choice.outcome import choose
 from stcsim.timing.offers.candidates import Candidate
 from tests.shapes import problem
 
@@ -72,8 +71,8 @@ def test_energy_is_idling_and_bytes() -> None:
 
 @pytest.fixture(scope="module")
 def gemm() -> Timed:
-    ranked = select(AT_1000, PROBLEM, False)
-    return ranked[0], outcome(AT_1000, ranked)
+    choice = choose(AT_1000, PROBLEM, False)
+    return choice.chosen, choice.result()
 
 
 def test_a_residual_in_l2_adds_its_time_there(gemm: Timed) -> None:
