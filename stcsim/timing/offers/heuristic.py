@@ -18,6 +18,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from stcsim.arch import Arch
+from stcsim.timing.catalogue.families import family_of
 from stcsim.timing.catalogue.int8 import LARGE, SMALL
 from stcsim.timing.lowering.cut import Cut
 from stcsim.timing.offers.closed_form import waves
@@ -46,18 +47,18 @@ WRITE_BYTES_PER_CLK = 25.0
 """Bytes a cycle at which one SM is taken to write D; hardly matters."""
 LARGE_TILES_PER_SM = 2
 """Tiles of the large int8 kernel for each SM from which on it is taken."""
-_FAMILIES = ("sm75", "sm80", "sm86", "sm89")
+_LARGE, _SMALL = LARGE.kernels()[0], SMALL.kernels()[0]
 
 
 def has_heuristics(arch: Arch) -> bool:
     """Whether the rule here is known to hold: before Hopper, whose published times a search meets better (5.5 against 6.0 %)."""
-    return arch.kernel.family in _FAMILIES
+    return family_of(arch.kernel.family).has_heuristics
 
 
 def pick(cuts: Sequence[Cut]) -> int:
     """Return the index of the kernel that heuristics take (ties: the first)."""
-    if {cut.kernel for cut in cuts} == {SMALL, LARGE}:
-        large = next(index for index, cut in enumerate(cuts) if cut.kernel == LARGE)
+    if {cut.kernel for cut in cuts} == {_SMALL, _LARGE}:
+        large = next(index for index, cut in enumerate(cuts) if cut.kernel == _LARGE)
         return large if cuts[large].tiles >= LARGE_TILES_PER_SM * cuts[large].arch.sm.count else 1 - large
     return int(np.argmin(heuristic_cycles(columns_of(cuts))))
 
