@@ -12,7 +12,7 @@ from stcsim.timing.board.board import simulated
 from stcsim.timing.board.setup import Setup, launch_us, starts_early
 from stcsim.timing.catalogue.kernel import Kernel
 from stcsim.timing.catalogue.menu import menu
-from stcsim.timing.choice.outcome import Choice, choose
+from stcsim.timing.choice.outcome import Choice, busy_shares, choose
 from stcsim.timing.choice.select import HEURISTIC, key_of
 from stcsim.timing.lowering.cut import Tiling
 from stcsim.timing.lowering.tiling import stage_bytes
@@ -47,12 +47,14 @@ class Side:
 
     Attributes:
         result: the chosen kernel, with its lower bounds.
+        busy: share of its time, launch left out, that each server is busy: tensor, smem, ingress, l2, dram.
         plan: what the chosen kernel does on this GPU, as (name, value) rows. contenders: best first.
         offered: how many kernels the library is known to have for this type; smallest_tile: of those, rows by columns.
     """
 
     mode: str
     result: KernelResult
+    busy: dict[str, float]
     plan: tuple[tuple[str, str], ...]
     contenders: tuple[Contender, ...]
     offered: int
@@ -114,7 +116,7 @@ def _side(setup: Setup, problem: Problem, sparse: bool) -> Side:
     ]
     smallest = min(((each.cta_m, each.cta_n) for each in offered), key=lambda tile: tile[0] * tile[1])
     plan = _plan_rows(setup.arch, problem, timed)
-    return Side("2:4" if sparse else "dense", result, plan, contenders, len(offered), smallest)
+    return Side("2:4" if sparse else "dense", result, busy_shares(timed), plan, contenders, len(offered), smallest)
 
 
 def _losers(choice: Choice, problem: Problem, sparse: bool) -> Sequence[Candidate]:

@@ -80,6 +80,24 @@ class Choice:
         return result_of(self.setup, timed or self.by_engine(self.settled()), self.gains())
 
 
+def busy_shares(timed: Candidate) -> dict[str, float]:
+    """Return the share of a kernel's time that each server is busy: ``tensor``, ``smem``, ``ingress``, ``l2``, ``dram``.
+
+    Of the servers that every SM has, it is the mean over the SMs of the grid, with a tile or without. Where the time goes says
+    what CTAs waited for; this says which servers could have served more.
+    """
+    timing, plan = timed.timing, timed.plan
+    assert timing is not None and plan is not None
+    of_units = plan.units * timing.total_ticks
+    return {
+        "tensor": timing.tensor_busy_ticks / of_units,
+        "smem": timing.smem_busy_ticks / of_units,
+        "ingress": timing.ingress_busy_ticks / of_units,
+        "l2": timing.l2_busy_ticks / timing.total_ticks,
+        "dram": timing.dram_busy_ticks / timing.total_ticks,
+    }
+
+
 def result_of(setup: Setup, chosen: Candidate, gains: Gains) -> KernelResult:
     """Convert ticks to microseconds; the parts of the breakdown sum to the time."""
     cut, timing, plan, clock_mhz = chosen.cut, chosen.timing, chosen.plan, chosen.clock_mhz

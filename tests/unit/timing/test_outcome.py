@@ -12,7 +12,7 @@ from stcsim.study.explain import explain
 from stcsim.study.measured import Measured
 from stcsim.study.validate import predict
 from stcsim.timing.board.setup import Setup
-from stcsim.timing.choice.outcome import Choice, choose, time_gemm
+from stcsim.timing.choice.outcome import Choice, busy_shares, choose, time_gemm
 from stcsim.timing.plan import TICKS_PER_CYCLE, in_cycles
 from tests.shapes import problem
 
@@ -47,6 +47,16 @@ def test_the_reference_engine_times_what_the_fast_one_chose() -> None:
     slow = replace(fast, setup=replace(fast.setup, engine="reference"))
     assert slow.by_engine(fast.settled()) is not fast.settled() and slow.result() == fast.result()
     assert fast.by_engine(fast.chosen) is fast.chosen
+
+
+@pytest.mark.parametrize(("name", "shape"), [("a100", (4096, 4096, 4096)), ("a100", (64, 1, 4096)), ("h100", (8192, 64, 2048))])
+def test_servers_are_busy_for_a_share_of_the_time(name: str, shape: tuple[int, int, int]) -> None:
+    timed = choose(Setup(load_arch(name)), problem(*shape), False).settled()
+    assert timed.plan is not None and timed.timing is not None
+    busy = busy_shares(timed)
+    assert list(busy) == ["tensor", "smem", "ingress", "l2", "dram"] and all(0 < share < 1 for share in busy.values())
+    multiplied = timed.plan.tile_iterations * timed.plan.tensor_ticks
+    assert busy["tensor"] == multiplied / (timed.plan.units * timed.timing.total_ticks)
 
 
 def test_ticks_in_cycles() -> None:
