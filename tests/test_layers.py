@@ -31,7 +31,7 @@ ALL = ("*",)
 def shelf(*below: str) -> tuple[str, ...]:
     """Return what a shelf of the timing wing may import: itself, the shelves below, and the contracts of the wing."""
     shelves = tuple(f"timing.{name}.*" for name in below)
-    return (*shelves, "timing.plan", "timing.problem", "timing.rates", "timing.microbenchmark", *INPUTS, *RESULT, *GROUND)
+    return (*shelves, "timing.plan", "timing.problem", "timing.rates", "timing.hardware", *INPUTS, *RESULT, *GROUND)
 
 
 #: (pattern of a module without "stcsim.", what it may import); the first pattern that fits is the rule.
@@ -53,7 +53,9 @@ ROOMS: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("timing", ()),
     ("timing.plan", ("errors",)),
     ("timing.problem", ("trace", "isa", "errors")),
-    ("timing.microbenchmark", ("arch", "isa", "isa.*", "errors")),
+    ("timing.hardware", ()),
+    ("timing.microbenchmark", ("arch", "isa", "isa.*", "timing.hardware", "errors")),
+    ("timing.rates", ("arch", "isa", "timing.plan", "timing.problem", "timing.hardware", "timing.catalogue.kernel")),
     ("timing.engine*", ("timing.engine.*", "timing.plan", "errors")),
     ("timing.catalogue*", ("timing.catalogue.*", "trace", *GROUND)),
     ("timing.lowering*", shelf("catalogue", "lowering")),

@@ -17,9 +17,9 @@ from stcsim.replay.residency import Placed, Residency
 from stcsim.replay.schedule import Step, has_edges, schedule
 from stcsim.replay.timed import Timed, timed_alone, timed_network
 from stcsim.result import Footprint, RunResult
-from stcsim.timing.board.launch import Launch
 from stcsim.timing.board.memory_op import Traffic
-from stcsim.timing.lowering.lower import l2_capacity_bytes
+from stcsim.timing.board.setup import Setup
+from stcsim.timing.rates import l2_capacity_bytes
 from stcsim.trace import Gemm, Memory, Trace
 from stcsim.version import __version__
 
@@ -63,7 +63,7 @@ def run(
     steps = schedule(trace, fusion)
     residency = Residency(steps, rules.type_of, has_edges(trace), l2_capacity_bytes(arch))
     planned = [_planned(step, placed, rules, arch, modes) for step, placed in zip(steps, residency.placed(), strict=True)]
-    setup = Launch(arch, engine, launch, kernel)
+    setup = Setup(arch, engine, launch, kernel)
     alone = len(planned) == 1 and not isinstance(planned[0].op, Memory)
     if alone:
         timed = timed_alone(setup, planned[0], residency.placed()[0], progress)
@@ -116,7 +116,7 @@ def gemm(
     problem = problem_of(op, element, out_dtype, weights_in_l2)
     reason = why_not_sparse(problem, False)
     step = Planned(op, element, (), *_asked(reason, modes))
-    timed = timed_alone(Launch(arch, engine, launch, kernel, data=data), step, Placed(problem, Traffic()))
+    timed = timed_alone(Setup(arch, engine, launch, kernel, data=data), step, Placed(problem, Traffic()))
     inputs: dict[str, Any] = {
         "arch": arch.to_dict(),
         "gemm": op.model_dump(mode="json"),

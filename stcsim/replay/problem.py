@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from stcsim.arch import Arch
-from stcsim.isa import DType, type_bytes
-from stcsim.timing.problem import Problem
+from stcsim.isa import DType
+from stcsim.timing.problem import Problem, gemm_problem
 from stcsim.trace import Conv2d, Gemm
 
 
@@ -21,8 +21,19 @@ def problem_of(
     g = op.gemm() if isinstance(op, Conv2d) else op
     unnamed = {"name": "", "weight_of": "", "inputs": (), "origin": "", "count": 1}
     conv = op.direct().model_copy(update=unnamed) if isinstance(op, Conv2d) else None
-    out_bytes = type_bytes(out_dtype or element.out)
-    return Problem(g.m, g.n, g.k, g.batch, element, out_bytes, weights_in_l2, conv, activations_in_l2, a_on_chip, d_on_chip)
+    return gemm_problem(
+        g.m,
+        g.n,
+        g.k,
+        element.name,
+        g.batch,
+        out_dtype,
+        weights_in_l2,
+        conv=conv,
+        activations_in_l2=activations_in_l2,
+        a_on_chip=a_on_chip,
+        d_on_chip=d_on_chip,
+    )
 
 
 def modes_of(arch: Arch, element: DType, sparsity: str | None) -> tuple[str, ...]:

@@ -14,13 +14,13 @@ from pathlib import Path
 
 from stcsim.arch import Arch, arch_names, load_arch
 from stcsim.errors import TraceError, UnsupportedError
-from stcsim.isa import dtype, type_bytes
+from stcsim.isa import dtype
 from stcsim.result import Interval
 from stcsim.study.measured import Measured, read_measured
-from stcsim.timing.board.launch import Launch, launch_us
+from stcsim.timing.board.setup import Setup, launch_us
 from stcsim.timing.choice.outcome import time_gemm
 from stcsim.timing.choice.select import HEURISTIC
-from stcsim.timing.problem import Problem
+from stcsim.timing.problem import gemm_problem
 from stcsim.trust.accuracy import Known, error_model
 
 Progress = Callable[[int, int], None]
@@ -175,9 +175,9 @@ def _predict_batch(batch: tuple[Sequence[Measured], dict[str, Arch]]) -> list[Pr
 
 def predict(row: Measured, arch: Arch) -> Predicted:
     """Predict one measured row on ``arch``; its timing mode, output type and warm weights are honoured."""
-    problem = Problem(row.m, row.n, row.k, row.batch, dtype(row.dtype), type_bytes(row.out_dtype), row.weights_in_l2)
+    problem = gemm_problem(row.m, row.n, row.k, row.dtype, row.batch, row.out_dtype, row.weights_in_l2)
     kernel = HEURISTIC if row.by_heuristic else None
-    setup = Launch(arch, launch=row.timing, kernel=kernel, launches=row.launches, data=row.data)
+    setup = Setup(arch, launch=row.timing, kernel=kernel, launches=row.launches, data=row.data)
     result = time_gemm(setup, problem, row.sparse)
     roofline_us = result.roofline_us + launch_us(arch, row.timing)
     return Predicted(row, result.time_us, roofline_us, result.kernel, result.most_time)

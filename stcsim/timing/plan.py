@@ -95,6 +95,12 @@ import numpy.typing as npt
 TICKS_PER_CYCLE = 256
 """Ticks in one SM clock cycle."""
 
+
+def in_cycles(ticks: int) -> float:
+    """Return ``ticks`` in SM clock cycles."""
+    return ticks / TICKS_PER_CYCLE
+
+
 PARTS = ("tensor", "smem", "issue", "ingress", "l2", "dram", "latency", "prologue", "epilogue", "reduction", "tail")
 """Names of the breakdown, in the order of ``GemmTiming.part_ticks``.
 

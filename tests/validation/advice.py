@@ -19,10 +19,10 @@ import stcsim
 from stcsim.arch import Arch
 from stcsim.replay import kernels
 from stcsim.result import PruneGroup, RunResult
-from stcsim.timing.board.launch import Launch
 from stcsim.timing.board.power import Load
-from stcsim.timing.choice.select import Key, select
-from stcsim.timing.offers.candidates import Candidate
+from stcsim.timing.board.setup import Setup
+from stcsim.timing.choice.outcome import Choice, choose
+from stcsim.timing.choice.select import Key
 from stcsim.timing.problem import Problem
 from stcsim.trace import Trace, trace_names
 from tests.validation.pool import on_processes
@@ -140,7 +140,7 @@ def _claim(found: Found, name: str, claimed_us: float, lost_us: float) -> None:
     found.count(holds, f"{name} is said to save {claimed_us:.1f} µs, a run says {lost_us:.1f} µs")
 
 
-_memory: dict[tuple[object, ...], list[Candidate]] = {}
+_memory: dict[tuple[object, ...], Choice] = {}
 _remembered: list[str] = []
 
 
@@ -150,14 +150,14 @@ def shared_kernels(gpu: str) -> Iterator[Arch]:
     if _remembered != [gpu]:
         _memory.clear()
         _remembered[:] = [gpu]
-    with patch.object(kernels, "select", _select):
+    with patch.object(kernels, "choose", _choose):
         yield stcsim.load_arch(gpu)
 
 
-def _select(setup: Launch, problem: Problem, sparse: bool, known: dict[Key, Load]) -> list[Candidate]:
+def _choose(setup: Setup, problem: Problem, sparse: bool, known: dict[Key, Load]) -> Choice:
     key = setup.launch, setup.clock_mhz, setup.price_us_per_j, problem, sparse
     if key not in _memory:
-        _memory[key] = select(setup, problem, sparse, known)
+        _memory[key] = choose(setup, problem, sparse, known)
     return _memory[key]
 
 

@@ -19,13 +19,13 @@ import numpy as np
 
 from stcsim.arch import Arch
 from stcsim.study.measured import Measured
-from stcsim.timing import problem
+from stcsim.timing import problem, rates
 from stcsim.timing.catalogue import families
 from stcsim.timing.catalogue.kernel import Kernel
 from stcsim.timing.lowering import lower
-from stcsim.timing.lowering.tiling import Tiling, ceil_div
+from stcsim.timing.lowering.cut import Cut
 from stcsim.timing.plan import IntArray
-from stcsim.timing.problem import Problem
+from stcsim.timing.problem import Problem, ceil_div
 
 AMPERE, HOPPER = ("a100*",), ("h100*",)
 AMPERE_SPARSE, HOPPER_SPARSE = ("a100* 2:4 *",), ("h100* 2:4 *",)
@@ -94,7 +94,7 @@ def kernels_as(change: Callable[[Kernel], Kernel | None]) -> Callable[[], Abstra
 
 def reads_as(fewer: Callable[[Problem, Kernel, int], int]) -> Callable[[], AbstractContextManager[None]]:
     """Return a context in which MMAs read other bytes from shared memory: ``fewer`` gets the model's figure."""
-    shipped = lower.smem_read_bytes
+    shipped = rates.smem_read_bytes
     return lambda: instead_of(shipped, lambda problem, kernel: fewer(problem, kernel, shipped(problem, kernel)))
 
 
@@ -117,7 +117,7 @@ def a_from_registers(problem: Problem, kernel: Kernel, read: int) -> int:
     return ceil_div(rows, 64) * columns * kernel.k_bytes if kernel.wgmma else read
 
 
-def no_output(problem: Problem, kernel: Kernel, tiling: Tiling) -> IntArray:
+def no_output(cut: Cut) -> IntArray:
     """Stand in for the table of bytes that tiles write."""
     return np.zeros((2, 2), np.int64)
 
@@ -156,10 +156,10 @@ MECHANISMS = (
     Mechanism("B read again for every 64 rows (wgmma)", "B read once", HOPPER, off=reads_as(b_once_wgmma)),
     Mechanism("wgmma reads A from shared memory", "A in registers", HOPPER, off=reads_as(a_from_registers)),
     Mechanism("B fragments of Ampere 2:4 in one buffer", "loaded ahead", AMPERE_SPARSE,
-              off=lambda: instead_of(lower.iteration_cycles, lambda arch, kernel: arch.kernel.k_iteration_cycles)),
+              off=lambda: instead_of(rates.iteration_cycles, lambda arch, kernel: arch.kernel.k_iteration_cycles)),
     Mechanism("metadata of 2:4", "no bytes", ("* 2:4 *",), off=lambda: instead_of(problem.metadata_bytes, lambda dtype, k: 0)),
     Mechanism("warps of a CTA that cannot fill the tensor cores", "any can", (*AMPERE_DENSE, *AMPERE_SPARSE),
-              off=lambda: instead_of(lower.warp_rate, lower.tensor_rate)),
+              off=lambda: instead_of(rates.warp_rate, rates.tensor_rate)),
     Mechanism("cycles of every iteration", "0", settings=leaves(kernel__k_iteration_cycles=0)),
     # memory
     Mechanism("latency of loads", "0: loads wait in queues only",
@@ -175,7 +175,7 @@ MECHANISMS = (
     # a CTA's start and end
     Mechanism("prologue", "0", settings=leaves(kernel__prologue_cycles=0, kernel__next_prologue_cycles=0)),
     Mechanism("accumulators of mma.sync kernels pass shared memory unconverted", "as wide as D", (*AMPERE_DENSE, *AMPERE_SPARSE),
-              off=lambda: instead_of(lower.staged_bytes, lambda problem, kernel, tiling, out: out)),
+              off=lambda: instead_of(rates.staged_bytes, lambda problem, kernel, splits, out: out)),
     # which kernels there are, and how they walk
     Mechanism("cuSPARSELt's Ampere kernels walk along m", "groups of 8", AMPERE_SPARSE, off=only(is_ampere_sparse, swizzle=8)),
     Mechanism("dense kernels walk in groups of 8", "along m", DENSE, off=only(lambda kernel: not kernel.sparse, swizzle=1)),
@@ -184,7 +184,7 @@ MECHANISMS = (
               off=taken_out(lambda kernel: is_fine(kernel) or kernel.stream_k)),
     Mechanism("at most two slices in Ampere 2:4", "32", AMPERE_SPARSE, off=only(is_ampere_sparse, max_splits=32)),
     Mechanism("reduction after split-K", "free",
-              off=lambda: instead_of(lower.reduction_ticks, lambda arch, problem, tiling, clock_mhz: 0)),
+              off=lambda: instead_of(lower.reduction_ticks, lambda arch, problem, splits, clock_mhz: 0)),
     Mechanism("matrix-vector kernel, among n = 1", "none", ("a100 dense *",), off=taken_out(lambda kernel: kernel.gemv),
               among=lambda row: row.n == 1),
     Mechanism("clusters that share by multicast", "CTAs alone", HOPPER, settings=leaves(kernel__max_cluster_ctas=1)),

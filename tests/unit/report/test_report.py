@@ -480,6 +480,17 @@ def test_an_explanation_gives_intervals_of_times_and_of_the_speedup() -> None:
     assert f"({explained.speedup.low:.2f}–{explained.speedup.high:.2f} in 8 of 10 such cases)" in shown
 
 
+def test_an_explanation_says_how_busy_each_server_is() -> None:
+    explained = explain(stcsim.load_arch("a100"), gemm_problem(4096, 4096, 4096), sparsity="dense")
+    [side], shown = explained.sides, lines(explanation_text(explained), ALL)
+    head = next(at for at, line in enumerate(shown) if line.split() == ["time", "share", "busy"])
+    rows = {line.split()[0]: line for line in shown[head + 1 : shown.index("", head)]}
+    for server, share in side.busy.items():
+        waited = units.percent(side.result.breakdown[server] / side.result.time_us)
+        assert f"{waited:>5} {units.percent(share):>5}" in rows[server]
+    assert side.busy["tensor"] > 0.8 and "tensor" in rows
+
+
 @pytest.mark.parametrize(
     ("number", "text"),
     [(0.0, "0.00"), (0.996, "1.00"), (1.005, "1.00"), (9.996, "10.0"), (14.23, "14.2"), (99.96, "100"), (1423.4, "1,423")],
