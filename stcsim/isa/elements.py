@@ -72,5 +72,5 @@ def type_bytes(name: str) -> int:
         UnsupportedError: when no such type is known.
     """
     if name not in TYPE_BYTES:
-        raise UnsupportedError("output type", f"one of {', '.join(TYPE_BYTES)}", f"'{name}'")
+        raise UnsupportedError("out_dtype", f"one of {', '.join(TYPE_BYTES)}", f"'{name}'")
     return TYPE_BYTES[name]

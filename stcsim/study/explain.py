@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
+from typing import Any
 
-from stcsim.arch import Arch
-from stcsim.isa import dtype as find_dtype
+from stcsim import words
+from stcsim.arch import Arch, ArchOrName, load_arch
 from stcsim.isa import type_bytes
-from stcsim.replay import bars, modes_of, why_not_sparse
+from stcsim.replay import bars, modes_of, sparsity_of, why_not_sparse
+from stcsim.replay.door import element_of, kernel_of, out_type_of
 from stcsim.result import Interval, KernelResult, Trust
 from stcsim.timing.board.board import simulated
 from stcsim.timing.board.launch import Launch, launch_us, starts_early
@@ -20,6 +22,8 @@ from stcsim.timing.lowering.tiling import Tiling, stage_bytes
 from stcsim.timing.offers.candidates import Candidate
 from stcsim.timing.plan import FINISHER, WHOLE, TilePlan
 from stcsim.timing.problem import Problem
+from stcsim.version import __version__
+from stcsim.words import flag, size, word
 
 _SIMULATED = 8
 """Kernels that are simulated to the end to show why they lose; a selection ends them as soon as they have lost."""
@@ -67,6 +71,7 @@ class Explanation:
         peak_mhz: clock of the data sheet's peak. board_limit_w: what the board may draw.
         note: says why a side is missing, if one is.
         speedup: where a measured one is to be expected. trust: how far to trust it all.
+        inputs: the GPU with every leaf, and the words of the call.
     """
 
     arch: str
@@ -77,24 +82,51 @@ class Explanation:
     note: str | None
     speedup: Interval | None
     trust: Trust
+    inputs: dict[str, Any] = field(default_factory=dict)
 
 
 def gemm_problem(
     m: int, n: int, k: int, dtype: str = "fp16", batch: int = 1, out_dtype: str | None = None, weights_in_l2: bool = False
 ) -> Problem:
-    """Return the GEMM D[m x n] = A[m x k] . B[k x n] as a problem. Raises UnsupportedError for an unknown type."""
-    element = find_dtype(dtype)
-    return Problem(m, n, k, batch, element, type_bytes(out_dtype or element.out), weights_in_l2)
+    """Return the GEMM D[m x n] = A[m x k] . B[k x n] as a problem.
+
+    Raises:
+        UnsupportedError: when a size is no whole number above 0, or a type is unknown.
+    """
+    m, n, k, batch = size(m, "m"), size(n, "n"), size(k, "k"), size(batch, "batch")
+    element, warm = element_of(dtype), flag(weights_in_l2, "weights_in_l2")
+    return Problem(m, n, k, batch, element, type_bytes(out_type_of(out_dtype, element)), warm)
 
 
 def explain(
-    arch: Arch, problem: Problem, *, sparsity: str | None = None, kernel: str | None = None, launch: str = "graph"
+    m: int,
+    n: int,
+    k: int,
+    arch: ArchOrName,
+    *,
+    dtype: str = "fp16",
+    batch: int = 1,
+    out_dtype: str | None = None,
+    sparsity: str | None = None,
+    kernel: str | None = None,
+    launch: str = "graph",
+    weights_in_l2: bool = False,
 ) -> Explanation:
-    """Explain ``problem`` on ``arch``; arguments as :func:`stcsim.replay.gemm`.
+    """Explain one GEMM; arguments and errors as :func:`stcsim.gemm`."""
+    problem = gemm_problem(m, n, k, dtype, batch, out_dtype, weights_in_l2)
+    return explain_problem(arch, problem, sparsity=sparsity, kernel=kernel, launch=launch)
+
+
+def explain_problem(
+    arch: ArchOrName, problem: Problem, *, sparsity: str | None = None, kernel: str | None = None, launch: str = "graph"
+) -> Explanation:
+    """Explain ``problem``, which may be a convolution, on ``arch``; arguments as :func:`stcsim.gemm`.
 
     Raises:
-        UnsupportedError: when the GPU lacks the type or sparsity, or no kernel fits.
+        UnsupportedError: when a word is unknown, the GPU lacks the type or sparsity, or no kernel fits.
     """
+    arch = load_arch(arch)
+    launch, kernel = word(words.Launch, launch, "launch").value, kernel_of(arch, kernel)
     setup = Launch(arch, "fast", launch, kernel)
     modes = modes_of(arch, problem.dtype, sparsity)
     reason = why_not_sparse(problem, False)
@@ -105,7 +137,8 @@ def explain(
         speedup = bars(arch).speedup_of(problem.dtype, 2 * problem.macs, ratio)
     note = f"no 2:4: {reason}" if reason and "2:4" in modes else None
     trust = bars(arch).trust_of(problem.dtype, 2 * problem.macs, speedup)
-    return Explanation(arch.name, arch.clock.peak_mhz, arch.power.board_limit_w, problem, sides, note, speedup, trust)
+    inputs = {"arch": arch.to_dict(), "sparsity": sparsity_of(modes), "kernel": kernel, "launch": launch, "version": __version__}
+    return Explanation(arch.name, arch.clock.peak_mhz, arch.power.board_limit_w, problem, sides, note, speedup, trust, inputs)
 
 
 def _side(setup: Launch, problem: Problem, sparse: bool) -> Side:
