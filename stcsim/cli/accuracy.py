@@ -7,8 +7,11 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from stcsim.cli import options as opt
+from stcsim.cli.output import deliver, output
 from stcsim.cli.steps import check_outputs, prepare
 from stcsim.errors import StcsimError
+from stcsim.words import Format
 
 if TYPE_CHECKING:
     from stcsim.study.validate import Predicted
@@ -43,9 +46,9 @@ def build(
     from stcsim.study.error_model.build import build as learn
     from stcsim.study.error_model.file import read_predicted, write_error_model
 
-    names = [name.strip() for name in fitted.split(",") if name.strip()]
+    names = [name.strip().lower() for name in fitted.split(",") if name.strip()]
     if unknown := next((name for name in names if name not in arch_names()), None):
-        raise StcsimError("--fitted", f"names of GPUs with commas between ({', '.join(arch_names())})", f"'{unknown}'")
+        raise StcsimError("fitted", f"names of GPUs with commas between ({', '.join(arch_names())})", f"'{unknown}'")
     unseen = read_predicted(blind) if blind else []
     document = learn(_predicted(paths, grade), names, unseen, source)
     write_error_model(document, output)
@@ -59,21 +62,20 @@ def check(
         Path | None, typer.Option("--model", metavar="FILE", help="An error model.", show_default="the one that ships")
     ] = None,
     grade: GradeOption = "A",
-    json: Annotated[Path | None, typer.Option("--json", metavar="FILE", help="Write the shares as JSON.")] = None,
+    format: opt.FormatOption = Format.TABLE,
+    json: opt.JsonOption = None,
+    csv: opt.CsvOption = None,
 ) -> None:
     """Print which share of measurements lies in its interval, on rows that neither a fit nor the intervals were made from."""
-    check_outputs(json=json)
-    from stcsim.report.export.result import write_json
-    from stcsim.report.terminal.console import show
-    from stcsim.report.terminal.coverage import coverage_table, to_json
+    out = output(format, json, csv)
+    from stcsim.report.terminal.coverage import coverage_table, document, row_lines
     from stcsim.study.error_model.coverage import cover
     from stcsim.trust.accuracy import error_model, read_error_model
 
     held = read_error_model(model) if model else error_model()
     report = cover(_predicted(paths, grade), held)
-    if json:
-        write_json(to_json(report), json)
-    show(coverage_table(report))
+    inputs = {"paths": list(map(str, paths)), "model": str(model) if model else None, "grade": grade}
+    deliver(out, report, coverage_table, lambda found: document(found, inputs), row_lines)
 
 
 def _predicted(paths: list[Path], grade: str) -> list[Predicted]:
