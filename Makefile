@@ -10,6 +10,8 @@ BATCH ?= 32
 # Tests that capture networks or compare numerics need torch; `make test TORCH=` leaves it and them out.
 TORCH ?= torch==2.13.0 transformers mmasim ninja
 PYTEST_ARGS ?= -q
+# Of `make docs`: pages, --figures, --measured DIR --silicon DIR.
+DOCS_ARGS ?=
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -39,6 +41,10 @@ format: $(VENV)/.test  ## fix style and formatting
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
+docs: $(VENV)/.test  ## write what the documents show of the program's output anew
+	$(BIN)/python -m tests.docs.write $(DOCS_ARGS)
+	$(BIN)/python -m tests.unit.published
+
 pins: $(VENV)/.test  ## write the installed versions to .ci/constraints.txt
 	{ head -n 2 $(PINS); $(BIN)/python -m pip freeze --exclude-editable | sed -E 's/^torch==([^+]*).*/torch==\1/'; } > $(PINS).new
 	mv $(PINS).new $(PINS)
@@ -61,4 +67,4 @@ $(VENV)/.test: pyproject.toml $(PINS) | $(VENV)/.made
 	$(PIP) -e '.[test]' $(TORCH)
 	@touch $@ $(VENV)/.base
 
-.PHONY: help run test bench lint types format pins clean
+.PHONY: help run test bench lint types format docs pins clean

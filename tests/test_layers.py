@@ -64,7 +64,7 @@ ROOMS: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("replay*", ("replay*", *TRUST, *TIMING, *INPUTS, *GROUND)),
     ("study*", ("study", "study.*", "replay*", *TRUST, *TIMING, *INPUTS, *GROUND)),
     ("report*", ("report", "report.*", *INPUTS, *RESULT, *GROUND)),
-    ("cli.options", ("cli", "cli.completion", "words")),
+    ("cli.options", ("cli", "cli.completion", "isa", "words")),
     ("cli*", ALL),
     ("__main__", ("cli.entry",)),
     (
@@ -93,10 +93,14 @@ LIBRARIES: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("dask", ("study.*",)),
     ("pandas", ("result.run",)),
     ("scipy", ("study.*",)),
+    ("pyarrow", ("study.public.*",)),
 )
 
 #: Libraries that `stcsim --help` must not wait for.
-HEAVY = ("numba", "matplotlib", "torch", "safetensors", "transformers", "onnx", "simpy", "pydantic", "yaml", "numpy", "scipy")
+HEAVY = (
+    *("numba", "matplotlib", "torch", "safetensors", "transformers", "onnx", "simpy"),
+    *("pydantic", "yaml", "numpy", "scipy", "pyarrow"),
+)
 
 
 @dataclass(frozen=True)

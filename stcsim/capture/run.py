@@ -36,7 +36,12 @@ def capture(
     arguments: Mapping[str, object] | None = None,
     inputs: Sequence[str] | None = None,
 ) -> Trace:
-    """Return the trace of a network (see ``stcsim.capture.capture``)."""
+    """Return the trace of a network (see ``stcsim.capture.capture``).
+
+    Raises:
+        UnsupportedError: a type or a name that is none.
+        TraceError: a network that cannot be built or run, or inputs that do not fit it.
+    """
     known_dtype(text(dtype, "dtype", "the name of an element type"))
     name = shipped_name(name, list(NETWORKS)) or name
     place = f"capture {text(name, 'name', 'the name of a network, module:factory or transformers:model')}"

@@ -16,10 +16,11 @@ from stcsim.check.compare import Tally, error_bound, magnitudes, round_trips, sa
 from stcsim.check.layers import Layer, Limits, Operands, code_name, layers_of, operands, synthetic_weights
 from stcsim.check.result import CheckReport, Errors, LayerCheck
 from stcsim.check.weights import Weights
-from stcsim.isa import DType
+from stcsim.errors import UnsupportedError
+from stcsim.isa import DType, timed_types
 from stcsim.isa import dtype as find_dtype
 from stcsim.isa.capabilities import ArchLike, capability
-from stcsim.isa.instructions import Instruction, gemm_instruction
+from stcsim.isa.instructions import Instruction, gemm_instruction, usual_arch
 from stcsim.numerics import gemm
 from stcsim.numerics.sparse.sparse24 import Sparse24, compress
 from stcsim.trace import TraceOrName, load_trace
@@ -28,8 +29,6 @@ from stcsim.words import size, text
 
 Progress = Callable[[int, int], None]
 
-_FIRST, _FIRST_OF_MOST = {"fp8": "sm_90"}, "sm_80"
-"""The first compute capability with 2:4 in a type for which a library builds GEMMs."""
 _PART_ELEMENTS = 1 << 23
 """Elements of A, and of D, computed at a time: bounds the memory."""
 
@@ -46,7 +45,7 @@ class Setup:
     @property
     def output(self) -> str:
         """Element type that ulps are of."""
-        return "int32" if self.element.name == "int8" else self.element.out
+        return self.element.out if self.element.is_float else self.element.acc
 
 
 def check(
@@ -80,7 +79,7 @@ def check(
     trace, seed = load_trace(trace), size(seed, "seed", 0)
     element = find_dtype(text(trace.dtype if dtype is None else dtype, "dtype", "the name of an element type").lower())
     limits = Limits(size(max_columns, "max_columns"), size(max_macs, "max_macs"))
-    setup = _setup(_FIRST.get(element.name, _FIRST_OF_MOST) if arch is None else arch, element)
+    setup = _setup(arch, element)
     chosen = layers_of(trace, setup.element, limits, layers)
     found = []
     with ExitStack() as stack:
@@ -96,9 +95,13 @@ def check(
     )  # fmt: skip
 
 
-def _setup(arch: ArchLike, element: DType) -> Setup:
-    """Return what all layers share, or refuse an architecture that lacks the type, or 2:4."""
-    plain, name = capability(arch), code_name(element)
+def _setup(arch: ArchLike | None, element: DType) -> Setup:
+    """Return what all layers share, or refuse an architecture that lacks the type, or 2:4, or a type that PyTorch lacks."""
+    if not element.torch:
+        known = ", ".join(row.name for row in timed_types() if row.torch)
+        raise UnsupportedError("dtype", f"a type that PyTorch has too ({known})", f"'{element.name}'")
+    name = code_name(element)
+    plain = capability(usual_arch(name) if arch is None else arch)
     sparse, dense = (gemm_instruction(plain, element.acc, name, name, sparse) for sparse in (True, False))
     return Setup(element, plain, sparse, dense)
 
@@ -136,7 +139,7 @@ class Findings:
     def __init__(self, setup: Setup, layer: Layer) -> None:
         """Start with nothing found."""
         self.setup, self.layer, self.name = setup, layer, code_name(setup.element)
-        self.is_sparse, self.is_exact = layer.not_sparse_because is None, setup.element.name == "int8"
+        self.is_sparse, self.is_exact = layer.not_sparse_because is None, not setup.element.is_float
         self.differs = {"sparse": 0, "dense": 0}
         self.round_trip, self.torch_format = True, True
         self.skipped: str | None = None

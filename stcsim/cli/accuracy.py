@@ -9,7 +9,7 @@ import typer
 
 from stcsim.cli import options as opt
 from stcsim.cli.output import deliver, output
-from stcsim.cli.steps import check_outputs, prepare
+from stcsim.cli.steps import check_outputs, measured_tables, prepare
 from stcsim.errors import StcsimError
 from stcsim.words import Format
 
@@ -18,14 +18,13 @@ if TYPE_CHECKING:
 
 app = typer.Typer(no_args_is_help=True, help="Build the model of the model's own errors, or check it.")
 
-PathsArgument = Annotated[list[Path], typer.Argument(metavar="PATH…", help="Measured tables (CSV), or folders of them.")]
 GradeOption = Annotated[str, typer.Option("--grade", metavar="A|B|AB…", help="Use rows of these grades.")]
 
 
 @app.command()
 def build(
-    paths: PathsArgument,
     output: Annotated[Path, typer.Option("--output", "-o", metavar="FILE", help="Where the error model goes.")],
+    paths: opt.MeasuredArgument = None,
     fitted: Annotated[
         str, typer.Option("--fitted", metavar="NAME,…", help="GPUs with parameters fitted to two thirds of such rows.")
     ] = "",
@@ -50,14 +49,14 @@ def build(
     if unknown := next((name for name in names if name not in arch_names()), None):
         raise StcsimError("fitted", f"names of GPUs with commas between ({', '.join(arch_names())})", f"'{unknown}'")
     unseen = read_predicted(blind) if blind else []
-    document = learn(_predicted(paths, grade), names, unseen, source)
+    document = learn(_predicted(measured_tables(paths), grade), names, unseen, source)
     write_error_model(document, output)
     say(f"{output} written: {document['made']}")
 
 
 @app.command()
 def check(
-    paths: PathsArgument,
+    paths: opt.MeasuredArgument = None,
     model: Annotated[
         Path | None, typer.Option("--model", metavar="FILE", help="An error model.", show_default="the one that ships")
     ] = None,
@@ -73,16 +72,17 @@ def check(
     from stcsim.trust.accuracy import error_model, read_error_model
 
     held = read_error_model(model) if model else error_model()
-    report = cover(_predicted(paths, grade), held)
-    inputs = {"paths": list(map(str, paths)), "model": str(model) if model else None, "grade": grade}
+    tables = measured_tables(paths)
+    report = cover(_predicted(tables, grade), held)
+    inputs = {"paths": list(map(str, tables)), "model": str(model) if model else None, "grade": grade}
     deliver(out, report, coverage_table, lambda found: document(found, inputs), row_lines)
 
 
-def _predicted(paths: list[Path], grade: str) -> list[Predicted]:
-    """Return the rows of ``paths`` that have one of the grades, predicted."""
+def _predicted(tables: list[Path], grade: str) -> list[Predicted]:
+    """Return the rows of ``tables`` that have one of the grades, predicted."""
     from stcsim.report.terminal.console import progress
     from stcsim.study.validate import validate
 
     prepare()
     with progress("predicting") as advance:
-        return list(validate(paths, progress=advance, grades=grade).rows)
+        return list(validate(tables, progress=advance, grades=grade).rows)

@@ -9,11 +9,17 @@ import typer
 
 from stcsim.cli import options as opt
 from stcsim.cli.output import deliver, output
-from stcsim.cli.steps import prepare
+from stcsim.cli.steps import measured_tables, prepare
 from stcsim.words import Format
 
 DataOption = Annotated[
-    list[Path], typer.Option("--data", metavar="CSV…", help="Measured tables, or folders of them. May be repeated.")
+    list[Path] | None,
+    typer.Option(
+        "--data",
+        metavar="CSV…",
+        help="Measured tables, or folders of them. May be repeated.",
+        show_default="those of `stcsim data pull`",
+    ),
 ]
 ParamsOption = Annotated[
     str | None,
@@ -27,8 +33,8 @@ BoundsOption = Annotated[
 
 def calibrate(
     arch: Annotated[str, typer.Argument(metavar="ARCH", help="A GPU by name, or its arch file; its own rows are used.")],
-    data: DataOption,
     file: Annotated[Path, typer.Option("--output", "-o", metavar="FILE", help="Where the new arch file goes.")],
+    data: DataOption = None,
     more: Annotated[list[Path] | None, typer.Argument(hidden=True)] = None,
     params: ParamsOption = None,
     bounds: BoundsOption = None,
@@ -58,10 +64,10 @@ def calibrate(
     fitted_file.check_target(arch, file)
     names = None if params is None else [name.strip() for name in params.split(",") if name.strip()]
     limits = parse_bounds(bounds or [])
+    tables = measured_tables([*(data or []), *(more or [])])
     prepare()
     with fit_progress(evaluations) as notify:
-        paths = [*data, *(more or [])]
-        result = fit(arch, paths, overrides or [], names, grade, seed, evaluations, rows, notify, bounds=limits)
+        result = fit(arch, tables, overrides or [], names, grade, seed, evaluations, rows, notify, bounds=limits)
     write_whole(file, fitted_file.arch_text(result, file))
     deliver(out, result, calibration_table, document, row_lines)
     say(f"{file} written; `stcsim arch {file}` shows it")

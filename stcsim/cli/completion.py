@@ -29,12 +29,17 @@ def several_archs(incomplete: str) -> list[str]:
     return [f"{before}{comma}{name}" for name in archs(last) if name not in before.split(",")]
 
 
+def dtypes(incomplete: str) -> list[str]:
+    """Return the element types that begin so."""
+    from stcsim.isa import timed_types
+
+    return _beginning((row.name for row in timed_types()), incomplete)
+
+
 def several_dtypes(incomplete: str) -> list[str]:
     """Return lists of element types with commas between."""
-    from stcsim.isa import DTYPES
-
     before, comma, last = incomplete.rpartition(",")
-    return [f"{before}{comma}{name}" for name in _beginning(DTYPES, last) if name not in before.split(",")]
+    return [f"{before}{comma}{name}" for name in dtypes(last) if name not in before.split(",")]
 
 
 def settings(incomplete: str) -> list[str]:

@@ -19,7 +19,7 @@ def explain(
     n: opt.NSize,
     k: opt.KSize,
     arch: opt.ArchOption,
-    dtype: opt.DTypeOption = opt.DTypeName.FP16,
+    dtype: opt.DTypeOption = opt.FP16,
     batch: opt.GemmBatchOption = 1,
     out_dtype: opt.OutDTypeOption = None,
     sparsity: opt.SparsityOption = None,
@@ -46,7 +46,7 @@ def explain(
     gpu = load_gpu(arch, overrides)
     prepare()
     found = explaining.explain(
-        rows, columns, reduction, gpu, dtype=dtype or opt.DTypeName.FP16, batch=batch, out_dtype=out_dtype, sparsity=sparsity,
+        rows, columns, reduction, gpu, dtype=dtype or opt.FP16, batch=batch, out_dtype=out_dtype, sparsity=sparsity,
         kernel=kernel, launch=launch, weights_in_l2=weights_in_l2,
     )  # fmt: skip
     deliver(out, found, lambda explanation: explanation_text(explanation, top), document, row_lines)

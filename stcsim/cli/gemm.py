@@ -14,7 +14,7 @@ def gemm(
     n: opt.NSize,
     k: opt.KSize,
     arch: opt.ArchOption,
-    dtype: opt.DTypeOption = opt.DTypeName.FP16,
+    dtype: opt.DTypeOption = opt.FP16,
     batch: opt.GemmBatchOption = 1,
     out_dtype: opt.OutDTypeOption = None,
     sparsity: opt.SparsityOption = None,
@@ -38,7 +38,7 @@ def gemm(
     from stcsim import replay
     from stcsim.replay.door import kernel_of
 
-    gpu, element = load_gpu(arch, overrides), dtype or opt.DTypeName.FP16
+    gpu, element = load_gpu(arch, overrides), dtype or opt.FP16
     gpu.require(element, sparsity in (Sparsity.BOTH, Sparsity.SPARSE))
     kernel_of(gpu, kernel)
     prepare()

@@ -16,7 +16,7 @@ ConvOption = Annotated[bool, typer.Option("--conv", help="Those for convolutions
 
 def kernels(
     arch: opt.ArchOption,
-    dtype: opt.DTypeOption = opt.DTypeName.FP16,
+    dtype: opt.DTypeOption = opt.FP16,
     sparsity: opt.SparsityOption = None,
     conv: ConvOption = False,
     overrides: opt.SetOption = None,
@@ -32,5 +32,5 @@ def kernels(
     from stcsim.report.export.kernels import kernels_sheet
     from stcsim.study.kernels import kernels_of
 
-    found = kernels_of(load_gpu(arch, overrides), dtype or opt.DTypeName.FP16, sparsity=sparsity, conv=conv)
+    found = kernels_of(load_gpu(arch, overrides), dtype or opt.FP16, sparsity=sparsity, conv=conv)
     deliver_sheet(out, kernels_sheet(found))

@@ -10,17 +10,18 @@ from typing import Annotated, Any
 import typer
 
 from stcsim.cli import completion
+from stcsim.isa import dtype, timed_types
 from stcsim.words import Blocking, Data, Engine, Format, Fusion, Launch, Sparsity, word
 
 
-class DTypeName(StrEnum):
-    """Element types of the inputs."""
+def type_name(word: str) -> str:
+    """Return the name of the element type that is called ``word``, by any of its names."""
+    return dtype(word).name
 
-    FP16 = "fp16"
-    BF16 = "bf16"
-    TF32 = "tf32"
-    INT8 = "int8"
-    FP8 = "fp8"
+
+FP16 = "fp16"
+"""What a GEMM is simulated in by default."""
+_TYPES = ", ".join(row.name for row in timed_types())
 
 
 def choice(words: type[StrEnum], *declared: str, help: str, **more: Any) -> Any:
@@ -79,9 +80,20 @@ InstructionName = Annotated[
     str, typer.Argument(metavar="INSTRUCTION", help="In PTX words, e.g. mma.sp.m16n8k32.f32.f16.f16.f32; dense or sparse.")
 ]
 
+MeasuredArgument = Annotated[
+    list[Path] | None,
+    typer.Argument(metavar="PATH…", help="Measured tables (CSV), or folders.", show_default="those of `stcsim data pull`"),
+]
+
 # --- how it is simulated
 
-DTypeOption = Annotated[DTypeName | None, typer.Option("--dtype", "-d", case_sensitive=False, help="Element type of the inputs.")]
+DTypeOption = Annotated[
+    str | None,
+    typer.Option(
+        "--dtype", "-d", metavar="TYPE", parser=type_name, help=f"Element type of the inputs: {_TYPES}.",
+        autocompletion=completion.dtypes,
+    ),
+]  # fmt: skip
 DTypesOption = Annotated[
     str | None,
     typer.Option(

@@ -15,7 +15,17 @@ if TYPE_CHECKING:
     from stcsim.arch import Arch
     from stcsim.trace import Trace
 
-__all__ = ["check_outputs", "gemm_trace", "load_described", "load_gpu", "load_network", "prepare", "refuse_negatives", "whole"]
+__all__ = [
+    "check_outputs",
+    "gemm_trace",
+    "load_described",
+    "load_gpu",
+    "load_network",
+    "measured_tables",
+    "prepare",
+    "refuse_negatives",
+    "whole",
+]
 
 _COMPILE_SECONDS = 5
 """What the first use of the fast engine takes, as its message promises (3 s were measured on a 2-core machine)."""
@@ -66,6 +76,18 @@ def gemm_trace(m: int, n: int, k: int) -> Trace:
     name = f"gemm {m}x{n}x{k}"
     source = Source(model="gemm", library="command line", version="none")
     return Trace(name=name, title=name, source=source, batch=1, input_shape=(k,), ops=(Gemm(name=name, m=m, n=n, k=k),))
+
+
+def measured_tables(paths: Sequence[Path] | None) -> list[Path]:
+    """Return the tables that the user named, else those that ``stcsim data pull`` put into the cache."""
+    if paths:
+        return list(paths)
+    from stcsim.report.terminal.console import say
+    from stcsim.study.public.cache import cache_folder, pulled_tables
+
+    tables = pulled_tables(cache_folder())
+    say(f"{len(tables)} public tables in {cache_folder()}")
+    return tables
 
 
 def prepare() -> None:

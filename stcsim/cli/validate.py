@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -10,11 +9,10 @@ import typer
 from stcsim.cli import completion
 from stcsim.cli import options as opt
 from stcsim.cli.output import deliver, output
-from stcsim.cli.steps import load_gpu, prepare
+from stcsim.cli.steps import load_gpu, measured_tables, prepare
 from stcsim.errors import StcsimError
 from stcsim.words import Format
 
-PathsArgument = Annotated[list[Path], typer.Argument(metavar="PATH…", help="Measured tables (CSV), or folders of them.")]
 ArchOfRowsOption = Annotated[
     str | None,
     typer.Option("--arch", "-a", metavar="NAME|FILE", help="Only the rows of this GPU.", autocompletion=completion.archs),
@@ -22,7 +20,7 @@ ArchOfRowsOption = Annotated[
 
 
 def validate(
-    paths: PathsArgument,
+    paths: opt.MeasuredArgument = None,
     arch: ArchOfRowsOption = None,
     overrides: opt.SetOption = None,
     figure: opt.FigureOption = None,
@@ -41,10 +39,10 @@ def validate(
     from stcsim.report.terminal.validation import document, row_lines, validation_table
     from stcsim.study.validate import validate as compare
 
-    gpu = load_gpu(arch, overrides) if arch else None
+    gpu, tables = load_gpu(arch, overrides) if arch else None, measured_tables(paths)
     prepare()
     with progress("predicting") as advance:
-        found = compare(paths, gpu, advance)
+        found = compare(tables, gpu, advance)
     if figure:
         from stcsim.report.figures.validation import write_validation_figure  # waits for matplotlib
 

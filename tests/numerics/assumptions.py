@@ -8,10 +8,10 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
+from stcsim.isa import DTYPES
 from stcsim.isa.instructions import parse
 from stcsim.numerics import mma_sp, values
-from stcsim.numerics.codes import code_of
-from stcsim.numerics.formats import Codes, FloatFormat, encoded, number_format
+from stcsim.numerics.formats import Codes, encoded
 from stcsim.numerics.sparse.pruning import prune
 from stcsim.numerics.sparse.sparse24 import Sparse24, compress, expand
 
@@ -32,8 +32,7 @@ def operands(name: str) -> tuple[Sparse24, Codes, Codes]:
     """Return a batch of compressed A, B and C."""
     known, rng, codes = parse(name), np.random.default_rng(0), []
     for dtype, shape in ((known.a, (16, known.k)), (known.b, (known.k, known.n)), (known.c, (16, known.n))):
-        form = number_format(dtype)
-        assert isinstance(form, FloatFormat)
+        form = DTYPES[dtype]
         codes.append(encoded(rng.standard_normal((BATCH, *shape)), form))
     a = prune(codes[0], dtype=known.a)
     again = (1, known.m // 16, 1)
@@ -42,7 +41,7 @@ def operands(name: str) -> tuple[Sparse24, Codes, Codes]:
 
 def ordinals(d: Codes, dtype: str) -> npt.NDArray[np.int64]:
     """Return codes as integers that count along the number line."""
-    sign = 1 << (number_format(dtype).bits - 1)
+    sign = 1 << (DTYPES[dtype].bits - 1)
     wide = d[..., :16, :].astype(np.int64)
     return np.where(wide & sign, -(wide & (sign - 1)), wide)
 
@@ -50,8 +49,7 @@ def ordinals(d: Codes, dtype: str) -> npt.NDArray[np.int64]:
 def errors(d: Codes, a: Sparse24, b: Codes, c: Codes, name: str) -> str:
     """Return the median distance to the exact result in ulp of D."""
     known = parse(name)
-    form = number_format(known.d)
-    assert isinstance(form, FloatFormat)
+    form = DTYPES[known.d]
     exact = values(expand(a), known.a) @ values(b, known.b) + values(c, known.c)
     ulp = np.ldexp(1.0, np.frexp(exact)[1] - 1 - form.fraction_bits)
     off = np.abs(values(d, known.d) - exact) / ulp
@@ -82,7 +80,7 @@ def main() -> None:
     print(f"  {compare(emulated, native, 'fp32')}")
     print("an infinity in a row of B that is not selected")
     a, b, c = operands(CASES[0][0])
-    assert code_of(a.dtype).group == 4
+    assert DTYPES[a.dtype].sparse_group == 4
     b[:, 5] = 0x7C00
     for blocking in ("kept", "expanded"):
         d = values(mma_sp(CASES[0][0], a, b, c, arch="sm_80", blocking=blocking), "fp32")

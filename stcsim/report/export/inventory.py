@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from stcsim.isa import DTYPES
+from stcsim.isa import timed_types
 from stcsim.report.terminal.inventory import eligible_share
 from stcsim.result import document as documents
 
@@ -46,7 +46,8 @@ def traces_lines(traces: Sequence[Trace]) -> list[dict[str, object]]:
 
 
 def _gpu(arch: Arch) -> dict[str, Any]:
-    peaks = {side: {dtype: arch.peak_tops(dtype, side == "sparse") for dtype in DTYPES} for side in ("dense", "sparse")}
+    dtypes = [row.name for row in timed_types()]
+    peaks = {side: {dtype: arch.peak_tops(dtype, side == "sparse") for dtype in dtypes} for side in ("dense", "sparse")}
     return {
         "name": arch.name,
         "title": arch.title,
