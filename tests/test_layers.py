@@ -41,8 +41,8 @@ ROOMS: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("data", ("errors",)),
     ("files", ("errors",)),
     ("words", ("errors",)),
-    ("isa*", ("isa.*", "errors")),
-    ("result*", RESULT),
+    ("isa*", ("isa.*", "errors", "words", "data")),
+    ("result*", (*RESULT, *GROUND)),
     ("arch*", ("arch.*", *GROUND)),
     ("trace*", ("trace", "trace.*", *GROUND)),
     ("trust*", ("arch", *TRUST, *GROUND)),
@@ -52,7 +52,7 @@ ROOMS: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("check*", ("check", "check.*", "numerics", "numerics.*", *INPUTS, *GROUND)),
     ("timing", ()),
     ("timing.plan", ("errors",)),
-    ("timing.problem", ("trace", "isa", "errors")),
+    ("timing.problem", ("trace", "isa", "words", "errors")),
     ("timing.hardware", ()),
     ("timing.microbenchmark", ("arch", "isa", "isa.*", "timing.hardware", "errors")),
     ("timing.rates", ("arch", "isa", "timing.plan", "timing.problem", "timing.hardware", "timing.catalogue.kernel")),
@@ -66,10 +66,13 @@ ROOMS: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("replay*", ("replay*", *TRUST, *TIMING, *INPUTS, *GROUND)),
     ("study*", ("study", "study.*", "replay*", *TRUST, *TIMING, *INPUTS, *GROUND)),
     ("report*", ("report", "report.*", *INPUTS, *RESULT, *GROUND)),
-    ("cli.options", ("isa",)),
+    ("cli.options", ("cli", "cli.completion", "isa", "words")),
     ("cli*", ALL),
     ("__main__", ("cli.entry",)),
-    ("", ("version", "arch", "trace", "replay", "result")),  # the package itself: the lazy public API
+    (
+        "",
+        ("version", "arch", "trace", "trace.rescale.*", "replay", "result", "capture", "check", "study.*"),
+    ),  # the package itself: the lazy public API
 )
 
 #: What may be named in annotations only: a report shows results that are defined beside their makers.
@@ -83,13 +86,14 @@ LIBRARIES: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("simpy", ("timing.engine.reference",)),
     ("numba", ("*.fast", "*_fast")),
     ("matplotlib", ("report.figures.*",)),
-    ("rich", ("report.*", "cli.entry")),
+    ("rich", ("report.*", "cli.output")),
     ("typer", ("cli.*",)),
     ("torch", ("capture.*", "check.*")),
     ("safetensors", ("check.weights",)),
     ("transformers", ("capture.*",)),
     ("onnx", ("capture.*",)),
     ("dask", ("study.*",)),
+    ("pandas", ("result.run",)),
     ("scipy", ("study.*",)),
     ("pyarrow", ("study.public.*",)),
 )

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
+from typing import Any
 
-from stcsim.arch import Arch
-from stcsim.replay import bars, modes_of, why_not_sparse
+from stcsim import words
+from stcsim.arch import Arch, ArchOrName, load_arch
+from stcsim.replay import bars, modes_of, sparsity_of, why_not_sparse
+from stcsim.replay.door import element_of, kernel_of, out_type_of
 from stcsim.result import Interval, KernelResult, Trust
 from stcsim.timing.board.board import simulated
 from stcsim.timing.board.setup import Setup, launch_us, starts_early
@@ -20,6 +23,8 @@ from stcsim.timing.offers.candidates import Candidate
 from stcsim.timing.plan import FINISHER, WHOLE, TilePlan, in_cycles
 from stcsim.timing.problem import Problem
 from stcsim.timing.problem import gemm_problem as gemm_problem
+from stcsim.version import __version__
+from stcsim.words import flag, word
 
 _SIMULATED = 8
 """Kernels that are simulated to the end to show why they lose; a selection ends them as soon as they have lost."""
@@ -69,6 +74,7 @@ class Explanation:
         peak_mhz: clock of the data sheet's peak. board_limit_w: what the board may draw.
         note: says why a side is missing, if one is.
         speedup: where a measured one is to be expected. trust: how far to trust it all.
+        inputs: the GPU with every leaf, and the words of the call.
     """
 
     arch: str
@@ -79,16 +85,39 @@ class Explanation:
     note: str | None
     speedup: Interval | None
     trust: Trust
+    inputs: dict[str, Any] = field(default_factory=dict)
 
 
 def explain(
-    arch: Arch, problem: Problem, *, sparsity: str | None = None, kernel: str | None = None, launch: str = "graph"
+    m: int,
+    n: int,
+    k: int,
+    arch: ArchOrName,
+    *,
+    dtype: str = "fp16",
+    batch: int = 1,
+    out_dtype: str | None = None,
+    sparsity: str | None = None,
+    kernel: str | None = None,
+    launch: str = "graph",
+    weights_in_l2: bool = False,
 ) -> Explanation:
-    """Explain ``problem`` on ``arch``; arguments as :func:`stcsim.replay.gemm`.
+    """Explain one GEMM; arguments and errors as :func:`stcsim.gemm`."""
+    element, warm = element_of(dtype), flag(weights_in_l2, "weights_in_l2")
+    problem = gemm_problem(m, n, k, element.name, batch, out_type_of(out_dtype, element), warm)
+    return explain_problem(arch, problem, sparsity=sparsity, kernel=kernel, launch=launch)
+
+
+def explain_problem(
+    arch: ArchOrName, problem: Problem, *, sparsity: str | None = None, kernel: str | None = None, launch: str = "graph"
+) -> Explanation:
+    """Explain ``problem``, which may be a convolution, on ``arch``; arguments as :func:`stcsim.gemm`.
 
     Raises:
-        UnsupportedError: when the GPU lacks the type or sparsity, or no kernel fits.
+        UnsupportedError: when a word is unknown, the GPU lacks the type or sparsity, or no kernel fits.
     """
+    arch = load_arch(arch)
+    launch, kernel = word(words.Launch, launch, "launch").value, kernel_of(arch, kernel)
     setup = Setup(arch, "fast", launch, kernel)
     modes = modes_of(arch, problem.dtype, sparsity)
     reason = why_not_sparse(problem, False)
@@ -99,7 +128,8 @@ def explain(
         speedup = bars(arch).speedup_of(problem.dtype, 2 * problem.macs, ratio)
     note = f"no 2:4: {reason}" if reason and "2:4" in modes else None
     trust = bars(arch).trust_of(problem.dtype, 2 * problem.macs, speedup)
-    return Explanation(arch.name, arch.clock.peak_mhz, arch.power.board_limit_w, problem, sides, note, speedup, trust)
+    inputs = {"arch": arch.to_dict(), "sparsity": sparsity_of(modes), "kernel": kernel, "launch": launch, "version": __version__}
+    return Explanation(arch.name, arch.clock.peak_mhz, arch.power.board_limit_w, problem, sides, note, speedup, trust, inputs)
 
 
 def _side(setup: Setup, problem: Problem, sparse: bool) -> Side:

@@ -174,12 +174,12 @@ def _check(instruction: Instruction, arch: Arch, warps: int | None, ilp: int | N
         what = f"at least {SUB_CORES}, since {instruction.name} takes a warpgroup"
         raise UnsupportedError(f"{arch.name}: sm.max_warps", what, str(most))
     if warps is not None and not 1 <= warps <= most:
-        raise UnsupportedError("--warps", f"a whole number from 1 to {most}, which an SM of {arch.name} holds", str(warps))
+        raise UnsupportedError("warps", f"a whole number from 1 to {most}, which an SM of {arch.name} holds", str(warps))
     if warps is not None and warpgroup and warps % SUB_CORES:
-        raise UnsupportedError("--warps", f"a multiple of {SUB_CORES}, since {instruction.name} takes a warpgroup", str(warps))
+        raise UnsupportedError("warps", f"a multiple of {SUB_CORES}, since {instruction.name} takes a warpgroup", str(warps))
     if ilp is not None and ilp < 1:
-        raise UnsupportedError("--ilp", "a whole number above 0", str(ilp))
+        raise UnsupportedError("ilp", "a whole number above 0", str(ilp))
     if operands is not None and not warpgroup:
-        raise UnsupportedError("--operands", "a wgmma, whose A may be in shared memory", instruction.name)
+        raise UnsupportedError("operands", "a wgmma, whose A may be in shared memory", instruction.name)
     if operands is not None and operands not in OPERANDS:
-        raise UnsupportedError("--operands", f"one of {', '.join(OPERANDS)}", f"'{operands}'")
+        raise UnsupportedError("operands", f"one of {', '.join(OPERANDS)}", f"'{operands}'")

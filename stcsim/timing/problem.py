@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from numbers import Integral
 
-from stcsim.errors import UnsupportedError
 from stcsim.isa import DType, type_bytes
 from stcsim.isa import dtype as find_dtype
 from stcsim.trace import Conv2d
+from stcsim.words import size
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,9 +46,7 @@ class Problem:
     def __post_init__(self) -> None:
         """Refuse sizes that no GEMM has."""
         for name in ("m", "n", "k", "batch"):
-            size = getattr(self, name)
-            if not isinstance(size, Integral) or size < 1:
-                raise UnsupportedError(name, "a whole number of at least 1", repr(size))
+            size(getattr(self, name), name)
 
     @property
     def macs(self) -> int:

@@ -50,7 +50,7 @@ def engine(name: str) -> Callable[[TilePlan], GemmTiming]:
         from stcsim.timing.engine import reference
 
         return reference.simulate
-    raise UnsupportedError("--engine", "fast or reference", f"'{name}'")
+    raise UnsupportedError("engine", "fast or reference", f"'{name}'")
 
 
 def launch_us(arch: Arch, launch: str, early: bool = False) -> float:

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+from difflib import get_close_matches
 from functools import cache
 
-from stcsim.errors import UnsupportedError, closest
+from stcsim.errors import UnsupportedError, quoted
 from stcsim.isa import DType
 from stcsim.timing.catalogue.convolutions import fits_patches
 from stcsim.timing.catalogue.families import family_of, int8_sums, kernels, listed
 from stcsim.timing.catalogue.int8 import returns_sums
 from stcsim.timing.catalogue.kernel import Kernel
 from stcsim.trace import Conv2d
+
+_NEAR = 3
+"""Kernels that an error names."""
 
 
 def menu(family: str, sparse: bool, dtype: DType, conv: Conv2d | None, out_bytes: int = 0) -> tuple[Kernel, ...]:
@@ -43,6 +47,10 @@ def find(family: str, sparse: bool, dtype: DType, conv: Conv2d | None, name: str
     wanted, splits = (base, int(suffix)) if base and suffix.isdigit() else (name, 1)
     known = {kernel.name(dtype): kernel for kernel in (*kernels(family, sparse), *menu(family, sparse, dtype, conv, out_bytes))}
     if wanted not in known or splits < 1:
-        mode = "2:4" if sparse else "dense"
-        raise UnsupportedError("--kernel", f"a {mode} kernel of {family}", f"'{name}'{closest(wanted, known)}")
+        mode, other = ("2:4", "dense") if sparse else ("dense", "2:4")
+        near = get_close_matches(wanted, known, n=_NEAR, cutoff=0.0)
+        expected = f"a {mode} kernel of {family}, such as {', '.join(near)} (`stcsim kernels` lists them)"
+        others = {kernel.name(dtype) for kernel in menu(family, not sparse, dtype, conv, out_bytes)}
+        hint = f", a {other} kernel: it runs where sparsity is {other}" if wanted in others else ""
+        raise UnsupportedError("kernel", expected, f"{quoted(name)}{hint}")
     return known[wanted], splits

@@ -12,7 +12,6 @@ import pytest
 
 import stcsim
 from stcsim.arch import Arch, load_arch
-from stcsim.report.export.result import to_json
 from stcsim.result import Gains, KernelResult, RunResult
 from stcsim.timing.board.setup import Setup
 from stcsim.timing.choice.outcome import time_gemm
@@ -205,7 +204,7 @@ def exported(gains: Gains) -> dict[str, object]:
     row = layer("fc", (256, 64, 256), 10.0, None)
     assert row.dense is not None
     one = replace(row.dense, gains=gains)
-    document = to_json(run_of(replace(row, dense=one, chosen=one)))
+    document = run_of(replace(row, dense=one, chosen=one)).to_dict()
     entry: dict[str, object] = json.loads(json.dumps(document))["rows"][0]["dense"]
     return entry
 
@@ -244,7 +243,7 @@ def test_a_simulated_gemm_is_not_looked_at_by_itself(monkeypatch: pytest.MonkeyP
     asked = Asked(lambda factor: dict(NOTHING))
     monkeypatch.setattr("stcsim.timing.choice.gains._with_more_of_each", lambda setup, cuts, factor: asked(factor))
     result = stcsim.gemm(256, 64, 256, A100)
-    to_json(result)
+    result.to_dict()
     assert asked.factors == [] and not side(result).gains.known
     side(result).gains.look()
     assert sorted(asked.factors) == [1.1, 1.5]

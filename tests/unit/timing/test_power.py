@@ -8,7 +8,7 @@ import pytest
 
 import stcsim
 from stcsim.arch import Arch, load_arch
-from stcsim.study.explain import explain, gemm_problem
+from stcsim.study.explain import explain_problem, gemm_problem
 from stcsim.timing.board.board import simulated
 from stcsim.timing.board.power import (
     Energy,
@@ -188,7 +188,7 @@ def test_a_gemm_replayed_forever_holds_its_board_limit(gpu: str) -> None:
 @pytest.mark.parametrize("shape", [(13_824, 256, 2_560), (3_072, 1_024, 8_192), (16_384, 512, 3_072)])
 def test_the_kernel_is_chosen_at_the_clock_it_holds(shape: tuple[int, int, int]) -> None:
     # at the highest clock a kernel without clusters wins the first of these; it draws so much more that it would take longer
-    side = explain(load_arch("h100-pcie"), gemm_problem(*shape, dtype="fp8"), sparsity="dense").sides[0]
+    side = explain_problem(load_arch("h100-pcie"), gemm_problem(*shape, dtype="fp8"), sparsity="dense").sides[0]
     chosen, *losers = side.contenders
     assert chosen.time_us is not None
     assert all(loser.time_us is None or loser.time_us > 0.97 * chosen.time_us for loser in losers)

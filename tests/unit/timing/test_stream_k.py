@@ -11,7 +11,7 @@ import pytest
 import stcsim
 from stcsim.arch import Arch, load_arch
 from stcsim.errors import UnsupportedError
-from stcsim.study.explain import explain
+from stcsim.study.explain import explain_problem
 from stcsim.timing.board.setup import Setup
 from stcsim.timing.board.steady import simulate_long
 from stcsim.timing.catalogue.families import kernels
@@ -188,7 +188,7 @@ def test_it_beats_the_same_tile_in_whole_waves() -> None:
 
 def test_it_can_be_forced_and_is_explained() -> None:
     each = problem(256, 67 * 256, 8192)
-    side = explain(H100, each, sparsity="dense", kernel=PAIR).sides[0]
+    side = explain_problem(H100, each, sparsity="dense", kernel=PAIR).sides[0]
     assert side.result.kernel == PAIR and side.result.waves == pytest.approx(67 / 66)
     assert dict(side.plan)["stream-K"] == "65 tiles cut along k into 130 pieces, 2 whole"
     assert stcsim.gemm(256, 66 * 256, 4096, H100, sparsity="dense", kernel=PAIR)  # nothing to cut: all tiles whole
