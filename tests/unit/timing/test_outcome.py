@@ -8,7 +8,7 @@ import pytest
 
 from stcsim.arch import load_arch
 from stcsim.replay import gemm
-from stcsim.study.explain import explain
+from stcsim.study.explain import explain_problem
 from stcsim.study.measured import Measured
 from stcsim.study.validate import predict
 from stcsim.timing.board.setup import Setup
@@ -23,7 +23,7 @@ def test_all_roads_lead_to_the_same_time(name: str, sparse: bool) -> None:
     timed = time_gemm(Setup(arch), each, sparse)
     mode = "2:4" if sparse else "dense"
     row = Measured(name, sparse, "fp16", "fp16", 1024, 200, 2048, 1, 1.0, "graph", False, "randn", 100, False, "A", "here:1", {})
-    told, predicted = explain(arch, each, sparsity=mode).sides[0].result, predict(row, arch)
+    told, predicted = explain_problem(arch, each, sparsity=mode).sides[0].result, predict(row, arch)
     layer = gemm(1024, 200, 2048, arch, sparsity=mode).rows[0]
     alone = layer.sparse if sparse else layer.dense
     assert alone is not None
