@@ -299,6 +299,10 @@ RULE_BREAKERS = [
     ({"arch/__init__.py": "", "trace.py": "import stcsim.arch"}, "trace: may not import arch"),
     ({"numerics/mma.py": "from ..timing import plan", "timing/plan.py": ""}, "numerics.mma: may not import timing.plan"),
     ({LOWER: "from stcsim.numerics import mma", "numerics/mma.py": ""}, "timing.lowering.lower: may not import numerics.mma"),
+    (
+        {"timing/rates.py": "from stcsim.timing.lowering import lower", LOWER: ""},
+        "timing.rates: may not import timing.lowering.lower",
+    ),
     ({FAST: "from stcsim.timing.lowering import lower", LOWER: ""}, "timing.engine.fast: may not import timing.lowering.lower"),
     (
         {LOWER: "from stcsim.timing.choice import select", "timing/choice/select.py": ""},

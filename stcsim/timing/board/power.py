@@ -48,7 +48,8 @@ class Load:
     """What one launch, or one pass of a network, asks of the board.
 
     Attributes:
-        spent: energy beyond idling. cycles: of the SM clock.
+        spent: energy beyond idling.
+        cycles: of the SM clock.
         fixed_us: microseconds that no clock changes: launches, waits for DRAM.
     """
 
