@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from stcsim.cli import accuracy
+from stcsim.cli import accuracy, evidence
 from stcsim.cli import options as opt
 from stcsim.cli.calibrate import calibrate
 from stcsim.cli.capture import capture
@@ -136,6 +136,7 @@ def validate(
 
 app.command()(calibrate)
 app.add_typer(accuracy.app, name="accuracy")
+app.add_typer(evidence.app, name="evidence")
 app.command()(curve)
 app.command()(roofline)
 app.command()(reproduce)

@@ -11,9 +11,9 @@ import numpy as np
 import pytest
 
 from stcsim.numerics.engine import fast
+from stcsim.numerics.evidence.draws import CLASSES, operands, rows
 from stcsim.numerics.formats import FORMATS
 from stcsim.numerics.rules import Datapath
-from tests.numerics.draws import CLASSES, operands, rows
 
 NAMES = {
     "sm_70": "Volta",

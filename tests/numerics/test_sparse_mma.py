@@ -11,10 +11,10 @@ from stcsim.errors import StcsimError, UnsupportedError
 from stcsim.isa import instructions
 from stcsim.isa.instructions import Instruction, parse
 from stcsim.numerics import mma, mma_sp
+from stcsim.numerics.evidence.draws import draw
 from stcsim.numerics.formats import FORMATS, FloatFormat, code_type, encoded, values
 from stcsim.numerics.rules import datapath
 from stcsim.numerics.sparse.sparse24 import Sparse24, expand
-from tests.numerics.draws import draw
 
 SPARSE = {
     f"{arch} {each.name}": (arch, each)
