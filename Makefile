@@ -8,13 +8,20 @@ TRACE ?= traces/resnet34.json
 ARCH ?= a100
 BATCH ?= 32
 # Tests that capture networks or compare numerics need torch; `make test TORCH=` leaves it and them out.
-TORCH ?= torch==2.13.0 transformers mmasim ninja
-PYTEST_ARGS ?= -q
+TORCH ?= torch==2.13.0
+# A process for each core; a module's tests stay together, since they share what is slow to set up.
+PYTEST_ARGS ?= -q -n auto --dist loadscope --no-loadscope-reorder
+# `make pins UPGRADE=--upgrade` takes the newest versions.
+UPGRADE ?=
 
-VENV := .venv
+VENV ?= .venv
 BIN := $(VENV)/bin
-PINS := .ci/constraints.txt
-PIP := PIP_CONSTRAINT=$(CURDIR)/$(PINS) PIP_BUILD_CONSTRAINT=$(CURDIR)/$(PINS) $(BIN)/python -m pip --disable-pip-version-check install -q
+# What is installed, with a hash for every file; made by `make pins`.
+PINS := .ci/requirements
+PINNED := $(PINS)/$(if $(TORCH),torch,test).txt
+PIP := $(BIN)/python -m pip --disable-pip-version-check install -q
+UV := $(VENV)-pins/bin/python -m uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-annotate \
+	--custom-compile-command "make pins" $(UPGRADE)
 
 help:  ## list what make can do
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | awk -F'\t' '{printf "  make %-9s %s\n", $$1, $$2}'
@@ -39,12 +46,19 @@ format: $(VENV)/.test  ## fix style and formatting
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-pins: $(VENV)/.test  ## write the installed versions to .ci/constraints.txt
-	{ head -n 2 $(PINS); $(BIN)/python -m pip freeze --exclude-editable | sed -E 's/^torch==([^+]*).*/torch==\1/'; } > $(PINS).new
-	mv $(PINS).new $(PINS)
+quick: $(VENV)/.test  ## run what says in seconds whether the model is what it was
+	$(BIN)/python -m pytest -q -p no:cacheprovider tests/golden tests/test_layers.py tests/unit/timing
+
+pins:  ## resolve the requirements again and write them to .ci/requirements, with hashes
+	$(PYTHON) -m venv $(VENV)-pins
+	$(VENV)-pins/bin/python -m pip --disable-pip-version-check install -q uv==0.13.9
+	$(UV) -o $(PINS)/torch.txt pyproject.toml $(PINS)/build.in $(PINS)/torch.in --extra test --extra torch --extra oracle \
+		--override $(PINS)/no-torch.in --no-emit-package torch
+	$(UV) -o $(PINS)/test.txt pyproject.toml $(PINS)/build.in --extra test -c $(PINS)/torch.txt
+	$(UV) -o $(PINS)/base.txt pyproject.toml $(PINS)/build.in -c $(PINS)/torch.txt
 
 clean:  ## remove everything that make and the tools made
-	rm -rf $(VENV) build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf .venv .venv-* build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # Stamps: a folder is made and filled once, and again when a requirement changes.
@@ -53,12 +67,16 @@ $(VENV)/.made:
 	$(PYTHON) -m venv $(VENV)
 	@touch $@
 
-$(VENV)/.base: pyproject.toml $(PINS) | $(VENV)/.made
-	$(PIP) -e .
+$(VENV)/.base: pyproject.toml $(PINS)/base.txt | $(VENV)/.made
+	$(PIP) --require-hashes -r $(PINS)/base.txt
+	$(PIP) --no-deps --no-build-isolation -e .
 	@touch $@
 
-$(VENV)/.test: pyproject.toml $(PINS) | $(VENV)/.made
-	$(PIP) -e '.[test]' $(TORCH)
+# torch has no hash: its wheels differ from index to index. What it needs is there already, but for the libraries of CUDA.
+$(VENV)/.test: pyproject.toml $(PINNED) | $(VENV)/.made
+	$(PIP) --require-hashes -r $(PINNED)
+	$(if $(TORCH),$(PIP) $(TORCH))
+	$(PIP) --no-deps --no-build-isolation -e .
 	@touch $@ $(VENV)/.base
 
-.PHONY: help run test bench lint types format pins clean
+.PHONY: help run test quick bench lint types format pins clean

@@ -141,7 +141,7 @@ def test_every_function_that_has_stand_ins_is_there_and_is_used(monkeypatch: pyt
     for each in MECHANISMS:
         each.off()
         each.given()
-    with shared_kernels("a100"):
+    with shared_kernels(load_arch("a100")):
         pass
     assert used == set(FUNCTIONS) and all(callable(shipped(name)) for name in FUNCTIONS)
 

@@ -145,7 +145,8 @@ def cases(traces: Sequence[str], gpus: Sequence[str] = WHOLE.gpus, dtypes: Seque
 
 def examine(case: Case) -> Found:
     """Run one network and all that its advice is held against."""
-    with shared_kernels(case.gpu) as arch:
+    arch = load_arch(case.gpu)
+    with shared_kernels(arch):
         return _examine(case, arch, load_trace(case.trace))
 
 
@@ -210,22 +211,27 @@ def _claim(found: Found, name: str, claimed_us: float, lost_us: float) -> None:
 
 
 _memory: dict[tuple[object, ...], list[Candidate]] = {}
-_remembered: list[str] = []
+_remembered: list[Arch] = []
 
 
 @contextmanager
-def shared_kernels(gpu: str) -> Iterator[Arch]:
-    """Let the runs on a GPU share its kernels: a search with the same question has the same answer."""
-    if _remembered != [gpu]:
+def shared_kernels(arch: Arch) -> Iterator[None]:
+    """Let all runs on a GPU share its kernels: a search with the same question has the same answer.
+
+    What was found is remembered until there is another GPU.
+    """
+    if _remembered != [arch]:
         _memory.clear()
-        _remembered[:] = [gpu]
+        _remembered[:] = [arch]
     select = shipped("select")
 
     def remembered(setup: Launch, problem: Problem, sparse: bool, known: dict[Key, Load]) -> list[Candidate]:
-        key = setup.launch, setup.clock_mhz, setup.price_us_per_j, problem, sparse
+        if setup.arch is not arch:
+            return list(select(setup, problem, sparse, known))
+        key = setup.launch, setup.kernel, setup.clock_mhz, setup.price_us_per_j, setup.launches, setup.data, problem, sparse
         if key not in _memory:
             _memory[key] = select(setup, problem, sparse, known)
         return _memory[key]
 
     with instead_of("select", remembered):
-        yield load_arch(gpu)
+        yield
