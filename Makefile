@@ -13,6 +13,8 @@ TORCH ?= torch==2.13.0
 PYTEST_ARGS ?= -q -n auto --dist loadscope --no-loadscope-reorder
 # `make pins UPGRADE=--upgrade` takes the newest versions.
 UPGRADE ?=
+# Of `make docs`: pages, --figures, --measured DIR --silicon DIR.
+DOCS_ARGS ?=
 
 VENV ?= .venv
 BIN := $(VENV)/bin
@@ -45,6 +47,10 @@ types: $(VENV)/.test  ## check types
 format: $(VENV)/.test  ## fix style and formatting
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
+
+docs: $(VENV)/.test  ## write what the documents show of the program's output anew
+	$(BIN)/python -m tests.docs.write $(DOCS_ARGS)
+	$(BIN)/python -m tests.unit.published
 
 quick: $(VENV)/.test  ## run what says in seconds whether the model is what it was
 	$(BIN)/python -m pytest -q -p no:cacheprovider tests/golden tests/test_layers.py tests/unit/timing
@@ -79,4 +85,4 @@ $(VENV)/.test: pyproject.toml $(PINNED) | $(VENV)/.made
 	$(PIP) --no-deps --no-build-isolation -e .
 	@touch $@ $(VENV)/.base
 
-.PHONY: help run test quick bench lint types format pins clean
+.PHONY: help run test quick bench lint types format docs pins clean

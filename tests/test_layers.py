@@ -67,7 +67,7 @@ ROOMS: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("replay*", ("replay*", *TRUST, *TIMING, *INPUTS, *GROUND)),
     ("study*", ("study", "study.*", "replay*", *TRUST, *TIMING, *INPUTS, *GROUND)),
     ("report*", ("report", "report.*", *INPUTS, *RESULT, *GROUND)),
-    ("cli.options", ()),
+    ("cli.options", ("isa",)),
     ("cli*", ALL),
     ("__main__", ("cli.entry",)),
     ("", ("version", "arch", "trace", "replay", "result")),  # the package itself: the lazy public API
@@ -92,10 +92,14 @@ LIBRARIES: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("onnx", ("capture.*",)),
     ("dask", ("study.*",)),
     ("scipy", ("study.*",)),
+    ("pyarrow", ("study.public.*",)),
 )
 
 #: Libraries that `stcsim --help` must not wait for.
-HEAVY = ("numba", "matplotlib", "torch", "safetensors", "transformers", "onnx", "simpy", "pydantic", "yaml", "numpy", "scipy")
+HEAVY = (
+    *("numba", "matplotlib", "torch", "safetensors", "transformers", "onnx", "simpy"),
+    *("pydantic", "yaml", "numpy", "scipy", "pyarrow"),
+)
 
 
 @dataclass(frozen=True)

@@ -9,16 +9,17 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from functools import reduce
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 from pydantic import Field, ValidationError
 
 from stcsim.arch.layers import Layer, arch_names, file_layer, set_layer, shown, stack, tree_layer
 from stcsim.arch.leaf import Kind, RuleError, Source
-from stcsim.arch.tree import EXPECTED, IDENTITY, FmaRates, Tree
+from stcsim.arch.tree import EXPECTED, IDENTITY, OPTIONAL, Tree
 from stcsim.errors import ArchError, UnsupportedError
-from stcsim.isa import ALIASES, DTYPES
+from stcsim.isa import DType, timed_types
 from stcsim.isa import dtype as known_dtype
+from stcsim.isa.patterns import NATIVE
 
 __all__ = ["Arch", "Leaf", "Source", "arch_from_dict", "arch_names", "load_arch", "unit_of"]
 
@@ -38,13 +39,19 @@ _UNITS = {
 }
 
 
+_LEFT_OUT = {
+    "tensor_core.sparse_rate_ratio": "as many as elements of a group for each that is kept",
+    "tensor_core.metadata_bits_per_index": "as the rows of the pattern and the type have it",
+}
+
+
 class Leaf(NamedTuple):
     """One row of ``stcsim arch``: dotted path, plain value, unit ("" for counts and shares), kind and source."""
 
     path: str
     value: object
     unit: str
-    kind: Kind
+    kind: Kind | Literal["absent"]
     source: str
 
 
@@ -52,7 +59,7 @@ class Arch(Tree):
     """One GPU: the tree, and the source of every leaf.
 
     Attributes:
-        sources: dotted path of every leaf to its source, in file order.
+        sources: dotted path of every leaf that the file has to its source, in the order of the tree.
     """
 
     sources: dict[str, Source] = Field(repr=False)
@@ -62,13 +69,19 @@ class Arch(Tree):
         return reduce(getattr, path.split("."), self)
 
     def leaves(self) -> list[Leaf]:
-        """Return every leaf in file order, identity fields left out."""
-        return [Leaf(path, self.value(path), unit_of(path), s.kind, s.source) for path, s in self.sources.items()]
+        """Return every leaf in the order of the tree, identity fields left out; ``absent`` is what the file leaves out."""
+        return [self._leaf(path) for path in EXPECTED if path in self.sources or path in OPTIONAL]
+
+    def _leaf(self, path: str) -> Leaf:
+        value, unit = self.value(path), unit_of(path)
+        if path not in self.sources:
+            return Leaf(path, value, unit, "absent", f"not in the file, so {_LEFT_OUT.get(path, 'not in hardware')}")
+        return Leaf(path, value, unit, self.sources[path].kind, self.sources[path].source)
 
     def to_dict(self) -> dict[str, Any]:
         """Return the tree as plain mappings, lists and numbers: dumped to YAML or JSON, it loads again unchanged."""
         tree: dict[str, Any] = {name: getattr(self, name) for name in IDENTITY}
-        for leaf in self.leaves():
+        for leaf in (each for each in self.leaves() if each.kind != "absent"):
             value = list(leaf.value) if isinstance(leaf.value, tuple) else leaf.value
             _put(tree, leaf.path, {"value": value, "kind": leaf.kind, "from": leaf.source})
         return tree
@@ -76,18 +89,41 @@ class Arch(Tree):
     def peak_tops(self, dtype: str, sparse: bool) -> float | None:
         """Return the vendor's peak, 10^12 operations a second (an FMA counts 2; pruned zeros count when ``sparse``).
 
-        ``None`` where the GPU lacks the type, or Sparse Tensor Cores.
+        ``None`` where the GPU lacks the type or Sparse Tensor Cores, or hardware has no structured sparsity for the type.
 
         Raises:
             UnsupportedError: when ``dtype`` is no known type at all.
         """
-        fma_per_clk, group, kept = self._fma_per_clk(dtype), self.tensor_core.sparse_group, self.tensor_core.sparse_kept
+        element, ratio = known_dtype(dtype), self.sparse_rate_ratio
+        fma_per_clk = self.tensor_core.fma_per_clk_per_sm.of(element.name)
         if fma_per_clk is None:
             return None
         dense_tops = 2 * self.sm.count * fma_per_clk * self.clock.peak_mhz * 1e-6
         if not sparse:
             return dense_tops
-        return None if group is None or kept is None else dense_tops * group / kept
+        return None if ratio is None or not element.sparse_group else dense_tops * ratio
+
+    @property
+    def pattern_name(self) -> str:
+        """Name of the pattern of structured sparsity that the GPU runs; ``"2:4"`` too where it has none and none can be meant."""
+        return (self.tensor_core.pattern or NATIVE).name
+
+    @property
+    def sparse_rate_ratio(self) -> float | None:
+        """Multiply-adds of a sparse instruction, skipped ones counted, for each of a dense one in the same time."""
+        core = self.tensor_core
+        if core.pattern is None:
+            return None
+        return core.pattern.skipped_ratio if core.sparse_rate_ratio is None else core.sparse_rate_ratio
+
+    def element(self, dtype: str) -> DType:
+        """Return the row of a type, cut and stored as the GPU's pattern of structured sparsity has it.
+
+        Raises:
+            UnsupportedError: when ``dtype`` is no known type at all.
+        """
+        row, core = known_dtype(dtype), self.tensor_core
+        return row if core.pattern is None else core.pattern.of(row, core.metadata_bits_per_index)
 
     def supports(self, dtype: str, sparse: bool) -> bool:
         """Say whether the tensor cores have this input type, and 2:4 sparsity where asked for."""
@@ -105,16 +141,12 @@ class Arch(Tree):
                 "a GPU with Sparse Tensor Cores (compute capability 8.0 or newer)",
                 f"{self.generation.capitalize()} ({self.compute_capability}), which has none",
             )
-        if self._fma_per_clk(dtype) is None:
-            present = [name for name in DTYPES if self._fma_per_clk(name) is not None]
+        if not self.supports(dtype, False):
+            present = [row.name for row in timed_types() if self.supports(row.name, False)]
             raise UnsupportedError(self.name, f"a type of its tensor cores ({', '.join(present)})", f"'{dtype}'")
-
-    def _fma_per_clk(self, dtype: str) -> int | None:
-        name = ALIASES.get(dtype, dtype)
-        if name not in FmaRates.model_fields:
-            name = known_dtype(dtype).name
-        rate: int | None = getattr(self.tensor_core.fma_per_clk_per_sm, name, None)
-        return rate
+        if sparse and not self.supports(dtype, True):
+            present = [row.name for row in timed_types() if self.supports(row.name, True)]
+            raise UnsupportedError(self.name, f"a type with structured sparsity ({', '.join(present)})", f"'{dtype}'")
 
 
 def unit_of(path: str) -> str:
@@ -152,10 +184,12 @@ def _build(layer: Layer, file: str) -> Arch:
     tree: dict[str, Any] = {}
     for path in EXPECTED:
         if path not in layer:
+            if path in OPTIONAL:
+                continue
             expected = "a mapping {value: ..., kind: ..., from: ...}" if "." in path else EXPECTED[path]
             raise ArchError(f"{file}: {path}", expected, "nothing")
         _put(tree, path, layer[path].value)
-    tree["sources"] = {path: entry.source for path, entry in layer.items() if entry.source is not None}
+    tree["sources"] = {path: source for path in EXPECTED if path in layer and (source := layer[path].source) is not None}
     try:
         return Arch.model_validate(tree)
     except ValidationError as error:

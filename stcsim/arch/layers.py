@@ -64,6 +64,9 @@ def file_layer(name: str | Path, folder: Path, where: str, above: tuple[Path, ..
     """Return the layer of a shipped name or file (relative to ``folder``), with the layers of its bases beneath it.
 
     ``where`` names the asker and ``above`` the files whose base this is, for errors.
+
+    Raises:
+        ArchError: no such file, no valid YAML, a base that is its own base, or an entry that is no value with its source.
     """
     path, file = _find(str(name), folder, where)
     if path.resolve() in above:
@@ -80,7 +83,11 @@ def file_layer(name: str | Path, folder: Path, where: str, above: tuple[Path, ..
 
 
 def set_layer(overrides: Mapping[str, object] | Sequence[str]) -> Layer:
-    """Return the layer of ``--set`` arguments: ``path=value`` texts, values in YAML, or a mapping of paths to values."""
+    """Return the layer of ``--set`` arguments: ``path=value`` texts, values in YAML, or a mapping of paths to values.
+
+    Raises:
+        ArchError: a text without ``=``, a value that is no YAML, or a path that no architecture file has.
+    """
     if not isinstance(overrides, Mapping):
         overrides = dict(map(_split_override, [overrides] if isinstance(overrides, str) else overrides))
     layer: Layer = {}
@@ -228,7 +235,11 @@ def _check_depth(text: str) -> None:
 
 
 def parse_yaml(text: str, where: str) -> object:
-    """Return what a YAML text says; only plain mappings, lists, texts, numbers, true, false and null come out of it."""
+    """Return what a YAML text says; only plain mappings, lists, texts, numbers, true, false and null come out of it.
+
+    Raises:
+        ArchError: with the line, when the text is no YAML, names a key twice, or nests too deeply.
+    """
     try:
         _check_depth(text)
         data: object = yaml.load(text, Loader=_Loader)  # a safe loader

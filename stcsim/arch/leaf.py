@@ -14,6 +14,7 @@ Count = Annotated[int, Field(ge=1, le=1_000_000, description="an integer from 1 
 CountOrNull = Annotated[int | None, Field(ge=1, le=1_000_000, description="an integer from 1 to 1000000, or null")]
 Counts = Annotated[tuple[Count, ...], Field(strict=False, min_length=1, description="a list of integers from 1 to 1000000")]
 Rate = Annotated[float, Field(ge=0.001, le=1e6, description="a number from 0.001 to 1000000")]
+RateOrNull = Annotated[float | None, Field(ge=0.001, le=1e6, description="a number from 0.001 to 1000000, or null")]
 Cost = Annotated[float, Field(ge=0, le=1e6, description="a number from 0 to 1000000")]
 CostOrNull = Annotated[float | None, Field(ge=0, le=1e6, description="a number from 0 to 1000000, or null")]
 Share = Annotated[float, Field(ge=0, le=1, description="a number from 0 to 1")]

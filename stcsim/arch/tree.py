@@ -7,9 +7,9 @@ place an error names. Values are in vendor units, and the unit is the last part 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Self
+from typing import TYPE_CHECKING, Any, Self
 
-from pydantic import model_validator
+from pydantic import create_model, model_validator
 from pydantic.fields import FieldInfo
 
 from stcsim.arch.costs import KernelCosts, Launch, Power
@@ -23,11 +23,14 @@ from stcsim.arch.leaf import (
     Efficiency,
     Generation,
     Rate,
+    RateOrNull,
     RuleError,
     Section,
     Share,
     Word,
 )
+from stcsim.isa import timed_types
+from stcsim.isa.patterns import Pattern, find_pattern, pattern_names
 
 
 class Sm(Section):
@@ -69,15 +72,20 @@ class Clock(Section):
     sustained_mhz: Rate
 
 
-class FmaRates(Section):
+class Rates(Section):
     """Dense fused multiply-adds a clock and SM by input type, with FP32 (INT32) accumulators; null: not in hardware."""
 
-    fp16: CountOrNull
-    bf16: CountOrNull
-    tf32: CountOrNull
-    int8: CountOrNull
-    fp8: CountOrNull
-    int4: CountOrNull
+    def of(self, key: str) -> int | None:
+        """Return the rate of a type that GEMMs are timed in."""
+        rate: int | None = getattr(self, key, None)
+        return rate
+
+
+if TYPE_CHECKING:
+    FmaRates = Rates
+else:  # a key for each row of the table that has a rate of its own; a file may leave types out that its GPU lacks
+    _RATES: dict[str, Any] = {row.name: (CountOrNull, None) for row in timed_types()}
+    FmaRates = create_model("FmaRates", __base__=Rates, __doc__=Rates.__doc__, **_RATES)
 
 
 class TensorCore(Section):
@@ -87,6 +95,10 @@ class TensorCore(Section):
         fma_per_clk_per_sm: dense rates, FMA/clk/SM.
         sparse_group: elements in a structured-sparsity group (4), null without Sparse Tensor Cores.
         sparse_kept: elements kept in a group (2), null without Sparse Tensor Cores.
+        sparse_rate_ratio: multiply-adds of a sparse instruction, skipped ones counted, for each of a dense one in the same time;
+            null or left out: as many as elements of a group for each that is kept.
+        metadata_bits_per_index: bits that store the place of one kept value (or pair, in 4-bit types); null or left out: as the
+            rows of the pattern and the type have it (``stcsim.isa``).
         issue_efficiency: share of the nominal rate that back-to-back instructions reach.
         mma_sync_efficiency: share of the nominal rate open to warp-level ``mma.sync`` and ``mma.sp``.
         latency_cycles: completion latency of one full-depth MMA instruction.
@@ -96,6 +108,8 @@ class TensorCore(Section):
     fma_per_clk_per_sm: FmaRates
     sparse_group: CountOrNull
     sparse_kept: CountOrNull
+    sparse_rate_ratio: RateOrNull = None
+    metadata_bits_per_index: CountOrNull = None
     issue_efficiency: Efficiency
     mma_sync_efficiency: Efficiency
     latency_cycles: Cost
@@ -109,7 +123,15 @@ class TensorCore(Section):
             raise RuleError("sparse_kept", f"{expected} like tensor_core.sparse_group", str(kept or "null"))
         if group is not None and kept is not None and kept >= group:
             raise RuleError("sparse_kept", f"less than tensor_core.sparse_group ({group})", str(kept))
+        if group is not None and kept is not None and find_pattern(kept, group) is None:
+            raise RuleError("sparse_kept", f"with sparse_group one of {', '.join(pattern_names())}", f"{kept}:{group}")
         return self
+
+    @property
+    def pattern(self) -> Pattern | None:
+        """The pattern of structured sparsity that it runs, ``None`` without Sparse Tensor Cores."""
+        group, kept = self.sparse_group, self.sparse_kept
+        return None if group is None or kept is None else find_pattern(kept, group)
 
 
 class SharedMemory(Section):
@@ -219,16 +241,18 @@ def section_at(field: FieldInfo) -> type[Section] | None:
     return kind if isinstance(kind, type) and issubclass(kind, Section) else None
 
 
-def _fields(model: type[Section], prefix: str = "") -> Iterator[tuple[str, str]]:
+def _fields(model: type[Section], prefix: str = "") -> Iterator[tuple[str, FieldInfo]]:
     for name, field in model.model_fields.items():
         section = section_at(field)
         if section is None:
-            yield prefix + name, field.description or ""
+            yield prefix + name, field
         else:
             yield from _fields(section, f"{prefix}{name}.")
 
 
 #: What a value at each dotted path must be, in words, in the order of the tree.
-EXPECTED: dict[str, str] = dict(_fields(Tree))
+EXPECTED: dict[str, str] = {path: field.description or "" for path, field in _fields(Tree)}
+#: The paths that a file may leave out: rates of types that the GPU lacks.
+OPTIONAL: frozenset[str] = frozenset(path for path, field in _fields(Tree) if not field.is_required())
 #: The paths that stand in a file as plain texts, without a source.
 IDENTITY: tuple[str, ...] = tuple(path for path in EXPECTED if "." not in path)

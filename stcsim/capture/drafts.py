@@ -27,7 +27,8 @@ class Draft:
     """An operation without its name.
 
     Attributes:
-        kind: ``"gemm"``, ``"conv2d"`` or ``"memory"``. fields: of the operation.
+        kind: ``"gemm"``, ``"conv2d"`` or ``"memory"``.
+        fields: of the operation.
         part: what it is called where the module's path does not say it.
         reads: what it reads: tensors, or earlier drafts of the same call by their place.
         weight: the tensor that is its weight, if it has one.

@@ -18,7 +18,8 @@ class Layer:
     """One direction of one layer.
 
     Attributes:
-        name: as the parameters of ``torch.nn.LSTM`` end. weights: of the inputs, of the state, and of a projection if any.
+        name: as the parameters of ``torch.nn.LSTM`` end.
+        weights: of the inputs, of the state, and of a projection if any.
         steps, batch: of the sequence.
     """
 

@@ -34,7 +34,11 @@ def capture(
     arguments: Mapping[str, object] | None = None,
     inputs: Sequence[str] | None = None,
 ) -> Trace:
-    """Return the trace of a network (see ``stcsim.capture.capture``)."""
+    """Return the trace of a network (see ``stcsim.capture.capture``).
+
+    Raises:
+        TraceError: a network that cannot be built or run, or inputs that do not fit it.
+    """
     known_dtype(dtype)
     place = f"capture {name}"
     tensors = read_shapes(place, inputs or ())

@@ -96,7 +96,8 @@ def read_step(call: Call, inputs: Sequence[torch.Tensor], in_place: bool) -> Ste
     """Return what a step is and moves.
 
     Args:
-        call: the operator with its results. inputs: its tensors, in operand order.
+        call: the operator with its results.
+        inputs: its tensors, in operand order.
         in_place: whether it writes into one of them.
     """
     operator, name = word(call), call.operator

@@ -106,8 +106,10 @@ class Storages:
         """Remember what was written into ``tensor``; a part of a storage adds to what is there.
 
         Args:
-            tensor: an output. content: its role.
-            names: of the operations that wrote it. weight: as in ``Content``.
+            tensor: an output.
+            content: its role.
+            names: of the operations that wrote it.
+            weight: as in ``Content``.
             copied: distinct elements of what it is a copy of; 0 when it is none.
         """
         storage, old, region = tensor.untyped_storage(), self._contents.get(_address(tensor)), region_of(tensor)

@@ -9,9 +9,10 @@ import numpy.typing as npt
 
 from stcsim.check import torch_side
 from stcsim.check.result import ULP_BINS, Errors
+from stcsim.isa import DType
 from stcsim.isa.instructions import Instruction
-from stcsim.numerics.codes import code_of
-from stcsim.numerics.formats import FloatFormat, encoded, float_format
+from stcsim.numerics.codes import sparse_type
+from stcsim.numerics.formats import encoded, float_format
 from stcsim.numerics.rules import datapath
 from stcsim.numerics.sparse.cutlass_layouts import cutlass_layout
 from stcsim.numerics.sparse.sparse24 import Sparse24, compress, expand
@@ -47,8 +48,8 @@ def magnitudes(values: Floats, dtype: str) -> Floats:
 
 def round_trips(sparse: Sparse24, pruned: Array) -> bool:
     """Say whether the compressed matrix expands to the pruned one; a -0 may come back as +0."""
-    row, back = code_of(sparse.dtype), expand(sparse)
-    both_zero = (back & row.magnitude == 0) & (pruned & row.magnitude == 0)
+    row, back = sparse_type(sparse.dtype), expand(sparse)
+    both_zero = (back & row.magnitude_mask == 0) & (pruned & row.magnitude_mask == 0)
     return bool(np.all((back == pruned) | both_zero))
 
 
@@ -90,7 +91,8 @@ class Tally:
 
         Args:
             product: before rounding to the output type.
-            exact: the same in float64. size: the product of the operands' ``magnitudes``.
+            exact: the same in float64.
+            size: the product of the operands' ``magnitudes``.
         """
         with np.errstate(all="ignore"):
             error = np.abs(product - exact)
@@ -112,7 +114,7 @@ class Tally:
         return Errors(tuple(int(each) for each in self.ulps), self.largest, mean, self.of_magnitudes, beyond)
 
 
-def _ordered(values: Floats, form: FloatFormat) -> npt.NDArray[np.int64]:
+def _ordered(values: Floats, form: DType) -> npt.NDArray[np.int64]:
     """Return integers that count the numbers of a format from zero up and down; neighbours differ by 1, -0 is 0."""
     codes = encoded(values, form).astype(np.int64) >> form.dropped_bits
     sign = np.int64(1) << (form.bits - form.dropped_bits - 1)

@@ -21,7 +21,6 @@ Array = npt.NDArray[Any]
 
 _LEAST_COLUMNS = 8
 """Computed however large a layer is: the n of one instruction."""
-_CODES = {"fp8": "e4m3"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +80,7 @@ class Operands:
 
 def code_name(element: DType) -> str:
     """Return what the numerics wing calls the raw codes of an element type."""
-    return _CODES.get(element.name, element.name)
+    return element.codes or element.name
 
 
 def layers_of(trace: Trace, element: DType, limits: Limits, chosen: str | None) -> list[Layer]:
@@ -118,7 +117,7 @@ def why_not_sparse(op: Gemm | Conv2d, element: DType) -> str | None:
 
 def synthetic_weights(layer: Layer, element: DType, rng: np.random.Generator) -> Array:
     """Return raw codes of seeded weights: normal with He's deviation sqrt(2 / k), fp8 with 1; int8 uniform over all codes."""
-    deviation = 1.0 if element.name == "fp8" else float(np.sqrt(2 / layer.product.k))
+    deviation = 1.0 if element.needs_scale else float(np.sqrt(2 / layer.product.k))
     return _draw(layer.weight_shape if layer.op.weight_elements else _activation_shape(layer, "a"), element, rng, deviation)
 
 
@@ -147,15 +146,17 @@ def operands(layer: Layer, element: DType, weights: Array, rng: np.random.Genera
 
 
 def _pruned(weights: Array, element: DType, axis: int) -> Array:
-    """Return weights pruned by magnitude along the input channels; a fp8 -0 becomes +0, as torch reads fp8 as bytes."""
+    """Return weights pruned by magnitude along the input channels; where torch reads a float as bytes, a -0 becomes +0."""
     name = code_name(element)
     kept = prune(weights, f"{element.sparse_kept}:{element.sparse_group}", axis=axis, dtype=name)
-    return np.where(kept == 0x80, 0, kept).astype(kept.dtype) if name == "e4m3" else kept
+    if not torch_side.converts_as_bytes(name):
+        return kept
+    return np.where(kept & element.magnitude_mask, kept, 0).astype(kept.dtype)
 
 
 def _draw(shape: tuple[int, ...], element: DType, rng: np.random.Generator, deviation: float) -> Array:
-    if element.name == "int8":
-        return rng.integers(0, 256, shape, np.uint8)
+    if not element.is_float:
+        return rng.integers(0, 1 << element.bits, shape, np.uint8)
     rows = [rng.standard_normal(shape[1:], np.float32) * np.float32(deviation) for _ in range(shape[0])]
     return np.stack([torch_side.encode(each, code_name(element)) for each in rows])
 

@@ -76,7 +76,8 @@ class CheckReport:
     """All layers of a check, and what it was run with.
 
     Attributes:
-        name: of the trace or GEMM. trace_sha256: ``Trace.sha256``.
+        name: of the trace or GEMM.
+        trace_sha256: ``Trace.sha256``.
         output: element type that the ulps are of; ``int32`` for integers.
         sparse_instruction, dense_instruction: what the products are built from.
         weights: the user's file, if any.

@@ -15,7 +15,8 @@ from stcsim.check.compare import Tally, error_bound, magnitudes, round_trips, sa
 from stcsim.check.layers import Layer, Limits, Operands, code_name, layers_of, operands, synthetic_weights
 from stcsim.check.result import CheckReport, Errors, LayerCheck
 from stcsim.check.weights import Weights
-from stcsim.isa import DType
+from stcsim.errors import UnsupportedError
+from stcsim.isa import DType, timed_types
 from stcsim.isa import dtype as find_dtype
 from stcsim.isa.instructions import Instruction, check_arch, gemm_instruction
 from stcsim.numerics import gemm
@@ -41,7 +42,7 @@ class Setup:
     @property
     def output(self) -> str:
         """Element type that ulps are of."""
-        return "int32" if self.element.name == "int8" else self.element.out
+        return self.element.out if self.element.is_float else self.element.acc
 
 
 def check(
@@ -87,7 +88,10 @@ def check(
 
 
 def _setup(arch: str, element: DType) -> Setup:
-    """Return what all layers share, or refuse an architecture that lacks the type, or 2:4."""
+    """Return what all layers share, or refuse an architecture that lacks the type, or 2:4, or a type that PyTorch lacks."""
+    if not element.torch:
+        known = ", ".join(row.name for row in timed_types() if row.torch)
+        raise UnsupportedError("dtype", f"a type that PyTorch has too ({known})", f"'{element.name}'")
     capability, name = check_arch(arch), code_name(element)
     sparse, dense = (gemm_instruction(capability, element.acc, name, name, sparse) for sparse in (True, False))
     return Setup(element, capability, sparse, dense)
@@ -126,7 +130,7 @@ class Findings:
     def __init__(self, setup: Setup, layer: Layer) -> None:
         """Start with nothing found."""
         self.setup, self.layer, self.name = setup, layer, code_name(setup.element)
-        self.is_sparse, self.is_exact = layer.not_sparse_because is None, setup.element.name == "int8"
+        self.is_sparse, self.is_exact = layer.not_sparse_because is None, not setup.element.is_float
         self.differs = {"sparse": 0, "dense": 0}
         self.round_trip, self.torch_format = True, True
         self.skipped: str | None = None

@@ -21,7 +21,6 @@ from stcsim.isa import DType
 Array = npt.NDArray[Any]
 
 _NUMBERS = (torch.float64, torch.float32, torch.float16, torch.bfloat16, torch.int8)
-_LARGEST_INT8, _LARGEST_E4M3 = 127.0, 448.0
 
 
 class Weights:
@@ -121,22 +120,23 @@ def _open(path: Path, stack: ExitStack) -> Mapping[str, Any]:
 
 def _codes(array: Any, element: DType, where: str) -> Array:
     """Return raw codes: rounded; int8 from floats with a scale for each output, fp8 with one for all, to the largest code."""
-    if element.name == "int8":
-        return torch_side.encode(array if array.dtype == torch.int8 else _quantized(array), "int8")
-    if element.name == "fp8":
+    name = code_name(element)
+    if not element.is_float:
+        return torch_side.encode(array if array.dtype == torch.int8 else _quantized(array, element.largest), name)
+    if element.needs_scale:
         largest = float(array.double().abs().max())
-        return torch_side.encode(array.double() * (_LARGEST_E4M3 / largest if largest else 1.0), "e4m3")
-    codes = torch_side.encode(array, code_name(element))
-    if not np.isfinite(torch_side.decode(codes, code_name(element))).all():
+        return torch_side.encode(array.double() * (element.largest / largest if largest else 1.0), name)
+    codes = torch_side.encode(array, name)
+    if not np.isfinite(torch_side.decode(codes, name)).all():
         raise StcsimError(where, f"numbers that {element.name} can hold", f"{float(array.double().abs().max()):g}")
     return codes
 
 
-def _quantized(array: Any) -> Any:
-    """Return whole numbers from -127 to 127, each output (row, filter) by its own largest weight."""
+def _quantized(array: Any, largest_code: float) -> Any:
+    """Return whole numbers up to ``largest_code`` and down to minus it, each output (row, filter) by its own largest weight."""
     rows = array.double().reshape(-1, array.shape[-1]) if array.dim() < 4 else array.double().reshape(array.shape[0], -1)
     largest = rows.abs().amax(dim=1, keepdim=True)
-    scaled = rows * torch.where(largest > 0, _LARGEST_INT8 / largest, torch.ones_like(largest))
+    scaled = rows * torch.where(largest > 0, largest_code / largest, torch.ones_like(largest))
     return scaled.round().reshape(array.shape)
 
 

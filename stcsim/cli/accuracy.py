@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from stcsim.cli.steps import check_outputs, prepare
+from stcsim.cli import options as opt
+from stcsim.cli.steps import check_outputs, measured_tables, prepare
 from stcsim.errors import StcsimError
 
 if TYPE_CHECKING:
@@ -15,14 +16,13 @@ if TYPE_CHECKING:
 
 app = typer.Typer(no_args_is_help=True, help="Build the model of the model's own errors, or check it.")
 
-PathsArgument = Annotated[list[Path], typer.Argument(metavar="PATH…", help="Measured tables (CSV), or folders of them.")]
 GradeOption = Annotated[str, typer.Option("--grade", metavar="A|B|AB…", help="Use rows of these grades.")]
 
 
 @app.command()
 def build(
-    paths: PathsArgument,
     output: Annotated[Path, typer.Option("--output", "-o", metavar="FILE", help="Where the error model goes.")],
+    paths: opt.MeasuredArgument = None,
     fitted: Annotated[
         str, typer.Option("--fitted", metavar="NAME,…", help="GPUs with parameters fitted to two thirds of such rows.")
     ] = "",
@@ -54,7 +54,7 @@ def build(
 
 @app.command()
 def check(
-    paths: PathsArgument,
+    paths: opt.MeasuredArgument = None,
     model: Annotated[
         Path | None, typer.Option("--model", metavar="FILE", help="An error model.", show_default="the one that ships")
     ] = None,
@@ -76,11 +76,12 @@ def check(
     show(coverage_table(report))
 
 
-def _predicted(paths: list[Path], grade: str) -> list[Predicted]:
-    """Return the rows of ``paths`` that have one of the grades, predicted."""
+def _predicted(paths: list[Path] | None, grade: str) -> list[Predicted]:
+    """Return the rows of ``paths``, or of the public tables, that have one of the grades, predicted."""
     from stcsim.report.terminal.console import progress
     from stcsim.study.validate import validate
 
+    tables = measured_tables(paths)
     prepare()
     with progress("predicting") as advance:
-        return list(validate(paths, progress=advance, grades=grade).rows)
+        return list(validate(tables, progress=advance, grades=grade).rows)

@@ -8,10 +8,16 @@ from typing import Annotated
 import typer
 
 from stcsim.cli import options as opt
-from stcsim.cli.steps import check_outputs, prepare
+from stcsim.cli.steps import check_outputs, measured_tables, prepare
 
 DataOption = Annotated[
-    list[Path], typer.Option("--data", metavar="CSV…", help="Measured tables, or folders of them. May be repeated.")
+    list[Path] | None,
+    typer.Option(
+        "--data",
+        metavar="CSV…",
+        help="Measured tables, or folders of them. May be repeated.",
+        show_default="those of `stcsim data pull`",
+    ),
 ]
 ParamsOption = Annotated[
     str | None,
@@ -25,8 +31,8 @@ BoundsOption = Annotated[
 
 def calibrate(
     arch: Annotated[str, typer.Argument(metavar="ARCH", help="A GPU by name, or its arch file; its own rows are used.")],
-    data: DataOption,
     output: Annotated[Path, typer.Option("--output", "-o", metavar="FILE", help="Where the new arch file goes.")],
+    data: DataOption = None,
     more: Annotated[list[Path] | None, typer.Argument(hidden=True)] = None,
     params: ParamsOption = None,
     bounds: BoundsOption = None,
@@ -55,10 +61,10 @@ def calibrate(
     fitted_file.check_target(arch, output)
     names = None if params is None else [name.strip() for name in params.split(",") if name.strip()]
     limits = parse_bounds(bounds or [])
+    tables = measured_tables([*(data or []), *(more or [])])
     prepare()
     with fit_progress(evaluations) as notify:
-        paths = [*data, *(more or [])]
-        result = fit(arch, paths, settings or [], names, grade, seed, evaluations, rows, notify, bounds=limits)
+        result = fit(arch, tables, settings or [], names, grade, seed, evaluations, rows, notify, bounds=limits)
     write_whole(output, fitted_file.arch_text(result, output))
     if json:
         write_json(to_json(result), json)

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from stcsim.cli import accuracy, evidence
+from stcsim.cli import accuracy, data, evidence
 from stcsim.cli import options as opt
 from stcsim.cli.calibrate import calibrate
 from stcsim.cli.capture import capture
@@ -21,7 +21,18 @@ from stcsim.cli.curve import curve, roofline
 from stcsim.cli.microbench import microbench
 from stcsim.cli.reproduce import reproduce
 from stcsim.cli.run import run
-from stcsim.cli.steps import check_outputs, check_sizes, compare, deliver, load_gpu, network_of, prepare, refuse_negatives, teach
+from stcsim.cli.steps import (
+    check_outputs,
+    check_sizes,
+    compare,
+    deliver,
+    load_gpu,
+    measured_tables,
+    network_of,
+    prepare,
+    refuse_negatives,
+    teach,
+)
 from stcsim.errors import StcsimError
 from stcsim.version import __version__
 
@@ -47,7 +58,7 @@ def gemm(
     n: opt.NSize,
     k: opt.KSize,
     arch: opt.ArchOption,
-    dtype: opt.DTypeOption = opt.DTypeName.FP16,
+    dtype: opt.DTypeOption = "fp16",
     batch: opt.GemmBatchOption = 1,
     out_dtype: opt.OutDTypeOption = None,
     sparsity: opt.SparsityOption = None,
@@ -69,10 +80,10 @@ def gemm(
     from stcsim import replay
 
     gpu = load_gpu(arch, settings)
-    gpu.require(dtype or opt.DTypeName.FP16, sparsity in (opt.Sparsity.BOTH, opt.Sparsity.SPARSE))
+    gpu.require(dtype or "fp16", sparsity in (opt.Sparsity.BOTH, opt.Sparsity.SPARSE))
     prepare()
     result = replay.gemm(
-        m, n, k, gpu, dtype=dtype or opt.DTypeName.FP16, batch=batch, out_dtype=out_dtype, sparsity=sparsity,
+        m, n, k, gpu, dtype=dtype or "fp16", batch=batch, out_dtype=out_dtype, sparsity=sparsity,
         engine=engine, kernel=kernel, launch=launch, weights_in_l2=weights_in_l2, data=data,
     )  # fmt: skip
     deliver(result, json, csv)
@@ -84,7 +95,7 @@ def explain(
     n: opt.NSize,
     k: opt.KSize,
     arch: opt.ArchOption,
-    dtype: opt.DTypeOption = opt.DTypeName.FP16,
+    dtype: opt.DTypeOption = "fp16",
     batch: opt.GemmBatchOption = 1,
     out_dtype: opt.OutDTypeOption = None,
     sparsity: opt.SparsityOption = None,
@@ -105,20 +116,23 @@ def explain(
 
     gpu = load_gpu(arch, settings)
     prepare()
-    problem = explaining.gemm_problem(m, n, k, dtype or opt.DTypeName.FP16, batch, out_dtype, weights_in_l2)
+    problem = explaining.gemm_problem(m, n, k, dtype or "fp16", batch, out_dtype, weights_in_l2)
     show(explanation_text(explaining.explain(gpu, problem, sparsity=sparsity, kernel=kernel, launch=launch), top))
 
 
 @app.command()
 def validate(
-    paths: Annotated[list[Path], typer.Argument(metavar="PATH…", help="Measured tables (CSV), or folders of them.")],
+    paths: opt.MeasuredArgument = None,
     arch: Annotated[str | None, typer.Option("--arch", "-a", metavar="NAME|FILE", help="Only the rows of this GPU.")] = None,
     settings: opt.SetOption = None,
     json: Annotated[Path | None, typer.Option("--json", metavar="FILE", help="Write the errors as JSON.")] = None,
     rows: opt.RowsOption = None,
     report: opt.ReportOption = None,
 ) -> None:
-    """Predict measured GEMMs and print how far off the predictions are, with a plain roofline beside them."""
+    """Predict measured GEMMs and print how far off the predictions are, with a plain roofline beside them.
+
+    For example: stcsim validate mine.csv --arch a100
+    """
     check_outputs(json=json, rows=rows, report=report)
     if settings and arch is None:
         raise StcsimError("--set", "a GPU to change, named with --arch", "none")
@@ -126,16 +140,17 @@ def validate(
     from stcsim.report.terminal.validation import validation_table, write_validation
     from stcsim.study.validate import validate as compare
 
-    gpu = load_gpu(arch, settings) if arch else None
+    gpu, tables = load_gpu(arch, settings) if arch else None, measured_tables(paths)
     prepare()
     with progress("predicting") as advance:
-        found = compare(paths, gpu, advance)
+        found = compare(tables, gpu, advance)
     write_validation(found, json, rows, report)
     show(validation_table(found))
 
 
 app.command()(calibrate)
 app.add_typer(accuracy.app, name="accuracy")
+app.add_typer(data.app, name="data")
 app.add_typer(evidence.app, name="evidence")
 app.command()(curve)
 app.command()(roofline)

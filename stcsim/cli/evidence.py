@@ -8,15 +8,12 @@ from typing import Annotated, Any
 
 import typer
 
-from stcsim.cli.steps import check_outputs, prepare
+from stcsim.cli import options as opt
+from stcsim.cli.steps import check_outputs, measured_tables, prepare
 from stcsim.errors import StcsimError, closest
 
 app = typer.Typer(invoke_without_command=True, help="Gather the evidence for what stcsim claims; without a name, list it.")
 
-PathsArgument = Annotated[
-    list[Path] | None,
-    typer.Argument(metavar="[PATH…]", help="Measured tables (CSV), or folders.", show_default="those of `stcsim data pull`"),
-]
 RatesArgument = Annotated[list[Path], typer.Argument(metavar="PATH…", help="Tables of published microbenchmarks, or folders.")]
 JobsOption = Annotated[
     int | None, typer.Option("--jobs", metavar="N", min=1, help="Processes.", show_default="one for each core")
@@ -43,7 +40,7 @@ def evidence(context: typer.Context) -> None:
 
 @app.command()
 def ablation(
-    paths: PathsArgument = None,
+    paths: opt.MeasuredArgument = None,
     rows: Annotated[int | None, _count("--rows", "Rows of each GPU, sparsity and type.", "40; 4 with --quick")] = None,
     only: Annotated[str, typer.Option("--only", metavar="TEXT", help="Mechanisms whose name contains this.")] = "",
     gpus: Annotated[str, typer.Option("--gpus", metavar="NAME,…", help="Rows of these GPUs.")] = "a100,a100-pcie,h100,h100-pcie",
@@ -65,9 +62,8 @@ def ablation(
     from stcsim.report.terminal.console import progress
     from stcsim.report.terminal.evidence.measured import ablation_table
     from stcsim.study.evidence import ablation as ablating
-    from stcsim.study.measured import measured_paths
 
-    tables, names = measured_paths(paths), _names(gpus, "--gpus", arch_names())
+    tables, names = measured_tables(paths), _names(gpus, "--gpus", arch_names())
     per_cell = rows or (ablating.QUICK_ROWS if quick else ablating.ROWS)
     prepare()
     with progress("predicting without each mechanism") as advance:
@@ -77,7 +73,7 @@ def ablation(
 
 @app.command("leave-one-out")
 def leave_one_out(
-    paths: PathsArgument = None,
+    paths: opt.MeasuredArgument = None,
     boards: Annotated[
         str | None,
         typer.Option("--gpus", metavar="NAME,…", help="Fit these boards.", show_default="a100,h100; a100 with --quick"),
@@ -102,9 +98,8 @@ def leave_one_out(
     from stcsim.report.terminal.calibration import fit_progress
     from stcsim.report.terminal.evidence.measured import leave_one_out_tables
     from stcsim.study.evidence import leave_one_out as leaving
-    from stcsim.study.measured import measured_paths
 
-    tables, siblings = measured_paths(paths), dict(leaving.SIBLINGS)
+    tables, siblings = measured_tables(paths), dict(leaving.SIBLINGS)
     fitted = _names(boards, "--gpus", siblings) if boards else list(leaving.QUICK_BOARDS if quick else siblings)
     size = rows or (leaving.QUICK_ROWS if quick else leaving.ROWS)
     trials = evaluations or (leaving.QUICK_EVALUATIONS if quick else leaving.EVALUATIONS)

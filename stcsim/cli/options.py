@@ -8,15 +8,7 @@ from typing import Annotated
 
 import typer
 
-
-class DTypeName(StrEnum):
-    """Element types of the inputs."""
-
-    FP16 = "fp16"
-    BF16 = "bf16"
-    TF32 = "tf32"
-    INT8 = "int8"
-    FP8 = "fp8"
+from stcsim.isa import dtype, timed_types
 
 
 class Sparsity(StrEnum):
@@ -55,6 +47,13 @@ class LaunchMode(StrEnum):
     STREAM = "stream"
 
 
+def type_name(word: str) -> str:
+    """Return the name of the element type that is called ``word``, by any of its names."""
+    return dtype(word).name
+
+
+_TYPES = ", ".join(row.name for row in timed_types())
+
 ArchOption = Annotated[str, typer.Option("--arch", "-a", metavar="NAME|FILE", help="GPU to simulate; `stcsim arch` lists them.")]
 InputOption = Annotated[
     list[str] | None,
@@ -64,7 +63,9 @@ SetOption = Annotated[
     list[str] | None,
     typer.Option("--set", metavar="PATH=VALUE", help="Change one value of the GPU, e.g. l2.capacity_mib=80. May be repeated."),
 ]
-DTypeOption = Annotated[DTypeName | None, typer.Option("--dtype", "-d", help="Element type of the inputs.")]
+DTypeOption = Annotated[
+    str | None, typer.Option("--dtype", "-d", metavar="TYPE", parser=type_name, help=f"Element type of the inputs: {_TYPES}.")
+]
 SparsityOption = Annotated[
     Sparsity | None,
     typer.Option(
@@ -122,6 +123,10 @@ BlockingOption = Annotated[
     typer.Option("--blocking", help="Which products of a sparse instruction fill a block (assumed).", show_default="kept"),
 ]
 FigureOption = Annotated[Path | None, typer.Option("--figure", metavar="FILE", help="Draw it too, as .png, .svg or .pdf.")]
+MeasuredArgument = Annotated[
+    list[Path] | None,
+    typer.Argument(metavar="PATH…", help="Measured tables (CSV), or folders.", show_default="those of `stcsim data pull`"),
+]
 RowsOption = Annotated[Path | None, typer.Option("--rows", metavar="FILE", help="Write every row with its prediction as CSV.")]
 ReportOption = Annotated[
     Path | None,

@@ -8,6 +8,7 @@ from itertools import takewhile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from stcsim.cli import options as opt
 from stcsim.errors import StcsimError
 from stcsim.files import check_writable, write_whole
 
@@ -76,6 +77,18 @@ def load_network(name_or_path: str, batch: int | None = None, inputs: Sequence[s
     return open_trace(name_or_path, batch, inputs)
 
 
+def measured_tables(paths: Sequence[Path] | None) -> list[Path]:
+    """Return the tables that the user named, else those that ``stcsim data pull`` put into the cache."""
+    if paths:
+        return list(paths)
+    from stcsim.report.terminal.console import say
+    from stcsim.study.public.cache import cache_folder, pulled_tables
+
+    tables = pulled_tables(cache_folder())
+    say(f"{len(tables)} public tables in {cache_folder()}")
+    return tables
+
+
 def prepare() -> None:
     """Compile the fast engine if that was never done here, and say so."""
     from stcsim.report.terminal.console import say
@@ -130,7 +143,7 @@ def compare(network: Trace, arch: str | None, dtype: str | None, json: Path | No
     from stcsim.report.terminal.check import check_table, to_json
     from stcsim.report.terminal.console import progress, show
 
-    element = str(dtype or network.dtype)
+    element = opt.type_name(dtype or network.dtype)
     capability = capability_of(arch, element)
     with progress(network.name) as advance:
         report = check(network, capability, element, progress=advance, **options)
@@ -159,7 +172,10 @@ def network_of(trace: str | None, gemm: tuple[int, int, int] | None, inputs: Seq
 def capability_of(arch: str | None, dtype: str) -> str:
     """Return the compute capability of a GPU, ``"sm_80"``; it stands for itself, and is the first with the type by default."""
     if arch is None:
-        return "sm_90" if dtype == "fp8" else "sm_80"
+        from stcsim.isa import code_dtype
+        from stcsim.isa.instructions import usual_arch
+
+        return usual_arch(code_dtype(dtype).name)
     if arch.startswith("sm_"):
         return arch
     return f"sm_{load_gpu(arch, None).compute_capability.replace('.', '')}"

@@ -1,5 +1,6 @@
 """What the instruction set knows: element types, and the instructions of tensor cores."""
 
-from stcsim.isa.elements import ALIASES, DTYPES, DType, dtype, type_bytes
+from stcsim.isa.columns import DType
+from stcsim.isa.elements import DTYPES, code_dtype, dtype, output_dtype, timed_types, type_bytes
 
-__all__ = ["ALIASES", "DTYPES", "DType", "dtype", "type_bytes"]
+__all__ = ["DTYPES", "DType", "code_dtype", "dtype", "output_dtype", "timed_types", "type_bytes"]

@@ -12,25 +12,11 @@ from functools import cache
 from itertools import product
 
 from stcsim.errors import UnsupportedError, closest
-
-#: PTX words of element types, and what stcsim calls them.
-PTX_TYPES = {
-    "f16": "fp16",
-    "bf16": "bf16",
-    "tf32": "tf32",
-    "e4m3": "e4m3",
-    "e5m2": "e5m2",
-    "s8": "int8",
-    "u8": "uint8",
-    "s4": "int4",
-    "u4": "uint4",
-    "f32": "fp32",
-    "s32": "int32",
-}
-_PTX_NAMES = {ours: ptx for ptx, ours in PTX_TYPES.items()}
+from stcsim.isa.elements import DTYPES
 
 ARCHS = ("sm_70", "sm_75", "sm_80", "sm_86", "sm_89", "sm_90", "sm_100", "sm_120")
 _FROM = {arch: ARCHS[place:] for place, arch in enumerate(ARCHS)}
+_DATA_CENTER = ("sm_80", "sm_90", "sm_100")  # A100, H100, B200
 _VOLTA, _HOPPER, _BLACKWELL = ("sm_70", "sm_75"), ("sm_90",), ("sm_100",)
 
 #: Words of a full PTX name that do not change what is computed.
@@ -44,7 +30,7 @@ class Instruction:
     Attributes:
         kind: ``"mma"``, ``"wgmma"`` or ``"tcgen05"``.
         sparse: A is 2:4 (tf32 1:2, 4-bit types 4:8 in pairs); ``k`` counts its expanded columns.
-        d, a, b, c: element types, as ``numerics.formats`` names them.
+        d, a, b, c: element types by name.
         satfinite: int32 results are clamped instead of wrapped.
     """
 
@@ -73,7 +59,7 @@ class Instruction:
     def name(self) -> str:
         """The name in PTX words, e.g. ``"mma.sp.m16n8k32.f32.f16.f16.f32"``; wgmma and tcgen05 have no word for C."""
         types = (self.d, self.a, self.b, self.c)[: 4 if self.kind == "mma" else 3]
-        words = [self.kind, *["sp"] * self.sparse, self.shape, *(_PTX_NAMES[each] for each in types)]
+        words = [self.kind, *["sp"] * self.sparse, self.shape, *(DTYPES[each].ptx for each in types)]
         return ".".join([*words, *["satfinite"] * self.satfinite])
 
 
@@ -216,6 +202,17 @@ def available(arch: str) -> list[Instruction]:
     """Return every instruction of ``arch``, without the satfinite variants."""
     check_arch(arch)
     return [instruction for instruction, archs in _table().values() if arch in archs]
+
+
+def usual_arch(dtype: str) -> str:
+    """Return the first compute capability of a data center's GPU that takes inputs of ``dtype`` dense and sparse, else A100's."""
+    found = (arch for arch in _DATA_CENTER if len({each.sparse for each in available(arch) if each.a == each.b == dtype}) == 2)
+    return next(found, _DATA_CENTER[0])
+
+
+def sparse_inputs() -> tuple[str, ...]:
+    """Return the types of A that some sparse instruction takes."""
+    return tuple(dict.fromkeys(each.a for each, _ in _table().values() if each.sparse))
 
 
 def _instead(wanted: Instruction, arch: str) -> str:

@@ -9,8 +9,8 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from stcsim.numerics.codes import values
     from stcsim.numerics.conv import conv2d
-    from stcsim.numerics.formats import values
     from stcsim.numerics.matmul import gemm
     from stcsim.numerics.sparse.cutlass_layouts import cutlass_layout, from_cutlass_layout
     from stcsim.numerics.sparse.layouts import from_register_image, register_image
@@ -59,7 +59,7 @@ _HOMES = {
     "register_image": "sparse.layouts",
     "storage_bytes": "sparse.sparse24",
     "unpack_metadata": "sparse.sparse24",
-    "values": "formats",
+    "values": "codes",
 }
 
 

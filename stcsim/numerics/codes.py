@@ -1,147 +1,89 @@
-"""Raw codes of the element types of 2:4 weights: which arrays hold them, what is zero, what is NaN, how they compare.
+"""Arrays and the raw codes in them: the one door by which operands come in, what their codes stand for, how they compare.
 
-A raw code is the bit pattern of one element, as an unsigned integer. Exports ``CODES``, ``Code``, ``code_of``,
-``as_codes``, ``magnitude_keys``, ``magnitudes`` and ``place``.
+A raw code is the bit pattern of one element, as an unsigned integer. Exports ``sparse_type``, ``to_codes``, ``values``,
+``magnitude_keys``, ``magnitudes`` and ``place``.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from stcsim.errors import StcsimError, UnsupportedError, closest
+from stcsim.errors import StcsimError
+from stcsim.isa import DTYPES, DType, code_dtype
+from stcsim.numerics.formats import Codes, Floats, code_type, decoded, integers
 
-Codes = npt.NDArray[Any]
-
-
-@dataclass(frozen=True, slots=True)
-class Code:
-    """One element type.
-
-    Attributes:
-        name: as in ``Sparse24.dtype``.
-        array: name of the numpy or ``ml_dtypes`` type that holds it.
-        bits: of one element; 4-bit types still take one byte each in an array.
-        magnitude: mask of the bits that are all zero in a zero: a float's sign is left out, so -0 is a zero.
-        largest: the largest magnitude that is a number, infinity included; None for integers, which have no NaN.
-        pair: elements that one index of the metadata stands for: 2 for the 4-bit types (4:8 in pairs), else 1.
-        group: elements in one group of the metadata (PTX ISA, "Sparse matrix storage").
-    """
-
-    name: str
-    array: str
-    bits: int
-    magnitude: int
-    largest: int | None
-    pair: int = 1
-    group: int = 4
-
-    @property
-    def kept(self) -> int:
-        """Elements kept in a group."""
-        return self.group // 2
-
-    @property
-    def container(self) -> np.dtype[Any]:
-        """The unsigned integer type of raw codes."""
-        return np.dtype(f"uint{max(self.bits, 8)}")
+__all__ = ["Codes", "code_type", "magnitude_keys", "magnitudes", "place", "sparse_type", "to_codes", "values"]
 
 
-CODES: dict[str, Code] = {
-    row.name: row
-    for row in (
-        Code("fp16", "float16", 16, 0x7FFF, 0x7C00),
-        Code("bf16", "bfloat16", 16, 0x7FFF, 0x7F80),
-        Code("tf32", "float32", 32, 0x7FFFFFFF, 0x7F800000, group=2),
-        Code("int8", "int8", 8, 0xFF, None),
-        Code("uint8", "uint8", 8, 0xFF, None),
-        Code("int4", "int4", 4, 0xF, None, pair=2, group=8),
-        Code("uint4", "uint4", 4, 0xF, None, pair=2, group=8),
-        Code("e4m3", "float8_e4m3fn", 8, 0x7F, 0x7E),
-        Code("e5m2", "float8_e5m2", 8, 0x7F, 0x7C),
-    )
-}
-BY_ARRAY = {row.array: row for row in CODES.values()} | {"float64": Code("float64", "float64", 64, 2**63 - 1, 0x7FF << 52)}
-
-
-def code_of(name: str) -> Code:
-    """Return the element type called ``name``.
+def sparse_type(name: str) -> DType:
+    """Return the type of 2:4 weights called ``name``.
 
     Raises:
-        UnsupportedError: when no such type is known.
+        UnsupportedError: when no such type is known, or hardware has no structured sparsity for it.
     """
-    if name not in CODES:
-        raise UnsupportedError("dtype", f"one of {', '.join(CODES)}", f"'{name}'{closest(name, CODES)}")
-    return CODES[name]
+    return code_dtype(name, "dtype", lambda row: row.sparse_group > 0)
 
 
-def as_codes(w: npt.ArrayLike, dtype: str) -> Codes:
-    """Return ``w`` as raw codes of ``dtype``: (..., m, k) unsigned integers, C-contiguous, not copied if they were.
+def to_codes(array: npt.ArrayLike, form: DType, where: str) -> Codes:
+    """Return raw codes of ``array``: unsigned codes as they are, or the bits of the matching numpy or ``ml_dtypes`` type.
 
     Args:
-        w: raw codes (``uint8``, ``uint16``, ``uint32``) or an array of the matching numpy or ``ml_dtypes`` type.
-        dtype: the element type, a key of ``CODES``.
+        array: of any shape; not copied where its bits can be taken as they lie.
+        form: the element type.
+        where: the place that an error names.
 
     Raises:
-        StcsimError: when the array is of another type, has no columns, or holds a 4-bit code above 15.
+        StcsimError: when the array has another type, or a code of a type below 8 bits has higher bits.
     """
-    row, array = code_of(dtype), _native(w)
-    if array.dtype.name not in (row.array, row.container.name):
-        raise StcsimError(f"{dtype} matrix", _accepted(row), f"an array of {array.dtype.name}")
-    if array.ndim == 0:
-        raise StcsimError(f"{dtype} matrix", "at least one dimension", "a single number")
-    codes = np.ascontiguousarray(array).view(row.container)
-    if row.bits == 4:
-        if array.dtype == row.container and codes.size and codes.max() > 0xF:
-            at = place(_first(codes > 0xF), codes.shape)
-            raise StcsimError(f"{dtype} matrix, {at}", "a code of 4 bits", f"{int(codes[codes > 0xF][0])}")
-        codes = codes & 0xF
+    found, wanted = _native(array), code_type(form)
+    if found.dtype.name not in (form.numpy, wanted.name):
+        names = dict.fromkeys(filter(None, (wanted.name, form.numpy)))
+        raise StcsimError(where, f"{form.name} as an array of {' or '.join(names)}", f"an array of {found.dtype.name}")
+    codes = found.view(wanted)
+    largest = (1 << form.bits) - 1
+    if form.bits == form.code_bits:
+        return codes
+    if found.dtype != wanted:  # ml_dtypes extends the sign over the byte
+        low: Codes = codes & wanted.type(largest)
+        return low
+    if codes.size and int(codes.max()) > largest:
+        at = _first(codes > largest)
+        there = f"{where}, {place(at, codes.shape)}" if codes.ndim else where
+        raise StcsimError(there, f"a code of {form.bits} bits", str(int(codes[at])))
     return codes
+
+
+def values(codes: npt.ArrayLike, name: str) -> Floats:
+    """Return what the codes of the type ``name`` stand for, as float64 (exact for every type here)."""
+    form = code_dtype(name)
+    raw = to_codes(codes, form, name)
+    return decoded(raw, form)[0] if form.is_float else integers(raw, form).astype(np.float64)
 
 
 def magnitude_keys(w: npt.ArrayLike, dtype: str | None = None) -> Codes:
     """Return unsigned integers of the shape of ``w`` that are ordered as its magnitudes are.
 
     Args:
-        w: numbers in any numpy or ``ml_dtypes`` type of ``CODES``, or any numpy integer type.
+        w: numbers in the numpy or ``ml_dtypes`` type of any element type, or in any numpy integer type.
         dtype: the element type when ``w`` holds raw codes; without it unsigned integers are numbers.
 
     Raises:
         StcsimError: at a NaN, which has no magnitude, or when the type of the array is not known.
     """
-    array = _native(w)
-    row = _row(array, dtype)
-    if row is None or (row.largest is None and row.bits >= 8):  # plain integers; of the codes only int8 has a sign
-        numbers = array.view(np.int8) if row and row.name == "int8" else array
-        integers: Codes = np.abs(numbers).view(f"u{numbers.itemsize}")  # abs(-128) wraps to the code 128, which is right
-        return integers
-    codes = array.view(f"u{array.itemsize}")
-    if row.largest is None:  # 4 bits, two's complement or none
-        low = codes & 0xF
-        return np.minimum(low, (16 - low) & 0xF) if row.name == "int4" else low
-    keys: Codes = codes & codes.dtype.type(row.magnitude)
-    if keys.size and keys.max() > row.largest:
-        raise StcsimError(f"weight at {place(_first(keys > row.largest), keys.shape)}", "a number", "NaN")
-    return keys
+    return _keys(w, dtype)[0]
 
 
-def magnitudes(w: npt.ArrayLike, dtype: str | None = None) -> npt.NDArray[np.float64]:
+def magnitudes(w: npt.ArrayLike, dtype: str | None = None) -> Floats:
     """Return the magnitudes of ``w`` as float64, exact but for integers above 2**53; arguments as ``magnitude_keys``."""
-    keys, row = magnitude_keys(w, dtype), _row(np.asarray(w), dtype)
-    if row is None or row.largest is None:
+    keys, row = _keys(w, dtype)
+    if row is None or not row.is_float:
         return keys.astype(np.float64)
-    if row.name == "bf16":
-        return (keys.astype(np.uint32) << 16).view(np.float32).astype(np.float64)
-    if row.name == "e5m2":
-        return (keys.astype(np.uint16) << 8).view(np.float16).astype(np.float64)
-    if row.name == "e4m3":  # bias 7, three fraction bits
-        significand = ((keys & 7) + 8 * (keys > 7)).astype(np.float64)
-        return np.asarray(np.ldexp(significand, np.maximum(keys >> 3, 1).astype(np.int32) - 10), np.float64)
-    return np.asarray(keys.view(f"f{keys.itemsize}"), np.float64)
+    whole = getattr(np, row.numpy, None)  # what numpy can read it reads, a tf32 with the low bits that the datapath drops
+    return decoded(keys, row)[0] if whole is None else keys.view(whole).astype(np.float64)
 
 
 def place(index: Sequence[int], shape: Sequence[int], column: str = "column") -> str:
@@ -158,24 +100,31 @@ def _native(w: npt.ArrayLike) -> npt.NDArray[Any]:
     return array if array.dtype.isnative else array.astype(array.dtype.newbyteorder("="))
 
 
-def _accepted(row: Code) -> str:
-    """Return the arrays that hold the type, in words."""
-    raw = f"raw codes in {row.container.name}"
-    return raw if row.array == row.container.name else f"{raw} or an array of {row.array}"
+def _keys(w: npt.ArrayLike, dtype: str | None) -> tuple[Codes, DType | None]:
+    """Return the keys and the element type, which is ``None`` for integers that stand for themselves."""
+    array = _native(w)
+    row = _type_of(array) if dtype is None else code_dtype(dtype, "dtype")
+    if row is None:
+        return np.abs(array).view(f"u{array.itemsize}"), None  # abs(-2^15) wraps to the code 2^15, which is right
+    codes = to_codes(array, row, f"{row.name} weights")
+    mask = codes.dtype.type(row.magnitude_mask)
+    if not row.is_float:
+        return np.minimum(codes, -codes & mask) if row.signed else codes, row
+    keys: Codes = codes & mask
+    if keys.size and keys.max() > row.largest_code:
+        raise StcsimError(f"weight at {place(_first(keys > row.largest_code), keys.shape)}", "a number", "NaN")
+    return keys, row
 
 
-def _row(array: npt.NDArray[Any], dtype: str | None) -> Code | None:
-    """Return the element type of an array, or None for integers that stand for themselves."""
-    if dtype is not None:
-        row = code_of(dtype)
-        if array.dtype.name not in (row.array, row.container.name):
-            raise StcsimError(f"{dtype} weights", _accepted(row), f"an array of {array.dtype.name}")
-        return row
-    if array.dtype.name in BY_ARRAY:
-        return BY_ARRAY[array.dtype.name]
+def _type_of(array: npt.NDArray[Any]) -> DType | None:
+    """Return the element type whose numbers an array holds, or ``None`` for other integers."""
+    whole = {row.numpy: row for row in DTYPES.values() if row.numpy and not row.dropped_bits and not row.codes}
+    if array.dtype.name in whole:
+        return whole[array.dtype.name]
     if array.dtype.kind in "iu":
         return None
-    raise StcsimError("weights", f"integers or one of {', '.join(BY_ARRAY)}", f"an array of {array.dtype.name}")
+    floats = ", ".join(name for name, row in whole.items() if row.is_float)
+    raise StcsimError("weights", f"integers or one of {floats}", f"an array of {array.dtype.name}")
 
 
 def _first(where: npt.NDArray[np.bool_]) -> tuple[int, ...]:

@@ -58,7 +58,11 @@ def conv2d(
 
 
 def filter_matrix(w: npt.NDArray[Any]) -> npt.NDArray[Any]:
-    """Return filters (filters, c, r, s) as the A of the implicit GEMM, (filters, r * s * c) with c fastest."""
+    """Return filters (filters, c, r, s) as the A of the implicit GEMM, (filters, r * s * c) with c fastest.
+
+    Raises:
+        StcsimError: when ``w`` has not four dimensions.
+    """
     if w.ndim != 4:
         raise StcsimError("conv2d: w", "shape (filters, c / groups, r, s)", str(w.shape))
     return np.ascontiguousarray(w.transpose(0, 2, 3, 1)).reshape(w.shape[0], -1)
@@ -72,7 +76,11 @@ def im2col(
     dilation: tuple[int, int] = (1, 1),
     groups: int = 1,
 ) -> npt.NDArray[Any]:
-    """Return images (batch, c, h, w) as the B of the implicit GEMM, (groups, r * s * c / groups, batch, p, q)."""
+    """Return images (batch, c, h, w) as the B of the implicit GEMM, (groups, r * s * c / groups, batch, p, q).
+
+    Raises:
+        StcsimError: when ``x`` has not four dimensions, or the filter does not fit into the padded image.
+    """
     if x.ndim != 4 or x.shape[1] % groups:
         raise StcsimError("conv2d: x", f"shape (batch, c, h, w) with c a multiple of {groups} groups", str(x.shape))
     wide = np.pad(x, [(0, 0), (0, 0), *((each, each) for each in padding)])

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 from stcsim.isa import instructions
-from stcsim.numerics.codes import code_of
-from stcsim.numerics.formats import Codes, FloatFormat, code_type, encoded, number_format
+from stcsim.isa.elements import DTYPES
+from stcsim.numerics.formats import Codes, code_type, encoded
 from stcsim.numerics.sparse.pruning import PAIRS, prune
 from stcsim.numerics.sparse.sparse24 import Sparse24, compress
 
@@ -38,13 +38,13 @@ def example(instruction: str, seed: int = 0) -> tuple[Codes | Sparse24, Codes, C
         c = (ends + near).astype(np.int32).view(np.uint32)
     if not known.sparse:
         return a, b, c
-    pattern = {2: "1:2", 4: "2:4", 8: PAIRS}[code_of(known.a).group]
+    pattern = {2: "1:2", 4: "2:4", 8: PAIRS}[DTYPES[known.a].sparse_group]
     return compress(prune(a, pattern, dtype=known.a), known.a), b, c
 
 
 def _draw(name: str, shape: tuple[int, int], spread: int, rng: np.random.Generator) -> Codes:
-    form = number_format(name)
-    if isinstance(form, FloatFormat):
+    form = DTYPES[name]
+    if form.is_float:
         return encoded(np.ldexp(rng.standard_normal(shape), rng.integers(-spread, spread + 1, shape)), form)
     high = min(2 ** (form.bits - form.signed), {8: 13}.get(form.bits, 1000))
     numbers = rng.integers(-high if form.signed else 0, high, shape)

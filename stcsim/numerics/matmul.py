@@ -13,16 +13,15 @@ import numpy as np
 import numpy.typing as npt
 
 from stcsim.errors import StcsimError, UnsupportedError
-from stcsim.isa import instructions
+from stcsim.isa import DTYPES, DType, code_dtype, instructions
 from stcsim.isa.instructions import Instruction
-from stcsim.numerics.formats import Codes, Format, code_type, number_format, to_codes
+from stcsim.numerics.codes import Codes, code_type, sparse_type, to_codes
 from stcsim.numerics.rules import datapath
 from stcsim.numerics.sparse.selection import kept_columns, padded
 from stcsim.numerics.sparse.sparse24 import Sparse24, compress, expand
 from stcsim.numerics.tensor_core import product
 
 SPARSITIES = (None, "2:4")
-_ALIASES = {"fp8": "e4m3", "fp8e4m3": "e4m3", "fp8e5m2": "e5m2"}
 
 
 def gemm(
@@ -44,15 +43,18 @@ def gemm(
     """Return D = A . B + C, (..., m, n): raw codes of the accumulator, or int32 numbers.
 
     Args:
-        a: (..., m, k) raw codes or the matching numpy or ml_dtypes array, or a compressed matrix. b: (..., k, n), likewise.
+        a: (..., m, k) raw codes or the matching numpy or ml_dtypes array, or a compressed matrix.
+        b: (..., k, n), likewise.
         c: (..., m, n) of ``acc_dtype``; ``None`` is zero.
         arch: compute capability, ``"sm_70"`` to ``"sm_120"``.
-        dtype, b_dtype: element types of A (by default that of a compressed A, else fp16) and of B (by default that of A).
+        dtype, b_dtype: element types of A (by default that of a compressed A, else fp16) and of B (by default that of A), by any
+            of their names; fp8 is e4m3.
         acc_dtype: fp32, fp16 or int32; by default int32 for integers and fp32 for the others.
         sparsity: ``"2:4"`` runs the sparse instruction (tf32 1:2, 4-bit types 4:8 in pairs); A must be pruned.
         instruction: name of the one to build the product from; by default the one a library would take.
         blocking, ordered: of sparse instructions, as in ``mma_sp``.
-        engine: ``"fast"`` or ``"reference"``. workers: threads of the fast one.
+        engine: ``"fast"`` or ``"reference"``.
+        workers: threads of the fast one.
 
     Raises:
         StcsimError: when types or shapes do not fit, ``arch`` has no instruction for them, or A is not 2:4.
@@ -77,10 +79,10 @@ class _Left(NamedTuple):
 def _left(a: npt.ArrayLike | Sparse24, instruction: Instruction, k: int, blocking: str, ordered: bool) -> _Left:
     """Return A with zeros up to ``k`` columns."""
     if not instruction.sparse:
-        codes = to_codes(a, number_format(instruction.a), "gemm: A")  # type: ignore[arg-type]
+        codes = to_codes(a, DTYPES[instruction.a], "gemm: A")  # type: ignore[arg-type]
         return _Left(np.pad(codes, [*[(0, 0)] * (codes.ndim - 1), (0, k - codes.shape[-1])]), None)
     sparse = a if isinstance(a, Sparse24) else compress(a, instruction.a)
-    if sparse.dtype != instruction.a:
+    if sparse_type(sparse.dtype).name != instruction.a:
         raise StcsimError("gemm: A", f"a compressed matrix of {instruction.a}", sparse.dtype)
     whole = padded(sparse, k)
     columns = kept_columns(whole, ordered)
@@ -89,13 +91,13 @@ def _left(a: npt.ArrayLike | Sparse24, instruction: Instruction, k: int, blockin
 
 def _right(b: npt.ArrayLike, instruction: Instruction, k: int, k_padded: int) -> Codes:
     """Return B with zeros up to ``k_padded`` rows."""
-    codes = to_codes(b, number_format(instruction.b), "gemm: B")
+    codes = to_codes(b, DTYPES[instruction.b], "gemm: B")
     if codes.ndim < 2 or codes.shape[-2] != k:
         raise StcsimError("gemm: B", f"shape (..., {k}, n), with a row for each column of A", str(codes.shape))
     return np.pad(codes, [*[(0, 0)] * (codes.ndim - 2), (0, k_padded - k), (0, 0)])
 
 
-def _addend(c: npt.ArrayLike | None, form: Format, shape: tuple[int, int]) -> Codes:
+def _addend(c: npt.ArrayLike | None, form: DType, shape: tuple[int, int]) -> Codes:
     """Return the codes of C, zeros when there is none."""
     if c is None:
         return np.zeros(shape, code_type(form))
@@ -123,11 +125,9 @@ def _is_sparse(a: npt.ArrayLike | Sparse24, sparsity: str | None) -> bool:
 
 def _instruction(arch: str, name: str | None, types: tuple[str, str, str | None], sparse: bool) -> Instruction:
     """Return the named instruction, or the one a library would take, checked against the types of the operands."""
-    a, b = (_ALIASES.get(each, each) for each in types[:2])
-    d = types[2]
-    accumulator = d or ("int32" if a in ("int8", "uint8", "int4", "uint4") else "fp32")
-    for each in (a, b, accumulator):
-        number_format(each)
+    a, b = (code_dtype(each, "dtype", lambda row: row.rate != "").name for each in types[:2])
+    d = types[2] and code_dtype(types[2], "acc_dtype", lambda row: row.is_accumulator).name
+    accumulator = d or DTYPES[a].acc
     plain = instructions.check_arch(arch)
     if name is None:
         return instructions.gemm_instruction(plain, accumulator, a, b, sparse)

@@ -13,8 +13,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from stcsim.errors import UnsupportedError
+from stcsim.isa import DTYPES, DType
 from stcsim.isa.instructions import Instruction
-from stcsim.numerics.formats import FloatFormat, Format, number_format
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,10 +70,10 @@ class Datapath:
             (assumed: PTX does not say whether the clamp is once for an instruction or in each internal step).
     """
 
-    a: Format
-    b: Format
-    c: Format
-    d: Format
+    a: DType
+    b: DType
+    c: DType
+    d: DType
     products: int
     rule: DotRule | None
     saturates: bool = False
@@ -161,6 +161,6 @@ def datapath(instruction: Instruction, arch: str, blocking: str = "kept") -> Dat
     if blocking not in ("kept", "expanded"):
         raise UnsupportedError("blocking", "'kept' or 'expanded'", f"'{blocking}'")
     products = instruction.products if blocking == "kept" else instruction.k
-    a, b, c, d = (number_format(each) for each in (instruction.a, instruction.b, instruction.c, instruction.d))
-    rule = dot_rule(instruction, arch) if isinstance(d, FloatFormat) else None
+    a, b, c, d = (DTYPES[each] for each in (instruction.a, instruction.b, instruction.c, instruction.d))
+    rule = dot_rule(instruction, arch) if d.is_float else None
     return Datapath(a, b, c, d, products, rule, instruction.satfinite)

@@ -103,7 +103,8 @@ class MmaSteps:
         blocks: none for integers.
         integers: ``None`` for floating point.
         exact: c + a . b correctly rounded to float64.
-        nearest: the same, correctly rounded to the format of D; integers: the exact sum brought into range.
+        nearest: the same, correctly rounded to the format of D;
+        integers: the exact sum brought into range.
         ulp_exponent: of one unit in the last place of D's format, at the exact result; ``None`` without a finite error.
         error_ulp: of ``d``, in such units; ``None`` when D or the exact result is not finite, and for integers.
     """

@@ -12,11 +12,10 @@ from fractions import Fraction
 from typing import Any
 
 from stcsim.errors import StcsimError, UnsupportedError
-from stcsim.isa import instructions
+from stcsim.isa import DType, instructions
 from stcsim.isa.instructions import Instruction
-from stcsim.numerics.codes import code_of
 from stcsim.numerics.engine import reference
-from stcsim.numerics.formats import Codes, FloatFormat, Number, decode, encode, float_format
+from stcsim.numerics.formats import Codes, Number, decode, encode, float_format
 from stcsim.numerics.rules import Datapath, DotRule, Rounding, datapath
 from stcsim.numerics.sparse.selection import kept_columns
 from stcsim.numerics.sparse.sparse24 import Sparse24, expand
@@ -75,8 +74,8 @@ def _check_element(known: Instruction, row: int, col: int) -> None:
 
 def _groups(line: Sparse24, path: Datapath) -> tuple[Group, ...]:
     """Return the groups of a compressed row."""
-    size, rows = code_of(line.dtype).group, kept_columns(line)[0].tolist()
-    codes, kept = expand(line)[0].tolist(), code_of(line.dtype).kept
+    size, kept, rows = path.a.sparse_group, path.a.sparse_kept, kept_columns(line)[0].tolist()
+    codes = expand(line)[0].tolist()
     return tuple(
         Group(
             at * size,
@@ -105,7 +104,6 @@ def _integers(path: Datapath, factors: list[_Factors], c: int) -> dict[str, Any]
 
 def _floats(path: Datapath, rule: DotRule, factors: list[_Factors], c: int) -> dict[str, Any]:
     """Return the fields of ``MmaSteps`` that floating point fills. Follows ``reference.float_instruction``."""
-    assert isinstance(path.a, FloatFormat) and isinstance(path.b, FloatFormat) and isinstance(path.c, FloatFormat)
     form, addend = float_format(rule.rounding.form), decode(c, path.c)
     taken: Any = reference.in_order(rule, list[Any](factors))  # it only moves what it is given
     running, running_form = (reference.PLUS_ZERO, form) if rule.adds_c_last else (addend, path.c)
@@ -120,11 +118,8 @@ def _floats(path: Datapath, rule: DotRule, factors: list[_Factors], c: int) -> d
     return {"blocks": tuple(blocks), "integers": None, "c": _element(c, path.c), "d": d, **_judged(path, factors, addend, d)}
 
 
-def _block(
-    path: Datapath, rule: DotRule, factors: list[_Factors], running: Number, running_form: FloatFormat
-) -> tuple[Block, Number]:
+def _block(path: Datapath, rule: DotRule, factors: list[_Factors], running: Number, running_form: DType) -> tuple[Block, Number]:
     """Return one block, and the next running value. Follows ``reference.add_block``."""
-    assert isinstance(path.a, FloatFormat) and isinstance(path.b, FloatFormat)
     pairs = [(decode(each.a, path.a), decode(each.b, path.b)) for each in factors]
     parts = [(reference.signed(running), running.exponent, running_form.fraction_bits)]
     parts += [(reference.signed(x) * reference.signed(y), x.exponent + y.exponent, _product_bits(path)) for x, y in pairs]
@@ -146,7 +141,6 @@ def _block(
 
 def _judged(path: Datapath, factors: list[_Factors], c: Number, d: Element) -> dict[str, Any]:
     """Return the exact result, rounded once, and how far D is from it."""
-    assert isinstance(path.a, FloatFormat) and isinstance(path.b, FloatFormat) and isinstance(path.c, FloatFormat)
     form = float_format(path.d.name)
     pairs = [(decode(each.a, path.a), decode(each.b, path.b)) for each in factors]
     special = reference.special_sum(pairs, c)
@@ -169,7 +163,6 @@ def _judged(path: Datapath, factors: list[_Factors], c: Number, d: Element) -> d
 
 def _product_bits(path: Datapath) -> int:
     """Return the fraction bits of a product."""
-    assert isinstance(path.a, FloatFormat) and isinstance(path.b, FloatFormat)
     return path.a.fraction_bits + path.b.fraction_bits
 
 
@@ -179,14 +172,14 @@ def _product(factors: _Factors, path: Datapath) -> tuple[int, Element, Element, 
     return factors.row, a, b, a.value * b.value
 
 
-def _element(code: int, form: object) -> Element:
+def _element(code: int, form: DType) -> Element:
     """Return a code with its value."""
-    if isinstance(form, FloatFormat):
+    if form.is_float:
         return Element(code, _value(decode(code, form), form))
     return Element(code, reference.integer(code, form))
 
 
-def _value(number: Number, form: FloatFormat) -> float:
+def _value(number: Number, form: DType) -> float:
     """Return the number as float64, which is exact for every format here."""
     if number.kind != "finite":
         return float(("-" if number.negative else "") + number.kind)

@@ -19,9 +19,9 @@ import numpy as np
 import numpy.typing as npt
 
 from stcsim.errors import StcsimError, UnsupportedError, closest
-from stcsim.isa import instructions
+from stcsim.isa import DTYPES, instructions
 from stcsim.isa.instructions import Instruction
-from stcsim.numerics.formats import Codes, number_format, to_codes
+from stcsim.numerics.codes import Codes, sparse_type, to_codes
 from stcsim.numerics.rules import Datapath, datapath
 from stcsim.numerics.sparse.selection import kept_columns
 from stcsim.numerics.sparse.sparse24 import Sparse24, expand
@@ -81,7 +81,7 @@ def mma_sp(
     """
     known = _known(instruction, arch, sparse=True)
     path = datapath(known, instructions.check_arch(arch), blocking)
-    if a.dtype != known.a:
+    if sparse_type(a.dtype).name != known.a:
         raise StcsimError(f"{known.name}: A", f"a compressed matrix of {known.a}", a.dtype)
     columns = kept_columns(a, ordered)
     kept = _operand(a.values, known.a, (known.m, known.k // 2), "compressed A", known)
@@ -94,7 +94,12 @@ def mma_sp(
 def product(
     path: Datapath, a: Codes, b: Codes, c: Codes, columns: npt.NDArray[np.int32] | None, engine: str, workers: int | None = None
 ) -> Codes:
-    """Return D of operands that have been checked, with leading batch dimensions broadcast; int32 results as numbers."""
+    """Return D of operands that have been checked, with leading batch dimensions broadcast; int32 results as numbers.
+
+    Raises:
+        UnsupportedError: for an unknown engine.
+        StcsimError: when batch dimensions do not broadcast.
+    """
     if engine not in ENGINES:
         raise UnsupportedError("engine", " or ".join(f"'{each}'" for each in ENGINES), f"'{engine}'{closest(engine, ENGINES)}")
     try:
@@ -106,7 +111,7 @@ def product(
     options = {"workers": workers} if engine == "fast" else {}
     chosen = None if columns is None else _batched(columns, lead)
     d: Codes = multiply(path, _batched(a, lead), _batched(b, lead), _batched(c, lead), chosen, **options)
-    return (d.view(np.int32) if path.d.name == "int32" else d).reshape(*lead, *d.shape[1:])
+    return (d if path.d.is_float else d.view(path.d.numpy)).reshape(*lead, *d.shape[1:])
 
 
 def _batched(array: npt.NDArray[Any], lead: tuple[int, ...]) -> npt.NDArray[Any]:
@@ -127,7 +132,7 @@ def _known(name: str, arch: str, sparse: bool) -> Instruction:
 
 def _operand(array: npt.ArrayLike, dtype: str, shape: tuple[int, int], what: str, instruction: Instruction) -> Codes:
     """Return the codes of an operand of the right type and shape."""
-    codes = to_codes(array, number_format(dtype), f"{instruction.name}: {what}")
+    codes = to_codes(array, DTYPES[dtype], f"{instruction.name}: {what}")
     if codes.shape[-2:] != shape:
         raise StcsimError(f"{instruction.name}: {what}", f"shape (..., {shape[0]}, {shape[1]})", str(codes.shape))
     return codes
@@ -136,6 +141,4 @@ def _operand(array: npt.ArrayLike, dtype: str, shape: tuple[int, int], what: str
 def _addend(c: npt.ArrayLike | None, instruction: Instruction) -> Codes:
     """Return the codes of C, zeros when there is none."""
     shape = instruction.m, instruction.n
-    return _operand(
-        np.zeros(shape, number_format(instruction.c).native) if c is None else c, instruction.c, shape, "C", instruction
-    )
+    return _operand(np.zeros(shape, DTYPES[instruction.c].numpy) if c is None else c, instruction.c, shape, "C", instruction)

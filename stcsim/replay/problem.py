@@ -39,6 +39,8 @@ def why_not_sparse(problem: Problem, weightless: bool) -> str | None:
     """Why a GEMM may not run 2:4, or ``None`` if it may."""
     if weightless:
         return "no weight operand (activation x activation)"
+    if not problem.dtype.sparse_group:
+        return f"no structured sparsity in {problem.dtype.name}"
     multiple = problem.dtype.sparse_k_multiple
     if problem.k % multiple:
         return f"reduction is not a multiple of {multiple}"

@@ -9,7 +9,7 @@ from stcsim.replay.kernels import Layer, Work
 from stcsim.replay.planned import Planned, Sides
 from stcsim.replay.problem import why_not_sparse
 from stcsim.result import KernelResult, LayerRow, MemoryResult, MemoryRow
-from stcsim.timing.problem import a_row_bytes, metadata_bytes
+from stcsim.timing.problem import a_row_bytes
 from stcsim.trace import Memory
 
 
@@ -67,7 +67,7 @@ def layer_row(step: Planned, at: int, cases: Cases) -> LayerRow:
         speedup=dense.time_us / sparse.time_us if dense and sparse else None,
         weight_bytes=weight,
         compressed_bytes=weight_rows * a_row_bytes(problem.dtype, problem.k, True) if prunable else weight,
-        metadata_bytes=weight_rows * metadata_bytes(problem.dtype, problem.k) if prunable else 0,
+        metadata_bytes=weight_rows * problem.dtype.metadata_bytes(problem.k) if prunable else 0,
         weight_of=step.op.weight_of,
         fused=step.fused,
         fused_bytes=work.beside.read,

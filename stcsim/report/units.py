@@ -4,14 +4,22 @@ from __future__ import annotations
 
 from stcsim.result import Interval
 
-_ENERGY_UNITS = ((1e6, "J"), (1e3, "mJ"), (1.0, "µJ"))
-_TIME_UNITS = ((1e6, "s"), (1e3, "ms"), (1.0, "µs"))
-_BYTE_UNITS = ((1 << 30, "GiB"), (1 << 20, "MiB"), (1 << 10, "KiB"))
+Units = tuple[tuple[float, str], ...]
+"""Units of one quantity, largest first, each with its size."""
+
+TIME_UNITS: Units = ((1e6, "s"), (1e3, "ms"), (1.0, "µs"))
+BYTE_UNITS: Units = ((2.0**30, "GiB"), (2.0**20, "MiB"), (2.0**10, "KiB"), (1.0, "B"))
+_ENERGY_UNITS: Units = ((1e6, "J"), (1e3, "mJ"), (1.0, "µJ"))
 _HARDLY_OVER = 1e-3  # a clock is found to about so much
 _EIGHTHS = " ▏▎▍▌▋▊▉"
 
 NOTHING = "–"
 """Stands where there is no figure."""
+
+
+def suited(units: Units, largest: float) -> tuple[float, str]:
+    """Return the unit that suits ``largest``, with its size: the largest unit that it reaches, else the smallest."""
+    return next((unit for unit in units if largest >= unit[0]), units[-1])
 
 
 def three_digits(number: float) -> str:
@@ -24,7 +32,7 @@ def three_digits(number: float) -> str:
 def time_text(time_us: float, longest_us: float | None = None) -> str:
     """Return a time in the unit and decimals that suit it, or the longest of its column: ``412.3 µs``, ``1.234 ms``."""
     reference_us = time_us if longest_us is None else longest_us
-    size, unit = next((row for row in _TIME_UNITS if reference_us >= row[0]), _TIME_UNITS[-1])
+    size, unit = suited(TIME_UNITS, reference_us)
     whole = reference_us / size
     decimals = 1 if whole >= 100 else 2 if whole >= 10 or size == 1 else 3
     return f"{time_us / size:,.{decimals}f} {unit}"
@@ -32,7 +40,7 @@ def time_text(time_us: float, longest_us: float | None = None) -> str:
 
 def energy_text(energy_uj: float) -> str:
     """Return an energy in the unit that suits it: ``412 µJ``, ``1.23 mJ``, ``4.56 J``."""
-    size, unit = next((row for row in _ENERGY_UNITS if energy_uj >= row[0]), _ENERGY_UNITS[-1])
+    size, unit = suited(_ENERGY_UNITS, energy_uj)
     return f"{three_digits(energy_uj / size)} {unit}"
 
 
@@ -50,7 +58,7 @@ def interval_text(interval: Interval, decimals: int = 2) -> str:
 
 def likely_time_text(interval: Interval, reference_us: float) -> str:
     """Return an interval of microseconds in the unit that suits ``reference_us``: ``0.98–1.21 ms``."""
-    size, unit = next((row for row in _TIME_UNITS if reference_us >= row[0]), _TIME_UNITS[-1])
+    size, unit = suited(TIME_UNITS, reference_us)
     decimals = 0 if reference_us / size >= 100 else 1 if reference_us / size >= 10 else 2
     return f"{interval_text(Interval(interval.low / size, interval.high / size), decimals)} {unit}"
 
@@ -62,7 +70,7 @@ def time_decimals(longest_us: float) -> int:
 
 def bytes_text(*sizes: int) -> str:
     """Return byte counts in the one unit that suits the largest: ``4.50 → 2.53 MiB``."""
-    size, unit = next((row for row in _BYTE_UNITS if max(sizes) >= row[0]), (1, "B"))
+    size, unit = suited(BYTE_UNITS, max(sizes))
     return f"{' → '.join(three_digits(each / size) if size > 1 else str(each) for each in sizes)} {unit}"
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
@@ -81,21 +81,6 @@ class Measured:
             record.get("suite"),
             self.grade,
         )
-
-
-def measured_paths(given: Sequence[Path] | None, pulled: Sequence[Path] = ()) -> list[Path]:
-    """Return the tables that a command reads.
-
-    Args:
-        given: those that the user named.
-        pulled: those that ``stcsim data pull`` put into the cache; read where the user named none.
-
-    Raises:
-        StcsimError: neither.
-    """
-    if paths := list(given or pulled):
-        return paths
-    raise StcsimError("command line", "the PATH of measured tables, or public ones (`stcsim data pull` fetches them)", "neither")
 
 
 def read_measured(paths: Iterable[Path]) -> list[Measured]:

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from stcsim.arch import Arch
 from stcsim.errors import UnsupportedError
-from stcsim.isa import dtype
+from stcsim.isa import DTYPES
 from stcsim.isa.instructions import Instruction, available, require
 
 SUB_CORES = 4
@@ -34,8 +34,6 @@ OPERANDS = ("ss", "rs")
 """Where a ``wgmma`` has A: shared memory or registers. B is always in shared memory."""
 GRID_WARPS, GRID_ILP = (1, 2, 4, 8, 16, 32), (1, 2, 3, 4)
 """What is tried of ``mma`` where nothing was asked for; one warpgroup is enough for ``wgmma``, whose queue is always full."""
-
-_RATE_NAMES = {"e4m3": "fp8", "e5m2": "fp8", "uint8": "int8", "uint4": "int4"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,11 +102,11 @@ def dense_rate(instruction: Instruction, arch: Arch) -> float | None:
     FP16 accumulation runs at INT8's rate for as many bits: what some products halve is FP32 accumulation only (GA102 and Ada
     whitepapers, appendix A).
     """
-    rates = arch.tensor_core.fma_per_clk_per_sm
-    rate: int | None = getattr(rates, _RATE_NAMES.get(instruction.a, instruction.a))
-    if rate is None or rates.int8 is None or instruction.d != "fp16":
+    rates, element = arch.tensor_core.fma_per_clk_per_sm, DTYPES[instruction.a]
+    rate, of_int8 = rates.of(element.rate), rates.of("int8")
+    if rate is None or of_int8 is None or instruction.d != "fp16":
         return rate
-    return rates.int8 * 8 / dtype(instruction.a).bits
+    return of_int8 * 8 / element.bits
 
 
 def _measure(
@@ -169,10 +167,10 @@ def _wgmma(instruction: Instruction, arch: Arch, rate: float, operands: str) -> 
     B, and A where it is in shared memory (2:4: its kept half), pass the port while the tensor cores work. The published latency
     (H800 PCIe, arXiv 2402.13499, tables VIII to X) is that of one instruction in a full queue.
     """
-    element_bytes = dtype(instruction.a).bits // 8
+    element = DTYPES[instruction.a]
     work = instruction.m * instruction.n * instruction.products / rate
-    a_bytes = instruction.m * instruction.products * element_bytes if operands == "ss" else 0
-    port = (instruction.n * instruction.k * element_bytes + a_bytes) / arch.shared_memory.bandwidth_bytes_per_clk
+    a_bytes = element.bytes_of(instruction.m * instruction.products) if operands == "ss" else 0
+    port = (element.bytes_of(instruction.n * instruction.k) + a_bytes) / arch.shared_memory.bandwidth_bytes_per_clk
     cycles, limit = max((work, "tensor"), (port, "smem"), (WGMMA_FLOOR_CYCLES, "issue"))
     return cycles, cycles / arch.tensor_core.issue_efficiency, limit
 
@@ -184,7 +182,7 @@ def _capability(arch: Arch) -> str:
 def _check(instruction: Instruction, arch: Arch, warps: int | None, ilp: int | None, operands: str | None) -> None:
     """Refuse what no microbenchmark on this GPU could run."""
     require(instruction, _capability(arch))
-    arch.require(_RATE_NAMES.get(instruction.a, instruction.a), instruction.sparse)
+    arch.require(DTYPES[instruction.a].rate, instruction.sparse)
     most, warpgroup = arch.sm.max_warps, instruction.kind == "wgmma"
     if warpgroup and most < SUB_CORES:
         what = f"at least {SUB_CORES}, since {instruction.name} takes a warpgroup"

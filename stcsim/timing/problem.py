@@ -42,8 +42,8 @@ class Problem:
         """Bytes of B as it lies in memory: a convolution's input is stored once, not once per tap."""
         if self.conv is not None:
             conv = self.conv
-            return conv.batch * conv.c * conv.h * conv.w * self.dtype.bits // 8
-        return self.batch * self.n * self.k * self.dtype.bits // 8
+            return self.dtype.bytes_of(conv.batch * conv.c * conv.h * conv.w)
+        return self.dtype.bytes_of(self.batch * self.n * self.k)
 
     def a_bytes(self, sparse: bool) -> int:
         """Bytes of A as stored: dense, or 2:4 values plus metadata."""
@@ -57,15 +57,9 @@ class Problem:
         return 0 if self.d_on_chip else self.batch * self.m * self.n * self.out_bytes
 
 
-def metadata_bytes(dtype: DType, k: int) -> int:
-    """Bytes of 2:4 metadata for one row of ``k`` elements (rounded up to whole groups and bytes)."""
-    groups = -(-k // dtype.sparse_group)
-    return -(-groups * dtype.metadata_bits_per_group // 8)
-
-
 def a_row_bytes(dtype: DType, k: int, sparse: bool) -> int:
-    """Bytes of ``k`` elements of one row of A: dense, or kept values plus metadata."""
-    if not sparse:
-        return k * dtype.bits // 8
+    """Bytes of ``k`` elements of one row of A: dense, or kept values plus metadata; values and metadata begin in whole bytes."""
+    if not sparse or not dtype.sparse_group:  # without structured sparsity nothing is left out
+        return dtype.bytes_of(k)
     groups = -(-k // dtype.sparse_group)
-    return groups * dtype.sparse_kept * dtype.bits // 8 + metadata_bytes(dtype, k)
+    return dtype.bytes_of(groups * dtype.sparse_kept) + dtype.metadata_bytes(k)

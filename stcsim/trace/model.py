@@ -38,7 +38,11 @@ class Model(BaseModel):
 
 @contextmanager
 def inside(place: str, joint: str = " ") -> Iterator[None]:
-    """Put ``place`` in front of the place a ``TraceError`` names."""
+    """Put ``place`` in front of the place a ``TraceError`` names.
+
+    Raises:
+        TraceError: the one that came, with ``place`` in front.
+    """
     try:
         yield
     except TraceError as error:

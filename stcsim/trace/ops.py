@@ -15,7 +15,9 @@ class Gemm(Model):
     """``batch`` independent products D[m x n] = A[m x k] . B[k x n]; A is the weight and the sparse operand.
 
     Attributes:
-        m: output features. n: tokens, or batch times pixels. k: inputs, the reduction.
+        m: output features.
+        n: tokens, or batch times pixels.
+        k: inputs, the reduction.
         weight_operand: ``"a"``, or ``None`` for a product of two activations (as written in the model: rows are m), never sparse.
         scales_with_batch: which of ``n`` and ``batch`` grows with the network's batch; ``None`` when neither does.
         weight_of: name of the earlier operation whose weight it shares; empty when the weight is its own.

@@ -27,7 +27,8 @@ class Source(Model):
     """Where a trace comes from.
 
     Attributes:
-        model: class or factory. library, version: what it was imported from.
+        model: class or factory.
+        library, version: what it was imported from.
         notes: configuration, and anything a reader must know.
         unhandled: operators that multiply but are not in the trace, each with its module; empty in a whole trace.
     """

@@ -8,12 +8,13 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from stcsim.isa import instructions
+from stcsim.isa import DTYPES, instructions
 from stcsim.isa.instructions import parse
 from stcsim.numerics import mma
+from stcsim.numerics.codes import values
 from stcsim.numerics.engine import fast, reference
 from stcsim.numerics.evidence.draws import CLASSES, main_rows, operands, rows, special_codes
-from stcsim.numerics.formats import FORMATS, code_type, encoded, float_format, values
+from stcsim.numerics.formats import code_type, encoded, float_format
 from stcsim.numerics.rules import Datapath, datapath
 
 ROWS, MAIN = dict(rows()), dict(main_rows())
@@ -186,4 +187,4 @@ def test_every_arch_has_rows_for_all_its_floating_instructions() -> None:
                 assert path.products % min(path.rule.block_length, path.products) == 0, instruction.name
                 assert min(path.rule.block_length, path.products) % 4 == 0, instruction.name
                 assert path.c is path.d or path.products <= path.rule.block_length, instruction.name
-            assert code_type(FORMATS[instruction.a]) == code_type(path.a)
+            assert code_type(DTYPES[instruction.a]) == code_type(path.a)

@@ -6,24 +6,15 @@ import numpy as np
 import pytest
 
 from stcsim.errors import StcsimError
-from stcsim.numerics.formats import (
-    FORMATS,
-    FloatFormat,
-    code_type,
-    decode,
-    decoded,
-    encode,
-    encoded,
-    float_format,
-    to_codes,
-    values,
-)
+from stcsim.isa import DTYPES
+from stcsim.numerics.codes import to_codes, values
+from stcsim.numerics.formats import code_type, decode, decoded, encode, encoded, float_format
 
-SHORT = ("fp16", "bf16", "e4m3", "e5m2")
+SHORT = ("fp16", "bf16", "e4m3", "e5m2", "e2m1")
 
 
 def all_codes(name: str) -> np.ndarray:
-    form = FORMATS[name]
+    form = DTYPES[name]
     return np.arange(1 << form.bits).astype(code_type(form))
 
 
@@ -31,7 +22,7 @@ def all_codes(name: str) -> np.ndarray:
 @pytest.mark.parametrize("name", SHORT)
 def test_every_code_is_what_ml_dtypes_reads(name: str) -> None:
     ml_dtypes = pytest.importorskip("ml_dtypes")
-    native = np.dtype(np.float16 if name == "fp16" else getattr(ml_dtypes, FORMATS[name].native))
+    native = np.dtype(np.float16 if name == "fp16" else getattr(ml_dtypes, DTYPES[name].numpy))
 
     with np.errstate(invalid="ignore"):
         read = all_codes(name).view(native).astype(np.float64)
@@ -39,7 +30,7 @@ def test_every_code_is_what_ml_dtypes_reads(name: str) -> None:
     number = ~np.isnan(read)
     assert np.array_equal(values(all_codes(name), name), read, equal_nan=True)
     assert np.array_equal(np.signbit(values(all_codes(name), name))[number], np.signbit(read)[number])
-    assert np.array_equal(to_codes(all_codes(name).view(native), FORMATS[name], "test"), all_codes(name))
+    assert np.array_equal(to_codes(all_codes(name).view(native), DTYPES[name], "test"), all_codes(name))
 
 
 @pytest.mark.small
@@ -83,6 +74,14 @@ def test_encoding_rounds_to_nearest_even() -> None:
     ]  # fmt: skip
     # e4m3 has no infinity: beyond 448 (464 is half way to the next step, and goes to even) stands NaN.
     assert encoded(np.array([448.0, 464.0, 465.0, np.inf]), float_format("e4m3")).tolist() == [0x7E, 0x7E, 0x7F, 0x7F]
+    # e2m1 has neither infinity nor NaN: 0, 0.5, 1, 1.5, 2, 3, 4, 6; 0.25 and 5 are half way and go to even, the rest to 6.
+    found = encoded(np.array([0.25, 0.75, 5.0, -6.0, 1e9, -np.inf, np.nan]), float_format("e2m1")).tolist()
+    assert found == [0x0, 0x2, 0x6, 0xF, 0x7, 0xF, 0x7]
+
+
+def test_the_sixteen_numbers_of_fp4() -> None:
+    sizes = [0.0, 0.5, 1.0, 1.5, 2.0, 3.0, 4.0, 6.0]  # OCP Microscaling Formats 1.0, E2M1
+    assert values(np.arange(16, dtype=np.uint8), "fp4").tolist() == [*sizes, *(-size for size in sizes)]
 
 
 @pytest.mark.parametrize(
@@ -90,23 +89,19 @@ def test_encoding_rounds_to_nearest_even() -> None:
     [
         (np.zeros(2, np.float32), "fp16", "A: expected fp16 as an array of uint16 or float16, found an array of float32"),
         (np.zeros(2, np.int8), "uint8", "A: expected uint8 as an array of uint8, found an array of int8"),
-        (np.array([3, 16], np.uint8), "int4", "A: expected 4-bit codes from 0 to 15, found 16"),
+        (np.array([3, 16], np.uint8), "int4", "A, column 1: expected a code of 4 bits, found 16"),
+        (np.array([[[3], [99]]], np.uint8), "e2m1", "A, matrix (0), row 1, column 0: expected a code of 4 bits, found 99"),
+        (np.array(16, np.uint8), "uint4", "A: expected a code of 4 bits, found 16"),
     ],
 )
 def test_a_wrong_array_is_one_sentence(array: np.ndarray, name: str, sentence: str) -> None:
     with pytest.raises(StcsimError) as caught:
-        to_codes(array, FORMATS[name], "A")
+        to_codes(array, DTYPES[name], "A")
     assert str(caught.value) == sentence
 
 
 def test_an_unknown_type_is_one_sentence() -> None:
-    with pytest.raises(StcsimError, match=r"element type: expected one of fp32, .*, found 'fp61' \(did you mean 'fp16'\?\)"):
-        values(np.zeros(1, np.uint16), "fp61")
+    with pytest.raises(StcsimError, match=r"element type: expected one of fp32, .*, found 'bf61' \(did you mean 'bf16'\?\)"):
+        values(np.zeros(1, np.uint16), "bf61")
     with pytest.raises(StcsimError, match="expected a floating-point type, found 'int8'"):
         float_format("int8")
-
-
-def test_rows_are_consistent() -> None:
-    for form in FORMATS.values():
-        if isinstance(form, FloatFormat):
-            assert 1 + form.exponent_bits + form.fraction_bits + form.dropped_bits == form.bits

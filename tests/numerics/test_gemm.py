@@ -6,9 +6,10 @@ import numpy as np
 import pytest
 
 from stcsim.errors import StcsimError
+from stcsim.isa import DTYPES
 from stcsim.numerics import conv2d, gemm, mma, mma_sp, values
 from stcsim.numerics.conv import filter_matrix
-from stcsim.numerics.formats import FORMATS, encoded, float_format
+from stcsim.numerics.formats import encoded, float_format
 from stcsim.numerics.sparse.sparse24 import Sparse24, compress
 from tests.numerics.matrices import random_sparse
 
@@ -82,7 +83,7 @@ def test_int8_is_exact(arch: str, a_type: str, b_type: str) -> None:
 @pytest.mark.parametrize("dtype", ["int8", "uint8", "int4", "uint4"])
 def test_sparse_integers_are_exact(dtype: str) -> None:
     a = random_sparse(dtype, (20, 264), seed=7)
-    b = np.random.default_rng(8).integers(0, 1 << FORMATS[dtype].bits, (264, 11)).astype(np.uint8)
+    b = np.random.default_rng(8).integers(0, 1 << DTYPES[dtype].bits, (264, 11)).astype(np.uint8)
     exact = values(a, dtype).astype(np.int64) @ values(b, dtype).astype(np.int64)
 
     assert np.array_equal(gemm(a, b, arch="sm_80", dtype=dtype, sparsity="2:4"), exact)
@@ -179,7 +180,8 @@ def test_channels_run_fastest_in_the_reduction() -> None:
         ),
         (lambda a, b: gemm(a, b, b, arch="sm_80", acc_dtype="fp16"), "gemm: C: expected shape (..., 16, 8), found (32, 8)"),
         (lambda a, b: gemm(a, b, arch="sm_80", sparsity="1:4"), "sparsity: expected None or '2:4', found '1:4'"),
-        (lambda a, b: gemm(a, b, arch="sm_80", dtype="half"), "element type: expected one of fp32, "),
+        (lambda a, b: gemm(a, b, arch="sm_80", dtype="haf"), "dtype: expected one of fp16, bf16, tf32, int8, "),
+        (lambda a, b: gemm(a, b, arch="sm_80", acc_dtype="bf16"), "acc_dtype: expected one of fp32, fp16, int32, found 'bf16'"),
         (lambda a, b: gemm(a[0], b, arch="sm_80"), "gemm: A: expected shape (..., m, k) with at least one column, found (32,)"),
         (
             lambda a, b: gemm(a, b, arch="sm_80", instruction="mma.m16n8k16.f32.bf16.bf16.f32"),

@@ -70,6 +70,14 @@ def refusal(name: str, arch: str) -> str:
     return str(caught.value)
 
 
+@pytest.mark.parametrize(
+    ("dtype", "arch"),
+    [("fp16", "sm_80"), ("tf32", "sm_80"), ("int8", "sm_80"), ("int4", "sm_80"), ("e4m3", "sm_90"), ("e2m1", "sm_80")],
+)
+def test_the_usual_gpu_of_a_type_is_the_first_of_a_data_center(dtype: str, arch: str) -> None:
+    assert instructions.usual_arch(dtype) == arch  # Ada (sm_89) had fp8 first; no instruction here takes e2m1
+
+
 def test_refusals_are_one_sentence() -> None:
     assert refusal("mma.m16n8k16.f32.f16.f16", "sm_80") == (
         "instruction: expected a tensor-core instruction such as 'mma.m16n8k16.f32.f16.f16.f32' or "

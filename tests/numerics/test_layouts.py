@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 
 from stcsim.errors import StcsimError, UnsupportedError
-from stcsim.numerics.codes import CODES
+from stcsim.isa import DTYPES, instructions
+from stcsim.numerics.formats import code_type
 from stcsim.numerics.sparse.cutlass_layouts import (
     CutlassLayout,
     cutlass_hopper_layout,
@@ -23,12 +24,9 @@ from tests.numerics.matrices import random_sparse
 
 pytestmark = pytest.mark.small
 
-PTX = {"fp16": "f16", "bf16": "bf16", "tf32": "tf32", "int8": "s8", "uint8": "u8"}
-PTX |= {"int4": "s4", "uint4": "u4", "e4m3": "e4m3", "e5m2": "e5m2"}
-
 
 def instruction(dtype: str, k: int) -> str:
-    out, a = "s32" if "int" in dtype else "f32", PTX[dtype]
+    out, a = "s32" if "int" in dtype else "f32", DTYPES[dtype].ptx
     return f"mma.sp.m16n8k{k}.{out}.{a}.{a}.{out}"
 
 
@@ -64,7 +62,7 @@ def test_registers_of_a_hold_what_ptx_says(dtype: str, k: int, step: int, wide: 
         g, t = divmod(lane, 4)
         row = g if register % 2 == 0 else g + 8
         first = step * t + (wide or 0) * (register // 2)
-        assert fields(image.a[lane, register], CODES[dtype].bits) == kept_between(s, row, range(first, first + step))
+        assert fields(image.a[lane, register], DTYPES[dtype].bits) == kept_between(s, row, range(first, first + step))
 
 
 def nibbles_of(word: int) -> list[int]:
@@ -73,7 +71,7 @@ def nibbles_of(word: int) -> list[int]:
 
 @pytest.mark.parametrize(("dtype", "k", "step", "wide", "selectors"), SHAPES)
 def test_metadata_registers_hold_what_ptx_says(dtype: str, k: int, step: int, wide: int | None, selectors: int) -> None:
-    s, two_rows = tile(dtype, 16, k), CODES[dtype].bits >= 16
+    s, two_rows = tile(dtype, 16, k), DTYPES[dtype].bits >= 16
     for selector in range(selectors):
         image = register_image(s, instruction(dtype, k), selector)
         named = range(selector * 4 // selectors, (selector + 1) * 4 // selectors)
@@ -96,7 +94,7 @@ def test_registers_give_the_tile_back(dtype: str, k: int, step: int, wide: int |
         back = from_register_image(register_image(s, instruction(dtype, k), selector))
         np.testing.assert_array_equal(back.values, s.values, strict=True)
         np.testing.assert_array_equal(back.metadata, s.metadata, strict=True)
-    nothing = register_image(compress(np.zeros((0, 16, k), CODES[dtype].container), dtype), instruction(dtype, k), 0)
+    nothing = register_image(compress(np.zeros((0, 16, k), code_type(DTYPES[dtype])), dtype), instruction(dtype, k), 0)
     assert from_register_image(nothing).metadata.shape == (0, 16, s.metadata.shape[-1])
 
 
@@ -179,7 +177,7 @@ def test_the_stored_stream_of_cutlass_is_the_register_image(dtype: str, rows: in
         np.testing.assert_array_equal(stream[pair, block], words)
 
 
-@pytest.mark.parametrize("dtype", CODES)
+@pytest.mark.parametrize("dtype", instructions.sparse_inputs())
 def test_the_cutlass_layout_gives_the_matrix_back(dtype: str) -> None:
     s = compress(random_sparse(dtype, (2, 64, 256), 4), dtype)
     layout = cutlass_layout(s)
@@ -191,8 +189,8 @@ def test_the_cutlass_layout_gives_the_matrix_back(dtype: str) -> None:
 
 
 def is_nan(codes: np.ndarray, dtype: str) -> np.ndarray:
-    row = CODES[dtype]
-    return np.zeros(codes.shape, np.bool_) if row.largest is None else (codes & row.magnitude) > row.largest
+    row = DTYPES[dtype]
+    return np.zeros(codes.shape, np.bool_) if not row.is_float else (codes & row.magnitude_mask) > row.largest_code
 
 
 @pytest.mark.parametrize("dtype", ["fp16", "bf16", "int8", "tf32"])
@@ -209,7 +207,7 @@ def test_torch_makes_the_same_bits(dtype: str, fill: float, m: int, k: int) -> N
     layout = cutlass_layout(compress(codes, dtype))
     theirs = values.view(torch.from_numpy(signed).dtype).numpy().view(codes.dtype)
     assert (is_nan(theirs, dtype) == is_nan(layout.values, dtype)).all()  # torch's CPU gather rewrites 16-bit NaN patterns
-    number = ~is_nan(layout.values, dtype) if CODES[dtype].bits == 16 else np.ones(layout.values.shape, np.bool_)
+    number = ~is_nan(layout.values, dtype) if DTYPES[dtype].bits == 16 else np.ones(layout.values.shape, np.bool_)
     np.testing.assert_array_equal(theirs[number], layout.values[number], strict=True)
     np.testing.assert_array_equal(metadata.numpy().view(layout.metadata.dtype), layout.metadata, strict=True)
     taken = from_cutlass_layout(CutlassLayout(layout.values, metadata.numpy(), dtype))  # torch's own tensors
@@ -217,6 +215,10 @@ def test_torch_makes_the_same_bits(dtype: str, fill: float, m: int, k: int) -> N
 
 
 def test_limits_of_the_cutlass_layout() -> None:
+    assert sentence(cutlass_layout, tile("e2m1", 32, 128)) == (
+        "CUTLASS layout: expected a type that a sparse instruction takes "
+        "(fp16, bf16, tf32, int8, uint8, int4, uint4, e4m3, e5m2), found 'e2m1'"
+    )
     assert sentence(cutlass_layout, tile("fp16", 16, 32)) == (
         "CUTLASS layout of fp16: expected a multiple of 32 rows and of 32 columns, found 16 x 32"
     )
@@ -253,16 +255,16 @@ def hopper_index(bits: int, atom_k: int, m: int, k: int) -> int:
     [("fp16", 32), ("bf16", 64), ("fp16", 128), ("fp16", 256), ("tf32", 16), ("tf32", 64), ("int8", 64), ("e4m3", 128)],
 )
 def test_the_hopper_layout_follows_the_strides_of_cutlass(dtype: str, tile_k: int) -> None:
-    m, k, row = 128, 256, CODES[dtype]
+    m, k, row = 128, 256, DTYPES[dtype]
     s, atom_k = tile(dtype, m, k), min(tile_k, 128)
     layout = cutlass_hopper_layout(s, tile_k)
-    assert layout.metadata.size == m * k // row.group // 2
-    for r, group in product(range(0, m, 3), range(k // row.group)):
-        column = group * row.group
+    assert layout.metadata.size == m * k // row.sparse_group // 2
+    for r, group in product(range(0, m, 3), range(k // row.sparse_group)):
+        column = group * row.sparse_group
         atom = r // 64 + m // 64 * (column // atom_k)  # down the rows first
         index = atom * 64 * atom_k + hopper_index(row.bits, atom_k, r % 64, column % atom_k)
-        byte = int(layout.metadata[index // row.group // 2])
-        assert byte >> 4 * (index // row.group % 2) & 0xF == s.metadata[r, group]
+        byte = int(layout.metadata[index // row.sparse_group // 2])
+        assert byte >> 4 * (index // row.sparse_group % 2) & 0xF == s.metadata[r, group]
     np.testing.assert_array_equal(from_cutlass_hopper_layout(layout).metadata, s.metadata, strict=True)
 
 

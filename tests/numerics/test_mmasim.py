@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 import pytest
 
+from stcsim.isa import DTYPES
 from stcsim.numerics.engine import fast
 from stcsim.numerics.evidence.draws import CLASSES, operands, rows
-from stcsim.numerics.formats import FORMATS
 from stcsim.numerics.rules import Datapath
 
 NAMES = {
@@ -42,7 +42,7 @@ def tensor(codes: np.ndarray, name: str) -> Any:
     """Return raw codes as a torch tensor of the type they encode."""
     torch = pytest.importorskip("torch")
     signed = np.ascontiguousarray(codes).view(f"int{8 * codes.itemsize}")
-    return torch.from_numpy(signed).view(getattr(torch, FORMATS[name].native))
+    return torch.from_numpy(signed).view(getattr(torch, DTYPES[name].torch))
 
 
 def oracle(label: str, path: Datapath, a: np.ndarray, b: np.ndarray, c: np.ndarray) -> np.ndarray:

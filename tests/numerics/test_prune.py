@@ -11,9 +11,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from stcsim.errors import StcsimError, UnsupportedError
-from stcsim.numerics.codes import CODES, magnitudes
+from stcsim.isa import DTYPES
+from stcsim.numerics.codes import magnitudes
+from stcsim.numerics.formats import code_type
 from stcsim.numerics.sparse.pruning import METHODS, keep_mask, prune
 from stcsim.numerics.sparse.sparse24 import compress
+from tests.numerics.matrices import SPARSE_TYPES
 
 pytestmark = pytest.mark.small
 
@@ -67,12 +70,12 @@ def test_every_type_keeps_its_own_bits(kind: type) -> None:
         np.testing.assert_array_equal(got.astype(np.float64), np.where(mask, w.astype(np.float64), 0))
 
 
-@pytest.mark.parametrize("dtype", CODES)
+@pytest.mark.parametrize("dtype", SPARSE_TYPES)
 def test_raw_codes_prune_as_the_numbers_they_stand_for(dtype: str) -> None:
-    row = CODES[dtype]
-    kind = {"tf32": np.float32}.get(dtype) or np.dtype(getattr(ml_dtypes, row.array, row.array))
+    row = DTYPES[dtype]
+    kind = {"tf32": np.float32}.get(dtype) or np.dtype(getattr(ml_dtypes, row.numpy, row.numpy))
     w = np.random.default_rng(2).integers(-7 if dtype[0] != "u" else 0, 8, (8, 16)).astype(kind)
-    codes = w.view(row.container) & (0xF if row.bits == 4 else -1 % 2**row.bits)
+    codes = w.view(code_type(row)) & (0xF if row.bits == 4 else -1 % 2**row.bits)
     for method in METHODS:
         got = prune(codes, method=method, dtype=dtype)
         np.testing.assert_array_equal(got, np.where(keep_mask(w, method=method), codes, 0), strict=True)
@@ -195,9 +198,9 @@ def test_what_cannot_be_pruned_is_refused() -> None:
         == "row_axis of prune: expected another dimension than axis 1, found 1"
     )
     assert sentence(prune, w[0], method="2d-best") == "weights for a 2-D method: expected at least two dimensions, found 1"
-    assert sentence(prune, w > 0).startswith("weights: expected integers or one of float16, bfloat16")
+    assert sentence(prune, w > 0).startswith("weights: expected integers or one of float32, float16, bfloat16, float8_e4m3fn,")
     assert sentence(prune, w, dtype="fp16") == (
-        "fp16 weights: expected raw codes in uint16 or an array of float16, found an array of float64"
+        "fp16 weights: expected fp16 as an array of uint16 or float16, found an array of float64"
     )
     for pattern in ("4:4", "0:4", "two of four", "2:4-pairs"):
         with pytest.raises(

@@ -12,7 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from stcsim.errors import StcsimError, UnsupportedError
-from stcsim.numerics.codes import CODES
+from stcsim.isa import DTYPES
+from stcsim.numerics.formats import code_type
 from stcsim.numerics.sparse.sparse24 import (
     Sparse24,
     StorageBytes,
@@ -23,7 +24,7 @@ from stcsim.numerics.sparse.sparse24 import (
     unpack_metadata,
     validate,
 )
-from tests.numerics.matrices import plain_zeros, random_sparse
+from tests.numerics.matrices import SPARSE_TYPES, plain_zeros, random_sparse
 
 pytestmark = pytest.mark.small
 
@@ -38,20 +39,20 @@ def sentence(call: object, *arguments: object, **options: object) -> str:
 
 
 def one_group(*values: int, dtype: str = "int8") -> Sparse24:
-    return compress(np.array([values], CODES[dtype].container), dtype)
+    return compress(np.array([values], code_type(DTYPES[dtype])), dtype)
 
 
 def sparse(nibble: int, dtype: str = "fp16", rows: int = 2) -> Sparse24:
     """A matrix of two groups a row whose very last nibble is ``nibble``."""
-    row = CODES[dtype]
+    row = DTYPES[dtype]
     metadata = np.full((rows, 2), 0b0100, np.uint8)
     metadata[-1, -1] = nibble
-    return Sparse24(np.zeros((rows, row.group), row.container), metadata, dtype, 2 * row.group)
+    return Sparse24(np.zeros((rows, row.sparse_group), code_type(row)), metadata, dtype, 2 * row.sparse_group)
 
 
 @settings(max_examples=150, deadline=None)
 @given(
-    dtype=st.sampled_from(sorted(CODES)),
+    dtype=st.sampled_from(SPARSE_TYPES),
     lead=st.lists(st.integers(0, 3), max_size=2),
     m=st.integers(0, 5),
     groups=st.integers(0, 6),
@@ -59,7 +60,7 @@ def sparse(nibble: int, dtype: str = "fp16", rows: int = 2) -> Sparse24:
     seed=st.integers(0, 2**32 - 1),
 )
 def test_expanding_what_was_compressed_gives_it_back(dtype, lead, m, groups, fill, seed) -> None:
-    codes = random_sparse(dtype, (*lead, m, groups * CODES[dtype].group), seed, fill)
+    codes = random_sparse(dtype, (*lead, m, groups * DTYPES[dtype].sparse_group), seed, fill)
     compressed = validate(compress(codes, dtype))  # ordered, shapes as documented
     back = expand(compressed)
     np.testing.assert_array_equal(plain_zeros(back, dtype), plain_zeros(codes, dtype), strict=True)
@@ -67,7 +68,7 @@ def test_expanding_what_was_compressed_gives_it_back(dtype, lead, m, groups, fil
     np.testing.assert_array_equal(expand(compress(back, dtype)), back)
 
 
-@pytest.mark.parametrize("dtype", [name for name, row in CODES.items() if row.group == 4])
+@pytest.mark.parametrize("dtype", [name for name in SPARSE_TYPES if DTYPES[name].sparse_group == 4])
 def test_all_six_index_pairs(dtype: str) -> None:
     for first, second in PAIRS:
         group = [0, 0, 0, 0]
@@ -117,7 +118,7 @@ def test_arrays_of_the_type_itself_are_taken_as_their_bits() -> None:
     }
     for dtype, array in arrays.items():
         back = expand(compress(array, dtype))
-        np.testing.assert_array_equal(back, array.view(CODES[dtype].container), strict=True)
+        np.testing.assert_array_equal(back, array.view(code_type(DTYPES[dtype])), strict=True)
         np.testing.assert_array_equal(expand(compress(array.astype(array.dtype.newbyteorder(">")), dtype)), back)
     tf32 = np.array([[1.5, 0, 0, -2]], np.float32)
     np.testing.assert_array_equal(expand(compress(tf32, "tf32")), tf32.view(np.uint32))
@@ -153,9 +154,9 @@ def test_what_is_not_two_of_four_is_refused() -> None:
 def test_wrong_arrays_are_refused() -> None:
     zeros = np.zeros((2, 8), np.float32)
     assert sentence(compress, zeros, "fp16") == (
-        "fp16 matrix: expected raw codes in uint16 or an array of float16, found an array of float32"
+        "fp16 matrix: expected fp16 as an array of uint16 or float16, found an array of float32"
     )
-    assert sentence(compress, zeros, "uint8") == "uint8 matrix: expected raw codes in uint8, found an array of float32"
+    assert sentence(compress, zeros, "uint8") == "uint8 matrix: expected uint8 as an array of uint8, found an array of float32"
     assert sentence(compress, zeros[:, :7], "tf32") == "tf32 matrix: expected a multiple of 2 columns, found 7"
     assert sentence(compress, np.zeros((2, 6), np.int8), "int8") == "int8 matrix: expected a multiple of 4 columns, found 6"
     assert sentence(compress, np.zeros((2, 12), np.uint8), "int4") == "int4 matrix: expected a multiple of 8 columns, found 12"
@@ -219,9 +220,9 @@ def test_words_hold_the_lowest_group_lowest() -> None:
     assert (pack_metadata(s, 16).dtype, pack_metadata(s, 32).dtype) == (np.uint16, np.uint32)
 
 
-@pytest.mark.parametrize(("dtype", "bits"), list(product(CODES, (16, 32))))
+@pytest.mark.parametrize(("dtype", "bits"), list(product(SPARSE_TYPES, (16, 32))))
 def test_unpacking_undoes_packing(dtype: str, bits: int) -> None:
-    s = compress(random_sparse(dtype, (2, 3, 16 * CODES[dtype].group), 1), dtype)
+    s = compress(random_sparse(dtype, (2, 3, 16 * DTYPES[dtype].sparse_group), 1), dtype)
     np.testing.assert_array_equal(unpack_metadata(pack_metadata(s, bits)), s.metadata, strict=True)
     np.testing.assert_array_equal(unpack_metadata(pack_metadata(s, bits).view(f"i{bits // 8}")), s.metadata, strict=True)
 
@@ -244,10 +245,10 @@ def test_words_must_be_whole() -> None:
 )
 def test_storage_is_what_the_whitepaper_says(dtype: str, share: float) -> None:
     stored = storage_bytes((3, 256, 512), dtype)
-    assert stored.dense == 3 * 256 * 512 * CODES[dtype].bits // 8
+    assert stored.dense == 3 * 256 * 512 * DTYPES[dtype].bits // 8
     assert stored.total == share * stored.dense == stored.values + stored.metadata
     s = compress(random_sparse(dtype, (8, 64), 0), dtype)
-    arrays = s.values.size * CODES[dtype].bits // 8, s.metadata.size // 2
+    arrays = s.values.size * DTYPES[dtype].bits // 8, s.metadata.size // 2
     assert arrays == (storage_bytes((8, 64), dtype).values, storage_bytes((8, 64), dtype).metadata)
 
 

@@ -8,11 +8,12 @@ import numpy as np
 import pytest
 
 from stcsim.errors import StcsimError, UnsupportedError
-from stcsim.isa import instructions
+from stcsim.isa import DTYPES, instructions
 from stcsim.isa.instructions import Instruction, parse
 from stcsim.numerics import mma, mma_sp
+from stcsim.numerics.codes import values
 from stcsim.numerics.evidence.draws import draw
-from stcsim.numerics.formats import FORMATS, FloatFormat, code_type, encoded, values
+from stcsim.numerics.formats import code_type, encoded
 from stcsim.numerics.rules import datapath
 from stcsim.numerics.sparse.sparse24 import Sparse24, expand
 
@@ -27,8 +28,8 @@ SIX = np.array([0b0100, 0b1000, 0b1001, 0b1100, 0b1101, 0b1110], np.uint8)
 
 
 def some(name: str, shape: tuple[int, ...], rng: np.random.Generator, kind: str = "normal") -> np.ndarray:
-    form = FORMATS[name]
-    if isinstance(form, FloatFormat):
+    form = DTYPES[name]
+    if form.is_float:
         return draw(kind, form, (form.min_exponent, form.max_exponent), shape, rng)
     return rng.integers(0, 1 << form.bits, shape, dtype=np.int64).astype(code_type(form))
 
@@ -129,7 +130,7 @@ def test_the_worked_example_selects_its_rows() -> None:
     metadata[0, :2] = 0b1100, 0b1001
     kept = np.zeros((16, 8), np.uint16)
     kept[0, :4] = 0x3C00
-    b = encoded(np.repeat(2.0 ** np.arange(-8, 8)[:, None], 8, axis=1), FORMATS["fp16"])
+    b = encoded(np.repeat(2.0 ** np.arange(-8, 8)[:, None], 8, axis=1), DTYPES["fp16"])
 
     d = mma_sp(name, Sparse24(kept, metadata, "fp16", 16), b, arch="sm_80")
 

@@ -9,6 +9,7 @@ from itertools import groupby, product
 import pytest
 
 from stcsim.arch import load_arch
+from stcsim.isa import dtype as find_dtype
 from stcsim.study.evidence import mechanisms, stand_ins
 from stcsim.study.evidence.ablation import Effect, ablation, altered, cell_of, effects_of, of_instructions, sample
 from stcsim.study.evidence.advice import shared_kernels
@@ -147,15 +148,23 @@ def test_every_function_that_has_stand_ins_is_there_and_is_used(monkeypatch: pyt
 
 
 def test_a_stand_in_is_seen_wherever_the_function_was_taken_to_and_under_any_name(monkeypatch: pytest.MonkeyPatch) -> None:
-    from stcsim.timing import problem
     from stcsim.timing.board import power
+    from stcsim.timing.catalogue import families
 
-    original = shipped("metadata_bytes")
+    original = shipped("kernels")
     monkeypatch.setattr(power, "another_name_of_it", original, raising=False)
+    with instead_of("kernels", lambda *_: ()):
+        assert power.another_name_of_it("sm80", False) == families.kernels("sm80", False) == ()
+        assert shipped("kernels") is not original
+    assert power.another_name_of_it is families.kernels is original
+
+
+def test_a_method_is_replaced_in_its_class() -> None:
+    fp16, original = find_dtype("fp16"), shipped("metadata_bytes")
+    assert fp16.metadata_bytes(64) == 8
     with instead_of("metadata_bytes", lambda *_: 0):
-        assert power.another_name_of_it(None, 1) == problem.metadata_bytes(None, 1) == 0  # type: ignore[arg-type]
-        assert shipped("metadata_bytes") is not original
-    assert power.another_name_of_it is problem.metadata_bytes is original
+        assert fp16.metadata_bytes(64) == 0
+    assert shipped("metadata_bytes") is original and fp16.metadata_bytes(64) == 8
 
 
 def test_a_function_that_is_gone_is_no_mechanism(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -22,9 +22,11 @@ class Network:
 
     Attributes:
         title: for people, with a place for each number of the input shape.
-        model: class in ``library``. notes: its configuration, and the source of it.
+        model: class in ``library``.
+        notes: its configuration, and the source of it.
         input_names, input_shape: of one sample; a capture may ask for other lengths.
-        build: returns the module. inputs: from a batch and an input shape, its arguments, by name or in order.
+        build: returns the module.
+        inputs: from a batch and an input shape, its arguments, by name or in order.
         batch: samples in one pass unless a capture asks for another.
     """
 

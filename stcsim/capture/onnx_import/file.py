@@ -40,7 +40,7 @@ def open_onnx(path: Path, batch: int | None = None, inputs: Sequence[str] = ()) 
         fixed = axes.fixed(inputs, batch)
         once = _walk(model, fixed, {})
         if all(isinstance(op, Memory) for op in once.ops):
-            missed = f"none (not handled: {', '.join(once.unhandled)})" if once.unhandled else "none"
+            missed = f"none (not handled: {', '.join(once.notes.unhandled)})" if once.notes.unhandled else "none"
             raise TraceError("operators", "at least one matrix product or convolution", missed)
     ops, problems = _followed(model, axes, fixed, once)
     if problems and batch not in (None, fixed.batch):
@@ -108,7 +108,7 @@ def _larger(model: onnx.ModelProto, inputs: Inputs | None, baked: Mapping[str, V
         walk = _walk(model, inputs, baked)
     except TraceError:
         return []
-    return walk.ops if (walk.unhandled, walk.unsized) == (once.unhandled, once.unsized) else []
+    return walk.ops if (walk.notes.unhandled, walk.notes.unsized) == (once.notes.unhandled, once.notes.unsized) else []
 
 
 def _lengths(inputs: Inputs) -> str:
@@ -123,9 +123,9 @@ def _source(model: onnx.ModelProto, walk: Walk, problems: list[str]) -> Source:
     opset = next((entry.version for entry in model.opset_import if entry.domain in ("", "ai.onnx")), 0)
     notes = [
         f"ONNX file, opset {opset}",
-        _listed(walk.asymmetric, "padded on one side more than on the other, the extra counted as part of the image"),
-        _listed(walk.deep, "3-D, as the implicit GEMM whose input is read once for each tap"),
-        _listed(walk.unsized, "left out, sizes that the file does not tell"),
+        _listed(walk.notes.asymmetric, "padded on one side more than on the other, the extra counted as part of the image"),
+        _listed(walk.notes.deep, "3-D, as the implicit GEMM whose input is read once for each tap"),
+        _listed(walk.notes.unsized, "left out, sizes that the file does not tell"),
         _listed(problems, ""),
     ]
     return Source(
@@ -133,7 +133,7 @@ def _source(model: onnx.ModelProto, walk: Walk, problems: list[str]) -> Source:
         library=model.producer_name or "unknown",
         version=model.producer_version or "unknown",
         notes="; ".join(note for note in notes if note),
-        unhandled=tuple(walk.unhandled),
+        unhandled=tuple(walk.notes.unhandled),
     )
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from typing import Self
 
 import onnx
@@ -18,9 +18,11 @@ from stcsim.capture.onnx_import.layers import LAYERS, Op, interleaved
 from stcsim.capture.onnx_import.memory import memory_step
 from stcsim.capture.onnx_import.node import Node, Unread
 from stcsim.capture.onnx_import.products import PRODUCTS, sums_nothing
-from stcsim.capture.onnx_import.readers import Readers
+from stcsim.capture.onnx_import.uses import Uses
 from stcsim.capture.onnx_import.values import Role, Value, initializer_value, label
 from stcsim.capture.onnx_import.views import VIEWS, scaled, views_of
+from stcsim.errors import UnsupportedError
+from stcsim.isa import DType, dtype
 from stcsim.trace import Gemm, Memory
 
 STANDARD = ("", "ai.onnx")
@@ -35,16 +37,27 @@ MULTIPLIES = re.compile(
 #: Operators with subgraphs, which run or not as data has it.
 CONTROL = ("Loop", "Scan", "If")
 
-#: Element types of tensor cores; what is not here runs in half precision.
-ELEMENTS = {
-    TensorProto.INT8: "int8",
-    TensorProto.UINT8: "int8",
-    TensorProto.FLOAT8E4M3FN: "fp8",
-    TensorProto.FLOAT8E5M2: "fp8",
-    TensorProto.BFLOAT16: "bf16",
-}
+USUAL = "fp16"
+"""The type of products whose factors tensor cores do not take as the file stores them."""
 
 NOTHING = Value((0,), role="constant")
+
+
+@dataclass(frozen=True, slots=True)
+class Notes:
+    """Names of nodes whose operations are missing, or not quite what the file says.
+
+    Attributes:
+        unhandled: operators that multiply but have no operation here.
+        unsized: steps left out because their sizes depend on data.
+        asymmetric: convolutions that are padded on one side more than on the other.
+        deep: convolutions in three dimensions.
+    """
+
+    unhandled: list[str] = field(default_factory=list)
+    unsized: list[str] = field(default_factory=list)
+    asymmetric: list[str] = field(default_factory=list)
+    deep: list[str] = field(default_factory=list)
 
 
 class Walk:
@@ -52,25 +65,20 @@ class Walk:
 
     Attributes:
         ops: operations in the order of the graph; ``scales_with_batch`` is still unknown.
-        unhandled: operators that multiply but have no operation here.
-        unsized: steps left out because their sizes depend on data.
-        asymmetric, deep: convolutions that are not quite what the file says: padded on one side, or in three dimensions.
+        notes: what the operations do not tell a reader of the trace.
         elements: element types that products read.
     """
 
     def __init__(self, opsets: Mapping[str, int], declared: Mapping[str, Value]) -> None:
         """Start with nothing seen."""
         self.ops: list[Op] = []
-        self.unhandled: list[str] = []
-        self.unsized: list[str] = []
-        self.asymmetric: list[str] = []
-        self.deep: list[str] = []
+        self.notes = Notes()
         self.elements: Counter[str] = Counter()
         self._values: dict[str, Value] = {}
         self._inference = Inference(opsets, declared)
         self._names: Counter[str] = Counter()
         self._owners: dict[str, str] = {}
-        self._readers = Readers(onnx.GraphProto())
+        self._uses = Uses(onnx.GraphProto())
 
     def run(self, graph: onnx.GraphProto, inputs: Mapping[str, Value]) -> Self:
         """Walk ``graph``, fed with ``inputs``.
@@ -79,7 +87,7 @@ class Walk:
             TraceError: when shapes do not fit each other.
         """
         self._values.update(inputs)
-        self._readers = Readers(graph)
+        self._uses = Uses(graph)
         self._nodes(graph)
         return self
 
@@ -121,12 +129,12 @@ class Walk:
             if node.operator in READERS and not sums_nothing(node):
                 return self._product(node, roles)
         except Unread as reason:
-            self.unhandled.append(f"{node.name}: {node.operator} ({reason})")
+            self.notes.unhandled.append(f"{node.name}: {node.operator} ({reason})")
             return node.outputs
         if _may_multiply(node):
-            self.unhandled.append(f"{node.name}: {node.operator}")
+            self.notes.unhandled.append(f"{node.name}: {node.operator}")
             return node.outputs
-        views = views_of(node) or (scaled(node) if self._readers.only_multiplied(names) else None)
+        views = views_of(node) or (scaled(node) if self._uses.only_multiplied(names) else None)
         if views is not None or "activation" not in roles:
             return views or node.outputs
         if all(value.element == TensorProto.BOOL for value in node.outputs):  # a mask is made by the kernel that needs it
@@ -147,9 +155,9 @@ class Walk:
         if ops:
             self.elements[_element(node)] += 1
             if node.operator in CONVOLUTIONS and len(node.output_shape()) > 4:
-                self.deep.append(node.name)
+                self.notes.deep.append(node.name)
             elif node.operator in CONVOLUTIONS and node.operator != "ConvTranspose" and is_asymmetric(node):
-                self.asymmetric.append(node.name)
+                self.notes.asymmetric.append(node.name)
         read = {name for op in ops for name in op.inputs}
         last = tuple(op.name for op in ops if op.name not in read)
         laid_out = [interleaved(node, value) for value in node.outputs]
@@ -166,7 +174,7 @@ class Walk:
         step = memory_step(node)
         if step is None:
             if any(value.shape is None for value in node.outputs):
-                self.unsized.append(node.name)
+                self.notes.unsized.append(node.name)
             return node.outputs
         self.ops.append(step)
         counted = any(value is not None and value.role == "activation" and value.is_integer for value in node.inputs)
@@ -191,7 +199,7 @@ class Walk:
             return True
         products = sorted({name for body in bodies.values() for name in _products(body)})
         if products:
-            self.unhandled.append(f"{label(proto)}: {proto.op_type} of {', '.join(products)}")
+            self.notes.unhandled.append(f"{label(proto)}: {proto.op_type} of {', '.join(products)}")
         return False
 
 
@@ -215,8 +223,15 @@ def _products(graph: onnx.GraphProto) -> list[str]:
 
 
 def _element(node: Node) -> str:
-    """Return the element type a product runs in: an 8-bit one only when both of its factors have it."""
+    """Return the element type a product runs in: that of its wider factor, so an 8-bit one only when both have it."""
     factors = [value for value in node.inputs if value is not None and len(value.shape or ()) > 1]
-    found = {ELEMENTS.get(value.stored or value.element, "fp16") for value in factors}
-    wide = sorted(found - {"int8", "fp8"})
-    return (wide or sorted(found) or ["fp16"])[0]
+    found = [_timed_type(value.stored or value.element) for value in factors] or [dtype(USUAL)]
+    return min(found, key=lambda row: (-row.bits, row.name)).name
+
+
+def _timed_type(element: int) -> DType:
+    """Return the type that a tensor core takes an ONNX type in; half precision for what it does not take."""
+    try:
+        return dtype(TensorProto.DataType.Name(element))
+    except UnsupportedError:
+        return dtype(USUAL)

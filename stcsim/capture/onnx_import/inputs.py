@@ -22,7 +22,8 @@ class Inputs:
     """The inputs of a file, every axis with a size.
 
     Attributes:
-        values: by name. symbols: sizes of open axes by their names in the file.
+        values: by name.
+        symbols: sizes of open axes by their names in the file.
         batch: samples in one pass; ``None`` when no axis of the inputs can be it.
         sample: lengths of one sample, in the order of the file: by axis of the only input, else by name.
     """

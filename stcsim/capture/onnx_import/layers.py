@@ -70,7 +70,11 @@ def attention(node: Node) -> list[Op]:
 
 
 def multi_head_attention(node: Node) -> list[Op]:
-    """Return com.microsoft.MultiHeadAttention with separate queries, keys and values."""
+    """Return com.microsoft.MultiHeadAttention with separate queries, keys and values.
+
+    Raises:
+        Unread: packed queries, keys and values, or shapes that are not known.
+    """
     heads, (q, queries) = node.attribute("num_heads"), node.tensor(0)
     if node.input(1) is None or node.input(2) is None or len(queries) != 3:
         raise Unread("packed queries, keys and values")

@@ -19,7 +19,8 @@ class Node:
 
     Attributes:
         operator: its type, with the domain in front unless it is ONNX's own.
-        name: no other operation has it. origin: operator, for people.
+        name: no other operation has it.
+        origin: operator, for people.
         inputs: ``None`` stands for an input left out.
     """
 

@@ -26,6 +26,9 @@ def product(node: Node, left: tuple[Value, Shape], right: tuple[Value, Shape], e
         node: where the name comes from.
         left, right: the operands, each with its shape as multiplied: [..., rows, inner] and [..., inner, columns].
         extra: what is added to the product on the way.
+
+    Raises:
+        Unread: when the inner sizes differ.
     """
     (a, (*a_batch, rows, inner)), (b, (*b_batch, b_inner, columns)) = left, right
     if inner != b_inner:
@@ -118,7 +121,11 @@ def packed_weight(node: Node) -> list[Gemm]:
 
 
 def einsum(node: Node) -> list[Gemm]:
-    """Return an Einsum of two operands; letters of both and of the output are its batch."""
+    """Return an Einsum of two operands; letters of both and of the output are its batch.
+
+    Raises:
+        Unread: any but two operands, or an equation that is no product of matrices.
+    """
     if len(node.inputs) != 2:
         raise Unread(f"{len(node.inputs)} operands")
     (a, left), (b, right) = node.tensor(0), node.tensor(1)

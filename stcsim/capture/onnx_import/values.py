@@ -32,7 +32,8 @@ class Value:
     """What is known of one value of a graph.
 
     Attributes:
-        shape: ``None`` when it depends on data. element: one of ``TensorProto``'s element types, 0 when unknown.
+        shape: ``None`` when it depends on data.
+        element: one of ``TensorProto``'s element types, 0 when unknown.
         stored: element type of what was dequantized to it, which is how it lies in memory; 0 where nothing was.
         data: the value itself, when it depends on no input and is small.
         role: what it depends on: the file alone, or ids and such, as masks and positions do, or numbers fed to the network.

@@ -13,8 +13,9 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from stcsim.isa import DType
 from stcsim.numerics.engine.dot_fast import LANES, Constants, run_chains
-from stcsim.numerics.formats import Codes, FloatFormat, Floats, IntFormat, code_type, decoded, float_format, integers
+from stcsim.numerics.formats import Codes, Floats, code_type, decoded, float_format, integers
 from stcsim.numerics.rules import Datapath, DotRule
 
 _PANEL_ELEMENTS = 1 << 22
@@ -37,13 +38,13 @@ def multiply(
             return _multiply_integers(path, a, b, c, columns)
         a, columns = _in_order(path, path.rule, a, columns)
         if not path.rule.adds_c_last:
-            return _canonical(_chains(path, a, b, _value(c, path.c), columns, workers), path)
-        return _canonical(_emulated(path, a, b, _value(c, path.c), columns, workers), path)
+            return _canonical(_chains(path, a, b, decoded(c, path.c)[0], columns, workers), path)
+        return _canonical(_emulated(path, a, b, decoded(c, path.c)[0], columns, workers), path)
 
 
 def _emulated(path: Datapath, a: Codes, b: Codes, c: Floats, columns: npt.NDArray[np.int32], workers: int | None) -> Floats:
     """Return D of a rule that adds C last: each instruction's chains start from zero, then one addition to nearest."""
-    native = np.dtype(_form(path.d).native)
+    native = np.dtype(path.d.numpy)
     for k in range(0, a.shape[2], path.products):
         part = slice(k, k + path.products)
         sums = _chains(path, a[..., part], b, np.zeros_like(c), columns[..., part], workers)
@@ -57,9 +58,9 @@ def _chains(path: Datapath, a: Codes, b: Codes, c: Floats, columns: npt.NDArray[
     constants = _constants(path, path.rule)
     threads = min(workers or os.cpu_count() or 1, 1 + c.size * a.shape[2] // _THREAD_MACS)
     for batch, lanes in _panels(c.shape[0], c.shape[2], b.shape[1]):
-        value, power = decoded(np.ascontiguousarray(b[batch, :, lanes]), _form(path.b))
+        value, power = decoded(np.ascontiguousarray(b[batch, :, lanes]), path.b)
         choice = columns[batch] if len(columns) > 1 else columns
-        panel = _Panel(_form(path.a), constants, a[batch], choice, value, power, c[batch, :, lanes])
+        panel = _Panel(path.a, constants, a[batch], choice, value, power, c[batch, :, lanes])
         shares = list(_shares(len(panel.a), c.shape[1], a.shape[2], threads))
         if threads == 1:
             for share in shares:
@@ -73,7 +74,7 @@ def _chains(path: Datapath, a: Codes, b: Codes, c: Floats, columns: npt.NDArray[
 class _Panel(NamedTuple):
     """Some matrices of a batch and some columns of B, decoded: what the threads share."""
 
-    form: FloatFormat
+    form: DType
     constants: Constants
     a: Codes
     columns: npt.NDArray[np.int32]
@@ -130,7 +131,7 @@ def _constants(path: Datapath, rule: DotRule) -> Constants:
         length=min(rule.block_length, path.products),
         zero=2.0**rule.e_zero,
         steps_below_top=2.0**rule.fraction_bits,
-        c_least=2.0 ** (form if rule.adds_c_last else _form(path.c)).min_exponent,
+        c_least=2.0 ** (form if rule.adds_c_last else path.c).min_exponent,
         least=2.0**form.min_exponent,
         steps=2.0**rule.rounding.fraction_bits,
         beyond=2.0 ** (form.max_exponent + 1),
@@ -140,25 +141,14 @@ def _constants(path: Datapath, rule: DotRule) -> Constants:
 
 def _canonical(running: Floats, path: Datapath) -> Codes:
     """Return the codes of results that the format of D holds exactly; NaN is the one pattern of the datapath."""
-    form = _form(path.d)
-    codes = running.astype(form.native).view(code_type(form))
-    codes[np.isnan(running)] = form.nan
+    form = path.d
+    codes = running.astype(form.numpy).view(code_type(form))
+    codes[np.isnan(running)] = form.nan_code
     return codes
-
-
-def _value(codes: Codes, form: object) -> Floats:
-    assert isinstance(form, FloatFormat)
-    return decoded(codes, form)[0]
-
-
-def _form(form: object) -> FloatFormat:
-    assert isinstance(form, FloatFormat)
-    return form
 
 
 def _multiply_integers(path: Datapath, a: Codes, b: Codes, c: Codes, columns: npt.NDArray[np.int32] | None) -> Codes:
     """Return the int32 codes; every sum is below 2**53, so that float64 products are exact."""
-    assert isinstance(path.a, IntFormat) and isinstance(path.b, IntFormat) and isinstance(path.c, IntFormat)
     dense = integers(a, path.a) if columns is None else _spread(integers(a, path.a), columns, b.shape[1])
     left, right, total = dense.astype(np.float64), integers(b, path.b).astype(np.float64), integers(c, path.c)
     span = path.products * dense.shape[2] // a.shape[2] if path.saturates else dense.shape[2]

@@ -18,7 +18,8 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 
-from stcsim.numerics.formats import Codes, FloatFormat, IntFormat, Number, code_type, decode, encode, float_format
+from stcsim.isa import DType
+from stcsim.numerics.formats import Codes, Number, code_type, decode, encode, float_format
 from stcsim.numerics.rules import Datapath, DotRule, Rounding
 
 NAN, PLUS_ZERO = Number("nan", False, 0, 0), Number("finite", False, 0, 0)
@@ -58,19 +59,17 @@ def int_instruction(path: Datapath, a: Sequence[int], b: Sequence[int], c: int) 
     return exact % 2**32
 
 
-def integer(code: int, form: object) -> int:
+def integer(code: int, form: DType) -> int:
     """Return the integer that ``code`` stands for."""
-    assert isinstance(form, IntFormat)
     return code - (1 << form.bits) if form.signed and code >> (form.bits - 1) else code
 
 
 def float_instruction(path: Datapath, rule: DotRule, a: Sequence[int], b: Sequence[int], c: int) -> int:
     """Return the code of one floating-point instruction's result: its blocks, one after the other."""
-    assert isinstance(path.a, FloatFormat) and isinstance(path.b, FloatFormat) and isinstance(path.c, FloatFormat)
     form, length = float_format(rule.rounding.form), rule.block_length
     numbers = in_order(rule, [(decode(x, path.a), decode(y, path.b)) for x, y in zip(a, b, strict=True)])
-    addend, addend_form = decode(c, path.c), path.c
-    running, running_form = (PLUS_ZERO, form) if rule.adds_c_last else (addend, addend_form)
+    addend = decode(c, path.c)
+    running, running_form = (PLUS_ZERO, form) if rule.adds_c_last else (addend, path.c)
     fraction_bits = path.a.fraction_bits + path.b.fraction_bits
     for k in range(0, len(numbers), length):
         running = add_block(rule, numbers[k : k + length], fraction_bits, running, running_form.fraction_bits)
@@ -147,7 +146,7 @@ def convert(total: int, scale: int, rounding: Rounding) -> Number:
     return Number("finite", total < 0 and kept > 0, kept << (form.fraction_bits - rounding.fraction_bits), exponent)
 
 
-def add_nearest(x: Number, c: Number, form: FloatFormat) -> Number:
+def add_nearest(x: Number, c: Number, form: DType) -> Number:
     """Return x + c rounded to nearest, ties to even, as an ordinary addition does; both are numbers of ``form``."""
     if x.kind == "nan" or c.kind == "nan" or (x.kind == c.kind == "inf" and x.negative != c.negative):
         return NAN

@@ -10,8 +10,10 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from stcsim.isa import DTYPES
 from stcsim.isa.instructions import parse
-from stcsim.numerics.formats import Codes, FloatFormat, encoded, float_format, number_format, values
+from stcsim.numerics.codes import values
+from stcsim.numerics.formats import Codes, encoded
 from stcsim.numerics.sparse.pruning import prune
 from stcsim.numerics.sparse.sparse24 import Sparse24, compress, expand
 from stcsim.numerics.tensor_core import mma_sp
@@ -140,9 +142,7 @@ def operands(name: str, batch: int) -> tuple[Sparse24, Codes, Codes]:
     """Return ``batch`` of compressed A, B and C of an instruction, as codes."""
     known, rng, codes = parse(name), np.random.default_rng(SEED), []
     for dtype, shape in ((known.a, (16, known.k)), (known.b, (known.k, known.n)), (known.c, (16, known.n))):
-        form = number_format(dtype)
-        assert isinstance(form, FloatFormat)
-        codes.append(encoded(rng.standard_normal((batch, *shape)), form))
+        codes.append(encoded(rng.standard_normal((batch, *shape)), DTYPES[dtype]))
     a = prune(codes[0], dtype=known.a)
     again = (1, known.m // 16, 1)
     return compress(np.tile(a, again), known.a), codes[1], np.tile(codes[2], again)
@@ -150,7 +150,7 @@ def operands(name: str, batch: int) -> tuple[Sparse24, Codes, Codes]:
 
 def ordinals(d: Codes, dtype: str) -> npt.NDArray[np.int64]:
     """Return codes of the first 16 rows as integers that count along the number line."""
-    sign = 1 << (number_format(dtype).bits - 1)
+    sign = 1 << (DTYPES[dtype].bits - 1)
     wide = d[..., :16, :].astype(np.int64)
     return np.where(wide & sign, -(wide & (sign - 1)), wide)
 
@@ -159,7 +159,7 @@ def median_ulp(d: Codes, a: Sparse24, b: Codes, c: Codes, name: str) -> float:
     """Return the median distance to the exact result in units in the last place of D."""
     known = parse(name)
     exact = values(expand(a), known.a) @ values(b, known.b) + values(c, known.c)
-    ulp = np.ldexp(1.0, np.frexp(exact)[1] - 1 - float_format(known.d).fraction_bits)
+    ulp = np.ldexp(1.0, np.frexp(exact)[1] - 1 - DTYPES[known.d].fraction_bits)
     return float(np.median(np.abs(values(d, known.d) - exact) / ulp))
 
 

@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from stcsim.isa import instructions
-from stcsim.numerics.formats import FloatFormat, code_type, encoded
+from stcsim.isa import DType, instructions
+from stcsim.numerics.formats import code_type, encoded
 from stcsim.numerics.rules import Datapath, datapath
 
 Codes = npt.NDArray[Any]
@@ -48,18 +48,17 @@ def operands(path: Datapath, name: str, batch: int, m: int, n: int, seed: int) -
     rng = np.random.default_rng([seed, CLASSES.index(name)])
     k = path.products * (2 if path.c is path.d else 1)
     shapes = ((batch, m, k), (batch, k, n), (batch, m, n))
-    forms = [form for form in (path.a, path.b, path.c) if isinstance(form, FloatFormat)]
+    forms = [form for form in (path.a, path.b, path.c) if form.is_float]
     if name == "cancelling":
         return cancelling(forms, shapes, rng)
     d = path.d
-    assert isinstance(d, FloatFormat)
     factor = d.min_exponent // 2, d.max_exponent // 2  # products of such factors just reach the ends of D's range
     ranges = (factor, factor, (d.min_exponent, d.max_exponent))
     a, b, c = (draw(name, form, reach, shape, rng) for form, reach, shape in zip(forms, ranges, shapes, strict=True))
     return a, b, c
 
 
-def draw(name: str, form: FloatFormat, reach: tuple[int, int], shape: tuple[int, ...], rng: np.random.Generator) -> Codes:
+def draw(name: str, form: DType, reach: tuple[int, int], shape: tuple[int, ...], rng: np.random.Generator) -> Codes:
     """Return codes of one class; ``reach``: the exponents between which results are neither subnormal nor infinite."""
     normal = rng.standard_normal(shape)
     low, high = max(reach[0], form.min_exponent), min(reach[1], form.max_exponent)
@@ -78,7 +77,7 @@ def draw(name: str, form: FloatFormat, reach: tuple[int, int], shape: tuple[int,
     return np.where(rng.random(shape) < 0.05, rng.choice(special_codes(form), shape), encoded(normal, form))
 
 
-def special_codes(form: FloatFormat) -> Codes:
+def special_codes(form: DType) -> Codes:
     """Return the codes at every edge of the format, with both signs: zeros, subnormals, normals, infinities, NaN."""
     fraction, top = 1 << form.fraction_bits, ((1 << form.exponent_bits) - 1) << form.fraction_bits
     edges = [0, 1, fraction // 2, fraction - 1, fraction, fraction + 1, top // 2, top - 1, top, top + 1, top + fraction - 1]
@@ -87,9 +86,7 @@ def special_codes(form: FloatFormat) -> Codes:
     return codes.astype(code_type(form))
 
 
-def cancelling(
-    forms: list[FloatFormat], shapes: tuple[tuple[int, ...], ...], rng: np.random.Generator
-) -> tuple[Codes, Codes, Codes]:
+def cancelling(forms: list[DType], shapes: tuple[tuple[int, ...], ...], rng: np.random.Generator) -> tuple[Codes, Codes, Codes]:
     """Return operands whose products cancel in pairs, at a distance, but for a last bit here and there."""
     (form_a, form_b, form_c), (shape_a, shape_b, shape_c) = forms, shapes
     k = shape_a[-1]

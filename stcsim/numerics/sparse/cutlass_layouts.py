@@ -15,7 +15,8 @@ import numpy as np
 import numpy.typing as npt
 
 from stcsim.errors import StcsimError, UnsupportedError
-from stcsim.numerics.codes import Code, code_of
+from stcsim.isa import DType, instructions
+from stcsim.numerics.codes import sparse_type
 from stcsim.numerics.sparse.layouts import inverse, reorder
 from stcsim.numerics.sparse.sparse24 import Sparse24, pack_metadata, unpack_metadata, validate
 
@@ -62,11 +63,12 @@ def cutlass_layout(s: Sparse24) -> CutlassLayout:
     4-bit types that torch lacks follow int8 by the size of their words.
 
     Raises:
+        UnsupportedError: for a type that no sparse instruction takes.
         StcsimError: when m is not a multiple of 32 (8-bit and 4-bit types: 16) or a row does not fill an even number of
             words, or ``validate`` refuses the matrix.
     """
-    row = code_of(s.dtype)
-    _expect_whole(s, _block_rows(row), _word_bits(row) // 2 * row.group, "CUTLASS layout")
+    row = _laid_out(s.dtype)
+    _expect_whole(s, _block_rows(row), _word_bits(row) // 2 * row.sparse_group, "CUTLASS layout")
     plain = pack_metadata(s, _word_bits(row))
     m, columns = plain.shape[-2:]
     stored = np.empty((*plain.shape[:-2], m * columns), plain.dtype)
@@ -80,7 +82,7 @@ def from_cutlass_layout(layout: CutlassLayout) -> Sparse24:
     Raises:
         StcsimError: when shapes or types do not fit each other, or an encoding is undefined.
     """
-    row = code_of(layout.dtype)
+    row = _laid_out(layout.dtype)
     bits, metadata = _word_bits(row), layout.metadata
     if metadata.dtype.kind not in "iu" or metadata.dtype.itemsize * 8 != bits or metadata.ndim < 2:
         found = f"{metadata.ndim} dimensions of {metadata.dtype.name}"
@@ -91,7 +93,7 @@ def from_cutlass_layout(layout: CutlassLayout) -> Sparse24:
         raise StcsimError(f"CUTLASS metadata of {row.name}", expected, f"{m} x {columns}")
     stored = metadata.view(f"u{bits // 8}").reshape(*metadata.shape[:-2], m * columns)
     nibbles = unpack_metadata(stored[..., _offsets(m, columns, row)])
-    return validate(Sparse24(layout.values, nibbles, row.name, nibbles.shape[-1] * row.group), ordered=False)
+    return validate(Sparse24(layout.values, nibbles, row.name, nibbles.shape[-1] * row.sparse_group), ordered=False)
 
 
 def cutlass_hopper_layout(s: Sparse24, tile_k: int = 128) -> HopperLayout:
@@ -131,9 +133,9 @@ def from_cutlass_hopper_layout(layout: HopperLayout) -> Sparse24:
         raise StcsimError("values of the Hopper layout", "at least two dimensions", f"{layout.values.ndim}")
     (m, half), lead = layout.values.shape[-2:], layout.values.shape[:-2]
     k, order = 2 * half, _hopper_order(row)
-    s = Sparse24(layout.values, np.zeros((*lead, m, k // row.group), np.uint8), row.name, k)
+    s = Sparse24(layout.values, np.zeros((*lead, m, k // row.sparse_group), np.uint8), row.name, k)
     _expect_whole(s, 64, atom_k, "Hopper layout")
-    octets = m * k // row.group // 2
+    octets = m * k // row.sparse_group // 2
     if layout.metadata.shape != (*lead, octets) or layout.metadata.dtype != np.uint8:
         found = f"{layout.metadata.shape} of {layout.metadata.dtype.name}"
         raise StcsimError(f"Hopper metadata of {row.name} {m} x {k}", f"shape {(*lead, octets)} of uint8", found)
@@ -144,17 +146,25 @@ def from_cutlass_hopper_layout(layout: HopperLayout) -> Sparse24:
     return validate(replace(s, metadata=np.ascontiguousarray(plain).reshape(s.metadata.shape)), ordered=False)
 
 
-def _word_bits(row: Code) -> int:
+def _laid_out(dtype: str) -> DType:
+    """Return an element type whose layout is known: that of a sparse instruction's A."""
+    row, known = sparse_type(dtype), instructions.sparse_inputs()
+    if row.name not in known:
+        raise UnsupportedError("CUTLASS layout", f"a type that a sparse instruction takes ({', '.join(known)})", f"'{row.name}'")
+    return row
+
+
+def _word_bits(row: DType) -> int:
     """Return the bits of one metadata word of CUTLASS 2.x."""
     return 16 if row.bits >= 16 else 32
 
 
-def _block_rows(row: Code) -> int:
+def _block_rows(row: DType) -> int:
     """Return the rows that CUTLASS 2.x weaves together: one warp's words of metadata."""
     return 32 if _word_bits(row) == 16 else 16
 
 
-def _offsets(m: int, columns: int, row: Code) -> npt.NDArray[np.int64]:
+def _offsets(m: int, columns: int, row: DType) -> npt.NDArray[np.int64]:
     """Return where each metadata word (m, columns) is stored (CUTLASS ``host_reorder.h``; ``ColumnMajorInterleaved<2>``)."""
     block = _block_rows(row)
     r, c = np.indices((m, columns))
@@ -164,9 +174,9 @@ def _offsets(m: int, columns: int, row: Code) -> npt.NDArray[np.int64]:
     return np.asarray(c // 2 * (2 * m) + 2 * r + c % 2, np.int64)
 
 
-def _atom(dtype: str, tile_k: int) -> tuple[Code, int]:
+def _atom(dtype: str, tile_k: int) -> tuple[DType, int]:
     """Return the element type and the columns of its Hopper metadata atom."""
-    row = code_of(dtype)
+    row = _laid_out(dtype)
     if row.bits < 8:
         raise UnsupportedError("Hopper layout", "an element type of 8 bits or more", f"'{dtype}'")
     block, atom_k = 512 // row.bits, min(tile_k, 128)
@@ -175,13 +185,13 @@ def _atom(dtype: str, tile_k: int) -> tuple[Code, int]:
     return row, atom_k
 
 
-def _blocks(row: Code, m: int, k: int, atom_k: int) -> tuple[int, ...]:
+def _blocks(row: DType, m: int, k: int, atom_k: int) -> tuple[int, ...]:
     """Return how (m, groups) is cut: atom, block, row half, g; and atom, block, half, group of k."""
     block = 512 // row.bits
-    return m // 64, 4, 2, 8, k // atom_k, atom_k // block, 2, block // row.group // 2
+    return m // 64, 4, 2, 8, k // atom_k, atom_k // block, 2, block // row.sparse_group // 2
 
 
-def _hopper_order(row: Code) -> tuple[int, ...]:
+def _hopper_order(row: DType) -> tuple[int, ...]:
     """Return the stored order of the dimensions of ``_blocks``, the slowest first."""
     return (4, 0, 1, 6, 3, 5, 2, 7) if row.bits >= 16 else (4, 0, 1, 2, 3, 5, 6, 7)
 

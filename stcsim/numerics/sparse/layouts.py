@@ -32,8 +32,9 @@ import numpy as np
 import numpy.typing as npt
 
 from stcsim.errors import StcsimError, UnsupportedError
+from stcsim.isa import DType
 from stcsim.isa.instructions import parse
-from stcsim.numerics.codes import Code, code_of
+from stcsim.numerics.codes import code_type, sparse_type
 from stcsim.numerics.sparse.sparse24 import Sparse24, validate
 
 Words = npt.NDArray[np.uint32]
@@ -69,7 +70,7 @@ class _Fragment:
     ``threads`` of each four give metadata; ``part`` nibbles of a row stand together in a word.
     """
 
-    row: Code
+    row: DType
     ordered: bool
     warps: int
     k: int
@@ -94,7 +95,7 @@ def register_image(s: Sparse24, instruction: str, selector: int = 0) -> Register
     _check_selector(cut, instruction, selector)
     validate(s, ordered=cut.ordered)
     tile, wanted = (*s.values.shape[-2:-1], s.k), (16 * cut.warps, cut.k)
-    if s.dtype != cut.row.name or tile != wanted:
+    if sparse_type(s.dtype) != cut.row or tile != wanted:
         expected, found = (f"{name} of {size}" for name, size in ((cut.row.name, wanted), (s.dtype, tile)))
         raise StcsimError(f"A of {instruction}", expected, found)
     lead, each = s.values.shape[:-2], 32 // cut.row.bits
@@ -126,9 +127,9 @@ def from_register_image(image: RegisterImage) -> Sparse24:
     selected = slice(image.selector * cut.threads, (image.selector + 1) * cut.threads)
     words = image.metadata.reshape(*lead, cut.warps, 8, 4)[..., selected]
     nibbles = _unpack(words, 4).reshape(*lead, cut.warps, 8, cut.halves, 2, cut.part)
-    metadata = reorder(nibbles, len(lead), inverse(_METADATA_ORDER)).reshape(*lead, 16 * cut.warps, cut.k // cut.row.group)
+    metadata = reorder(nibbles, len(lead), inverse(_METADATA_ORDER)).reshape(*lead, 16 * cut.warps, cut.k // cut.row.sparse_group)
     return validate(
-        Sparse24(values.astype(cut.row.container), metadata.astype(np.uint8), cut.row.name, cut.k), ordered=cut.ordered
+        Sparse24(values.astype(code_type(cut.row)), metadata.astype(np.uint8), cut.row.name, cut.k), ordered=cut.ordered
     )
 
 
@@ -141,7 +142,7 @@ def _fragment(instruction: str) -> _Fragment:
     parsed = parse(instruction)
     if not parsed.sparse or parsed.kind not in ("mma", "wgmma"):
         raise UnsupportedError("register image", "an mma.sp or wgmma.sp instruction", f"'{parsed.name}'")
-    row = code_of(parsed.a)
+    row = sparse_type(parsed.a)
     halves = parsed.k * row.bits // 256
     part = 4 if row.bits >= 16 else 8
     return _Fragment(row, "::ordered_metadata" in instruction, parsed.m // 16, parsed.k, halves, halves * part // 4, part)

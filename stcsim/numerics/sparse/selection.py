@@ -6,24 +6,11 @@ infinity there has no effect; and that unordered pairs (plain ``mma.sp``) select
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
 import numpy.typing as npt
 
+from stcsim.numerics.codes import sparse_type
 from stcsim.numerics.sparse.sparse24 import KEEPS_FIRST, Sparse24, validate
-
-
-@dataclass(frozen=True, slots=True)
-class _Group:
-    """Elements in a group, and elements that one index of the nibble stands for."""
-
-    size: int
-    pair: int = 1
-
-
-_GROUPS = {"tf32": _Group(2), "int4": _Group(8, pair=2), "uint4": _Group(8, pair=2)}
-_PLAIN = _Group(4)
 
 
 def kept_columns(a: Sparse24, ordered: bool = True) -> npt.NDArray[np.int32]:
@@ -37,12 +24,14 @@ def kept_columns(a: Sparse24, ordered: bool = True) -> npt.NDArray[np.int32]:
         StcsimError: when an encoding is undefined; row and group are named.
     """
     nibbles = validate(a, ordered).metadata.astype(np.int32)
-    group = _GROUPS.get(a.dtype, _PLAIN)
-    base = np.arange(nibbles.shape[-1], dtype=np.int32) * group.size
-    if group.size == 2:
+    row = sparse_type(a.dtype)
+    base = np.arange(nibbles.shape[-1], dtype=np.int32) * row.sparse_group
+    if row.sparse_group == 2:
         second: npt.NDArray[np.int32] = (nibbles != KEEPS_FIRST).astype(np.int32)
         return base + second
-    chosen = np.stack([nibbles & 3, nibbles >> 2], axis=-1)[..., None] * group.pair + np.arange(group.pair, dtype=np.int32)
+    chosen = np.stack([nibbles & 3, nibbles >> 2], axis=-1)[..., None] * row.sparse_pair + np.arange(
+        row.sparse_pair, dtype=np.int32
+    )
     columns: npt.NDArray[np.int32] = (base[:, None, None] + chosen).reshape(*nibbles.shape[:-1], a.k // 2)
     return columns
 
@@ -53,6 +42,6 @@ def padded(a: Sparse24, k: int) -> Sparse24:
     if not more:
         return a
     rows = [(0, 0)] * (a.values.ndim - 1)
-    groups = more * a.metadata.shape[-1] // a.k if a.k else more // _GROUPS.get(a.dtype, _PLAIN).size
+    groups = more * a.metadata.shape[-1] // a.k if a.k else more // sparse_type(a.dtype).sparse_group
     values = np.pad(a.values, [*rows, (0, more // 2)])
     return Sparse24(values, np.pad(a.metadata, [*rows, (0, groups)], constant_values=KEEPS_FIRST), a.dtype, k)

@@ -13,7 +13,8 @@ import numpy as np
 import numpy.typing as npt
 
 from stcsim.errors import StcsimError
-from stcsim.numerics.codes import Code, Codes, as_codes, code_of, place
+from stcsim.isa import DType
+from stcsim.numerics.codes import Codes, code_type, place, sparse_type, to_codes
 
 KEEPS_FIRST, KEEPS_SECOND = 0b0100, 0b1110
 """The two nibbles of a 1:2 pair: the pair is seen as four 16-bit halves (PTX ISA)."""
@@ -33,7 +34,8 @@ class Sparse24:
         metadata: (..., m, k/4) uint8 nibbles, one for each group: index of the first kept element in the low two bits,
             of the second in the high two. tf32 (1:2): (..., m, k/2), a nibble for each pair. 4-bit types (4:8 in pairs):
             (..., m, k/8), the indices of the two kept pairs of four.
-        dtype: ``fp16``, ``bf16``, ``tf32``, ``int8``, ``uint8``, ``int4``, ``uint4``, ``e4m3`` or ``e5m2``.
+        dtype: a type with structured sparsity: ``fp16``, ``bf16``, ``tf32``, ``int8``, ``uint8``, ``e4m3``, ``e5m2``, ``int4``,
+            ``uint4`` or ``e2m1``.
         k: columns of the expanded matrix.
     """
 
@@ -71,18 +73,21 @@ def compress(w: npt.ArrayLike, dtype: str) -> Sparse24:
     """
     from stcsim.numerics.sparse import compress_fast
 
-    row, codes = code_of(dtype), as_codes(w, dtype)
+    row = sparse_type(dtype)
+    codes = to_codes(w, row, f"{row.name} matrix")
+    if codes.ndim == 0:
+        raise StcsimError(f"{row.name} matrix", "at least one dimension", "a single number")
     k = codes.shape[-1]
     check_columns(row, k)
-    units = _units(codes, row)
+    units = _units(np.ascontiguousarray(codes), row)
     values = np.empty((len(units), units.shape[1] // 2), units.dtype)
     metadata = np.empty(len(units), np.uint8)
-    kernel = compress_fast.compress_pairs if row.group == 2 else compress_fast.compress_groups
+    kernel = compress_fast.compress_pairs if row.sparse_group == 2 else compress_fast.compress_groups
     crowded = int(kernel(units, units.dtype.type(_zero_mask(row)), values, metadata))
-    groups = (*codes.shape[:-1], k // row.group)
+    groups = (*codes.shape[:-1], k // row.sparse_group)
     if crowded >= 0:
         _refuse_group(row, int(np.count_nonzero(units[crowded] & _zero_mask(row))), np.unravel_index(crowded, groups), groups)
-    return Sparse24(values.view(row.container).reshape(*codes.shape[:-1], k // 2), metadata.reshape(groups), dtype, k)
+    return Sparse24(values.view(codes.dtype).reshape(*codes.shape[:-1], k // 2), metadata.reshape(groups), row.name, k)
 
 
 def expand(s: Sparse24) -> Codes:
@@ -93,11 +98,11 @@ def expand(s: Sparse24) -> Codes:
     """
     from stcsim.numerics.sparse import compress_fast
 
-    row = code_of(validate(s, ordered=False).dtype)
-    codes = np.zeros((*s.values.shape[:-1], s.k), row.container)
+    row = sparse_type(validate(s, ordered=False).dtype)
+    codes = np.zeros((*s.values.shape[:-1], s.k), code_type(row))
     units, values = _units(codes, row), np.ascontiguousarray(s.values)
-    kernel = compress_fast.expand_pairs if row.group == 2 else compress_fast.expand_groups
-    kernel(values.reshape(len(units), row.kept).view(units.dtype), np.ascontiguousarray(s.metadata).reshape(-1), units)
+    kernel = compress_fast.expand_pairs if row.sparse_group == 2 else compress_fast.expand_groups
+    kernel(values.reshape(len(units), row.sparse_kept).view(units.dtype), np.ascontiguousarray(s.metadata).reshape(-1), units)
     return codes
 
 
@@ -112,17 +117,17 @@ def validate(s: Sparse24, ordered: bool = True) -> Sparse24:
     Raises:
         StcsimError: when types or shapes do not fit, or an encoding is undefined; row and group are named.
     """
-    row = code_of(s.dtype)
+    row = sparse_type(s.dtype)
     check_columns(row, s.k)
-    _expect("values of Sparse24", row.container.name, s.values.dtype.name, s.values.dtype == row.container)
+    _expect("values of Sparse24", code_type(row).name, s.values.dtype.name, s.values.dtype == code_type(row))
     _expect("metadata of Sparse24", "uint8", s.metadata.dtype.name, s.metadata.dtype == np.uint8)
     lead = s.values.shape[:-1]
-    for name, array, columns in (("values", s.values, s.k // 2), ("metadata", s.metadata, s.k // row.group)):
+    for name, array, columns in (("values", s.values, s.k // 2), ("metadata", s.metadata, s.k // row.sparse_group)):
         shape = (*lead, columns)
         _expect(f"{name} of Sparse24 (k = {s.k})", f"shape {shape}", f"{array.shape}", array.ndim > 0 and array.shape == shape)
-    if row.bits == 4 and s.values.size and s.values.max() > 0xF:
-        raise StcsimError("values of Sparse24", "codes of 4 bits", f"{int(s.values.max())}")
-    allowed = (KEEPS_FIRST, KEEPS_SECOND) if row.group == 2 else ORDERED if ordered else DISTINCT
+    if row.bits < row.code_bits and s.values.size and s.values.max() >> row.bits:
+        raise StcsimError("values of Sparse24", f"codes of {row.bits} bits", f"{int(s.values.max())}")
+    allowed = (KEEPS_FIRST, KEEPS_SECOND) if row.sparse_group == 2 else ORDERED if ordered else DISTINCT
     _check_nibbles(s.metadata, allowed)
     return s
 
@@ -164,38 +169,38 @@ def storage_bytes(shape: tuple[int, ...], dtype: str) -> StorageBytes:
     Raises:
         StcsimError: when k is not a multiple of the group.
     """
-    row, elements = code_of(dtype), int(np.prod(shape, dtype=np.int64))
+    row, elements = sparse_type(dtype), int(np.prod(shape, dtype=np.int64))
     check_columns(row, shape[-1])
-    values, metadata = _octets(elements // 2 * row.bits), _octets(elements // row.group * 4)
-    return StorageBytes(values, metadata, values + metadata, _octets(elements * row.bits))
+    values, metadata = row.bytes_of(elements // 2), row.metadata_bytes(elements)
+    return StorageBytes(values, metadata, values + metadata, row.bytes_of(elements))
 
 
-def check_columns(row: Code, k: int) -> None:
-    """Refuse a matrix whose rows are not whole groups."""
-    if k % row.group or k < 0:
-        raise StcsimError(f"{row.name} matrix", f"a multiple of {row.group} columns", f"{k}")
+def check_columns(row: DType, k: int) -> None:
+    """Refuse a matrix whose rows are not whole groups.
+
+    Raises:
+        StcsimError: when ``k`` is no multiple of the group.
+    """
+    if k % row.sparse_group or k < 0:
+        raise StcsimError(f"{row.name} matrix", f"a multiple of {row.sparse_group} columns", f"{k}")
 
 
-def _octets(bits: int) -> int:
-    return -(-bits // 8)
-
-
-def _units(codes: Codes, row: Code) -> Codes:
+def _units(codes: Codes, row: DType) -> Codes:
     """View codes as (groups, 4) or (pairs, 2) of what one index stands for; a pair of 4-bit codes becomes a uint16."""
-    return codes.reshape(-1, row.group).view(f"u{row.container.itemsize * row.pair}")
+    return codes.reshape(-1, row.sparse_group).view(f"u{row.code_bits // 8 * row.sparse_pair}")
 
 
-def _zero_mask(row: Code) -> int:
+def _zero_mask(row: DType) -> int:
     """Return the magnitude bits of one unit."""
-    return row.magnitude if row.pair == 1 else row.magnitude << 8 | row.magnitude
+    return row.magnitude_mask if row.sparse_pair == 1 else row.magnitude_mask << 8 | row.magnitude_mask
 
 
-def _refuse_group(row: Code, non_zeros: int, index: tuple[Any, ...], shape: tuple[int, ...]) -> None:
+def _refuse_group(row: DType, non_zeros: int, index: tuple[Any, ...], shape: tuple[int, ...]) -> None:
     group = int(index[-1])
-    columns = f"columns {group * row.group} to {(group + 1) * row.group - 1}"
-    unit = {1: "non-zero of 2", 2: "non-zeros of 4", 4: "non-zero pairs of 4"}[row.kept]
+    columns = f"columns {group * row.sparse_group} to {(group + 1) * row.sparse_group - 1}"
+    unit = {1: "non-zero of 2", 2: "non-zeros of 4", 4: "non-zero pairs of 4"}[row.sparse_kept]
     where = f"{place([int(each) for each in index], shape, 'group')} ({columns})"
-    raise StcsimError(where, f"at most {row.kept // row.pair} {unit}", f"{non_zeros}")
+    raise StcsimError(where, f"at most {row.sparse_kept // row.sparse_pair} {unit}", f"{non_zeros}")
 
 
 def _check_nibbles(metadata: Codes, allowed: tuple[int, ...]) -> None:

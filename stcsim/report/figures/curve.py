@@ -20,6 +20,7 @@ from stcsim.report.figures.figure_file import write_drawing
 from stcsim.report.figures.paper_style import COLOURS, COLUMN_INCHES, DPI, INK, STYLE
 from stcsim.report.figures.value_axis import LOG_FROM, place, scale_x, thin_labels
 from stcsim.report.terminal.curve import curve_title, series_label
+from stcsim.report.units import BYTE_UNITS, TIME_UNITS, Units, suited
 
 if TYPE_CHECKING:
     from stcsim.result import Interval
@@ -42,7 +43,10 @@ class Metric:
     """One quantity to draw.
 
     Attributes:
-        title: name and unit. sides: drawn where they were run. figure: of a point and side. likely: where measurements are to be
+        title: name and unit.
+        sides: drawn where they were run.
+        figure: of a point and side.
+        likely: where measurements are to be
             expected, drawn as a band where there is one series.
         units: (size, unit) pairs, largest first, for a title with a place for the unit.
         logarithmic: where the range is large; other quantities start at zero.
@@ -51,14 +55,12 @@ class Metric:
     title: str
     sides: tuple[Side, ...]
     figure: Callable[[CurvePoint, Side], float | None]
-    units: tuple[tuple[float, str], ...] = ((1.0, ""),)
+    units: Units = ((1.0, ""),)
     logarithmic: bool = False
     likely: Callable[[CurvePoint, Side], Interval | None] = lambda point, side: None
 
 
 _ALL: tuple[Side, ...] = ("dense", "2:4", "best")
-_TIME_UNITS = ((1e6, "s"), (1e3, "ms"), (1.0, "µs"))
-_BYTE_UNITS = ((2.0**30, "GiB"), (2.0**20, "MiB"), (2.0**10, "KiB"), (1.0, "B"))
 
 METRICS = {
     "speedup": Metric(
@@ -72,7 +74,7 @@ METRICS = {
         "time of one pass ({})",
         _ALL,
         lambda point, side: point.time_us(side),
-        _TIME_UNITS,
+        TIME_UNITS,
         True,
         lambda point, side: point.time_us_interval(side),
     ),
@@ -80,7 +82,7 @@ METRICS = {
         "weights, activations, cache ({})",
         ("dense", "2:4"),
         lambda point, side: point.memory_bytes(side),
-        _BYTE_UNITS,
+        BYTE_UNITS,
         True,
     ),
     "tops-per-watt": Metric("effective TOPS per watt", _ALL, lambda point, side: point.tops_per_watt(side)),
@@ -113,7 +115,7 @@ def _draw(curve: Curve, metric: Metric) -> Figure:
     largest = max(
         (each for points in series.values() for side in sides for each in _figures(metric, points, side) if each), default=1.0
     )
-    size, unit = next((row for row in metric.units if largest >= row[0]), metric.units[-1])
+    size, unit = suited(metric.units, largest)
     for at, points in enumerate(series.values()):
         for nth, side in enumerate(sides):
             colour = COLOURS[nth if len(series) == 1 else at]

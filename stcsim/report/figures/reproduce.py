@@ -15,6 +15,7 @@ from stcsim.report.figures.figure_file import write_drawing
 from stcsim.report.figures.paper_style import COLOURS, COLUMN_INCHES, DPI, GREY, INK, STYLE
 from stcsim.report.figures.value_axis import LOG_FROM, place, scale_x, thin_labels
 from stcsim.report.terminal.reproduce import point_name, published_text
+from stcsim.report.units import TIME_UNITS, suited
 
 if TYPE_CHECKING:
     from stcsim.study.reproduce.model import Quantity, Reproduction, Row
@@ -22,7 +23,6 @@ if TYPE_CHECKING:
 _CURVE_INCHES, _LINE_INCHES, _FRAME_INCHES = 2.2, 0.19, 0.55
 _OVERVIEW_INCHES, _OVERVIEW_LINE_INCHES = 7.2, 0.148  # two columns of a paper
 _SMALL = 6.5
-_TIMES = ((1e6, "s"), (1e3, "ms"), (1.0, "µs"))
 _PUBLISHED: dict[str, Any] = {"marker": "D", "markersize": 4.2, "markerfacecolor": "#FFFFFF", "markeredgewidth": 0.9}
 _PAPER: dict[str, Any] = {"facecolor": "#FFFFFF", "alpha": 0.75, "lw": 0, "pad": 0.4}
 _OVERVIEW_TICKS = (0.25, 0.5, 0.7, 1.0, 1.5, 2.0, 3.0, 4.0)
@@ -250,7 +250,7 @@ def _unit(quantity: Quantity, rows: Sequence[Row]) -> tuple[float, str]:
     """Return what to divide figures by, and the unit they then have."""
     if quantity.unit == "µs":
         largest = max(row.predicted for row in rows)
-        return next((each for each in _TIMES if largest >= each[0]), _TIMES[-1])
+        return suited(TIME_UNITS, largest)
     return (0.01, "%") if quantity.unit == "%" else (1.0, quantity.unit)
 
 

@@ -24,7 +24,10 @@ class Bars:
     """Amounts by part, as bars on one scale, one column of bars for each side.
 
     Attributes:
-        head: what is shown. words: of each part. sides: amounts by part of each side. text: of an amount, given the largest.
+        head: what is shown.
+        words: of each part.
+        sides: amounts by part of each side.
+        text: of an amount, given the largest.
     """
 
     head: str

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from rich.console import Group, RenderableType
 from rich.text import Text
 
+from stcsim.isa import DTYPES
 from stcsim.report.terminal.columns import Column, FittedTable
 from stcsim.report.units import NOTHING, percent
 
@@ -151,7 +152,7 @@ def _verdict(report: CheckReport) -> list[Text]:
         return lines + [Text(f"  {row.name}: {failure}") for row, failure in bad]
     sparse = [row for row in report.layers if not row.not_sparse_because]
     layers = f"{len(sparse)} 2:4, {len(report.layers) - len(sparse)} dense only"
-    what = ["every int8 product equals torch._int_mm"] if report.dtype == "int8" else [_worst(report)]
+    what = [_worst(report)] if DTYPES[report.dtype].is_float else [f"every {report.dtype} product equals torch._int_mm"]
     if any(row.torch_format for row in sparse):
         what.append("compressed weights and metadata are torch's bit for bit")
     return [Text(f"passed ({layers}): {'; '.join(what)}", "bold green")]

@@ -13,8 +13,8 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from stcsim.isa import DTYPES
 from stcsim.isa import dtype as find_dtype
+from stcsim.isa import timed_types
 from stcsim.report.terminal.columns import Column, FittedTable
 from stcsim.report.units import NOTHING, percent, three_digits
 
@@ -27,7 +27,7 @@ _LEAST_TITLE = 40
 
 
 def arch_list_table(archs: Sequence[Arch]) -> RenderableType:
-    """Return one line for each GPU, with its peak dense and 2:4 TOPS by type."""
+    """Return one line for each GPU, with its peak dense and 2:4 TOPS by type; types that none of them has are left out."""
     columns = [
         _words("arch", [arch.name for arch in archs]),
         _words("GPU", [arch.title for arch in archs], rank=3),
@@ -36,8 +36,8 @@ def arch_list_table(archs: Sequence[Arch]) -> RenderableType:
         _numbers("DRAM\nGB/s", [f"{arch.dram.bandwidth_gb_per_s:,.0f}" for arch in archs], rank=2),
     ]
     by_peaks: dict[tuple[str, ...], list[str]] = defaultdict(list)
-    for dtype in DTYPES:
-        by_peaks[tuple(_peaks(arch, dtype) for arch in archs)].append(dtype)
+    for name in (row.name for row in timed_types() if any(arch.supports(row.name, False) for arch in archs)):
+        by_peaks[tuple(_peaks(arch, name) for arch in archs)].append(name)
     columns += [_numbers(f"{', '.join(dtypes)}\nTOPS", peaks) for peaks, dtypes in by_peaks.items()]
     return FittedTable(tuple(columns), foot="peak dense/2:4 TOPS; `stcsim arch NAME` shows every value and its source")
 
@@ -45,7 +45,7 @@ def arch_list_table(archs: Sequence[Arch]) -> RenderableType:
 def arch_table(arch: Arch) -> RenderableType:
     """Return every value of ``arch``: path, value, unit, kind and source, one block for each section."""
     facts = f"{arch.title} · {arch.die} · {arch.generation.capitalize()}, compute capability {arch.compute_capability}"
-    peaks = ", ".join(f"{dtype} {_peaks(arch, dtype)}" for dtype in DTYPES if arch.supports(dtype, False))
+    peaks = ", ".join(f"{row.name} {_peaks(arch, row.name)}" for row in timed_types() if arch.supports(row.name, False))
     return Group(Text(facts, "bold"), Text(f"peak dense/2:4 TOPS: {peaks}"), Leaves(tuple(arch.leaves())))
 
 

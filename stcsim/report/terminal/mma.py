@@ -11,6 +11,7 @@ from rich.console import Group as Lines
 from rich.console import RenderableType
 from rich.text import Text
 
+from stcsim.isa import DTYPES
 from stcsim.report.terminal.bits import LEADING, BitRow, bit_rows
 from stcsim.report.terminal.columns import Column, FittedTable
 from stcsim.report.units import NOTHING
@@ -24,7 +25,6 @@ TENSOR_CORE = "tensor core"
 _PRUNED = "·"
 _KEEPS = {2: "one of each two elements is", 4: "two of each four elements are", 8: "two of each four pairs are"}
 _PRODUCTS_IN_LINE = 4
-_BITS = {"fp32": 32, "int32": 32, "fp16": 16}
 
 
 def mma_text(steps: MmaSteps, operands: str = "") -> RenderableType:
@@ -46,7 +46,7 @@ def number(value: float, digits: int = 4) -> str:
 
 def code_text(element: Element, form: str) -> str:
     """Return a code of D in hex, as wide as its format."""
-    return f"0x{element.code:0{_BITS[form] // 4}X}"
+    return f"0x{element.code:0{DTYPES[form].bits // 4}X}"
 
 
 def power_text(exponent: int) -> str:
@@ -229,7 +229,7 @@ def _result(steps: MmaSteps) -> Iterator[Text]:
 def result_lines(steps: MmaSteps) -> list[tuple[str, str, str]]:
     """Return (name, value, note) of what the tensor core gives, what is exact, and how far apart they are."""
     form = steps.instruction.d
-    digits = {"fp16": 5, "fp32": 9}.get(form, 17)
+    digits = DTYPES[form].decimal_digits if DTYPES[form].is_float else 17
     lines = [(TENSOR_CORE, number(steps.d.value, digits), code_text(steps.d, form))]
     if steps.rule and steps.rule.adds_c_last:
         lines.insert(
@@ -260,6 +260,6 @@ def _overflow(steps: MmaSteps) -> str:
 def ulp_text(steps: MmaSteps) -> str:
     """Return how large a unit in the last place is here."""
     assert steps.ulp_exponent is not None and steps.rule
-    missing = {"fp32": 23, "fp16": 10}[steps.instruction.d] - steps.rule.rounding.fraction_bits
+    missing = DTYPES[steps.instruction.d].fraction_bits - steps.rule.rounding.fraction_bits
     kept = f", last kept bit {power_text(steps.ulp_exponent + missing)}" if missing else f" of {steps.instruction.d}"
     return f"1 ulp = {power_text(steps.ulp_exponent)}{kept}"

@@ -16,10 +16,10 @@ from importlib import import_module
 from types import ModuleType
 from typing import Any
 
-#: Name here: ``module:function``.
+#: Name here: ``module:function``, or ``module:Class.method``.
 FUNCTIONS = {
     "kernels": "stcsim.timing.catalogue.families:kernels",
-    "metadata_bytes": "stcsim.timing.problem:metadata_bytes",
+    "metadata_bytes": "stcsim.isa.columns:DType.metadata_bytes",
     "smem_read_bytes": "stcsim.timing.lowering.lower:smem_read_bytes",
     "iteration_cycles": "stcsim.timing.lowering.lower:iteration_cycles",
     "tensor_rate": "stcsim.timing.lowering.lower:tensor_rate",
@@ -35,21 +35,34 @@ _USERS = ("stcsim.timing", "stcsim.replay")
 
 def shipped(name: str) -> Callable[..., Any]:
     """Return the function that ``FUNCTIONS`` has under ``name``, as the model has it unless a context is open."""
-    module, function = FUNCTIONS[name].split(":")
-    found: Callable[..., Any] = getattr(import_module(module), function)
+    owner, attribute = _home(name)
+    found: Callable[..., Any] = getattr(owner, attribute)
     return found
+
+
+def _home(name: str) -> tuple[ModuleType | type, str]:
+    """Return the module or class that defines a function, and what it calls it."""
+    module, path = FUNCTIONS[name].split(":")
+    *classes, attribute = path.split(".")
+    owner: ModuleType | type = import_module(module)
+    for each in classes:
+        owner = getattr(owner, each)
+    return owner, attribute
 
 
 @contextmanager
 def instead_of(name: str, stand_in: Callable[..., Any]) -> Iterator[None]:
-    """Let every module that has the function called ``name`` have ``stand_in`` instead, until the end of the context."""
+    """Let every module that has the function called ``name`` have ``stand_in`` instead, until the end of the context.
+
+    A method is replaced in its class.
+    """
     _load_users()
-    original = shipped(name)
+    original, (owner, _) = shipped(name), _home(name)
     with ExitStack() as undo:
-        for module in _modules():
-            for attribute in [each for each, value in vars(module).items() if value is original]:
-                setattr(module, attribute, stand_in)
-                undo.callback(setattr, module, attribute, original)
+        for place in [owner] if isinstance(owner, type) else _modules():
+            for attribute in [each for each, value in vars(place).items() if value is original]:
+                setattr(place, attribute, stand_in)
+                undo.callback(setattr, place, attribute, original)
         yield
 
 

@@ -98,7 +98,7 @@ def _spent(arch: Arch, problem: Problem, candidate: Candidate, data: str, l2_byt
 
 def _mac_ratio(arch: Arch, dtype: DType) -> float:
     """Return the energy of a MAC of ``dtype`` over that of a 16-bit one."""
-    ratio = arch.power.integer_mac_ratio if dtype.acc == "int32" else arch.power.half_width_ratio
+    ratio = arch.power.half_width_ratio if dtype.is_float else arch.power.integer_mac_ratio
     return float(ratio ** math.log2(16 / dtype.bits))
 
 

@@ -73,7 +73,7 @@ def _loads(arch: Arch, problem: Problem, kernel: Kernel, tiling: Tiling) -> _Loa
     cta_k = kernel.cta_k(problem.dtype)
     last_k = problem.k - (tiling.k_iters - 1) * cta_k
     a_row = np.array([a_row_bytes(problem.dtype, k, kernel.sparse) for k in (cta_k, last_k)], np.int64)
-    b_row = np.array([max(1, k * problem.dtype.bits // 8) for k in (cta_k, last_k)], np.int64)
+    b_row = np.array([problem.dtype.bytes_of(k) for k in (cta_k, last_k)], np.int64)
     a_l2 = np.outer(_edge_sizes(problem.m, tiling.tile_m), a_row) * (0 if problem.a_on_chip else 1)
     b_full = np.outer(_column_sizes(problem, kernel, tiling), b_row)
     reuse = conv_reuse(arch, problem, kernel, tiling)

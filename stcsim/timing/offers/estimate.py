@@ -109,7 +109,7 @@ def _l2_bytes(problem: Problem, kernel: Kernel, tiling: Tiling, reuse: Reuse) ->
     """Bytes that all loads and writes take through the L2."""
     columns = problem.n if kernel.patch is None else tiling.n_tiles * tiling.tile_n
     a_bytes = 0 if problem.a_on_chip else tiling.n_tiles * problem.m * a_row_bytes(problem.dtype, problem.k, kernel.sparse)
-    b_bytes = tiling.m_tiles * columns * problem.k * problem.dtype.bits // 8 * reuse.from_l2
+    b_bytes = problem.dtype.bytes_of(tiling.m_tiles * columns * problem.k) * reuse.from_l2
     return problem.batch * (a_bytes + b_bytes) + _written_bytes(problem, tiling)
 
 

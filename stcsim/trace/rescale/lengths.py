@@ -54,7 +54,11 @@ class _Lengths:
         self._outputs = Outputs(trace, self._tokens)
 
     def ops(self) -> tuple[Op, ...]:
-        """Return them in network order."""
+        """Return them in network order.
+
+        Raises:
+            TraceError: for a convolution, whose shape does not show tokens, and where lengths do not follow.
+        """
         ops: list[Op] = []
         for op in self._trace.ops:
             where = f"{self._place}: {op.kind} '{op.name}'"

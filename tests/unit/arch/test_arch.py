@@ -8,7 +8,8 @@ import pytest
 import yaml
 
 from stcsim.arch import Arch, arch_from_dict, arch_names, load_arch, unit_of
-from stcsim.arch.tree import EXPECTED
+from stcsim.arch.layers import file_layer
+from stcsim.arch.tree import EXPECTED, OPTIONAL
 from stcsim.data import data_folder
 from stcsim.errors import ArchError, UnsupportedError
 
@@ -86,9 +87,13 @@ def test_peak_by_hand() -> None:
 @pytest.mark.parametrize("name", arch_names())
 def test_every_leaf_has_a_kind_and_a_source(name: str) -> None:
     arch = load_arch(name)
-    assert list(arch.sources) == [path for path in EXPECTED if "." in path]  # and all files keep the order of the tree
+    in_file = file_layer(name, Path(), "arch")
+    assert list(in_file) == [path for path in EXPECTED if path in in_file]  # files keep the order of the tree
+    assert [leaf.path for leaf in arch.leaves()] == [path for path in EXPECTED if "." in path]
+    assert set(EXPECTED) - set(in_file) <= {path for path in OPTIONAL if arch.value(path) is None}
     for leaf in arch.leaves():
-        assert leaf.kind in ("vendor", "measured", "fitted", "assumed")
+        kinds = ("vendor", "measured", "fitted", "assumed") if leaf.path in in_file else ("absent",)
+        assert leaf.kind in kinds
         assert leaf.source.strip() == leaf.source != ""
         assert leaf.value == arch.value(leaf.path)
 
@@ -214,7 +219,7 @@ def test_a_type_the_gpu_lacks() -> None:
     assert not a100.supports("fp8", sparse=False) and a100.peak_tops("e4m3", sparse=True) is None
     with pytest.raises(UnsupportedError) as caught:
         a100.require("fp8", sparse=True)
-    assert str(caught.value) == "a100: expected a type of its tensor cores (fp16, bf16, tf32, int8), found 'fp8'"
+    assert str(caught.value) == "a100: expected a type of its tensor cores (fp16, bf16, tf32, int8, int4), found 'fp8'"
 
 
 def test_a_type_that_does_not_exist() -> None:

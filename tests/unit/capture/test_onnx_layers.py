@@ -110,6 +110,26 @@ def test_weights_of_four_bits_are_unpacked(opened: Read) -> None:
     assert (gemms(trace), trace.dtype) == ([(64, 6, 64, 1, True, "n")], "fp16")
 
 
-def test_bfloat16(opened: Read) -> None:
-    kind = TensorProto.BFLOAT16
-    assert opened(node("MatMul", "x w"), {"x": (5, 8)}, weight("w", 8, 4, kind=kind), kinds={"x": kind}).dtype == "bf16"
+@pytest.mark.parametrize(("kind", "dtype"), [("BFLOAT16", "bf16"), ("FLOAT16", "fp16"), ("DOUBLE", "fp16")])
+def test_floats_run_in_what_a_tensor_core_takes(opened: Read, kind: str, dtype: str) -> None:
+    number = TensorProto.DataType.Value(kind)
+    tensor = weight("w", 8, 4, kind=number)
+    assert opened(node("MatMul", "x w"), {"x": (5, 8)}, tensor, kinds={"x": number}).dtype == dtype
+
+
+@pytest.mark.parametrize(
+    ("x", "w", "dtype"),
+    [
+        ("FLOAT8E4M3FN", "FLOAT8E5M2", "fp8"),
+        ("FLOAT8E4M3FNUZ", "FLOAT8E4M3FNUZ", "fp16"),  # no type of NVIDIA's
+        ("INT8", "FLOAT8E4M3FN", "fp8"),
+        ("INT4", "UINT4", "int4"),
+        ("UINT8", "INT4", "int8"),  # the wider of both
+        ("FLOAT4E2M1", "FLOAT4E2M1", "e2m1"),
+    ],
+)
+def test_a_dequantized_product_runs_in_the_type_of_its_wider_factor(opened: Read, x: str, w: str, dtype: str) -> None:
+    kinds = {"x": TensorProto.DataType.Value(x)}
+    tensors = weight("s"), weight("w", 8, 4, kind=TensorProto.DataType.Value(w))
+    wide = [node("DequantizeLinear", "x s", "xd"), node("DequantizeLinear", "w s", "wd"), node("MatMul", "xd wd")]
+    assert opened(wide, {"x": (5, 8)}, *tensors, kinds=kinds, opset=23).dtype == dtype

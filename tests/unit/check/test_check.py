@@ -19,7 +19,8 @@ from stcsim.check.layers import Limits, layers_of
 from stcsim.check.result import CheckReport
 from stcsim.isa import dtype as find_dtype
 from stcsim.isa.instructions import gemm_instruction
-from stcsim.numerics.formats import encoded, float_format, values
+from stcsim.numerics.codes import values
+from stcsim.numerics.formats import encoded, float_format
 from stcsim.trace import Conv2d, Gemm, Source, Trace
 
 SOURCE = Source(model="by hand", library="none", version="0")
@@ -281,7 +282,7 @@ def test_weights_from_a_file(dtype: str, kind: str, tmp_path: Path) -> None:
 def test_integer_weights_are_taken_as_they_are_and_floats_quantized(tmp_path: Path) -> None:
     from stcsim.check.weights import _quantized
 
-    quantized = _quantized(torch.tensor([[0.5, -1.0, 0.25], [0.0, 0.0, 0.0]]))
+    quantized = _quantized(torch.tensor([[0.5, -1.0, 0.25], [0.0, 0.0, 0.0]]), 127.0)
     assert quantized.tolist() == [[64.0, -127.0, 32.0], [0.0, 0.0, 0.0]]  # 63.5 and 31.75 to even
     path = save_npz(tmp_path / "w.npz", fc=np.full((40, 64), -128, np.int8))
     assert check(FC, dtype="int8", weights=path).passed

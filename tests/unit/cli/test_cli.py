@@ -122,6 +122,12 @@ def test_gemm_hands_its_options_on(called: dict[str, object]) -> None:
     assert (called["weights_in_l2"], called["dtype"], called["sparsity"]) == (True, "int8", None)
 
 
+@pytest.mark.parametrize(("word", "dtype"), [("Float16", "fp16"), ("e5m2", "fp8"), ("BF16", "bf16")])
+def test_a_type_goes_by_any_of_its_names(called: dict[str, object], word: str, dtype: str) -> None:
+    succeed("gemm", 64, 32, 16, "--arch", "h100", "--dtype", word)
+    assert called["dtype"] == dtype
+
+
 def test_the_first_use_says_that_it_compiles(
     toy: Path, called: dict[str, object], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

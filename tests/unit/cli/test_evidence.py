@@ -71,7 +71,7 @@ def test_help_names_the_defaults_that_hold(capsys: pytest.CaptureFixture[str]) -
             cli.main(["evidence", *map(str, words), "--help"])
         return " ".join(re.sub(r"[│╭╰─╮╯]", " ", capsys.readouterr().out).split())
 
-    assert f"[default: {ablation.ROWS}; {ablation.QUICK_ROWS} with --quick]" in said("ablation")
+    assert f"[default: ({ablation.ROWS}; {ablation.QUICK_ROWS} with --quick)]" in said("ablation")
     shown = said("leave-one-out")
     for whole, quick in (
         (leave_one_out.ROWS, leave_one_out.QUICK_ROWS),
@@ -82,7 +82,7 @@ def test_help_names_the_defaults_that_hold(capsys: pytest.CaptureFixture[str]) -
     assert f"{monotony.GEMMS}; {monotony.QUICK_GEMMS} with --quick" in said("monotony")
     assert f"{reasons.GEMMS}; {reasons.QUICK_GEMMS} with --quick" in said("reasons")
     assert f"{million.COUNT}; {million.QUICK_COUNT} with --quick" in said("million")
-    assert f"[default: {','.join(advice.WHOLE.dtypes)}]" in said("advice") and len(advice.WHOLE.gpus) == 8
+    assert f"[default: ({','.join(advice.WHOLE.dtypes)})]" in said("advice") and len(advice.WHOLE.gpus) == 8
 
 
 def test_ablation_shows_the_cells_that_move_most(monkeypatch: pytest.MonkeyPatch, printed: Printed, tmp_path: Path) -> None:
@@ -186,7 +186,10 @@ def test_assumptions_say_how_many_results_rest_on_them(monkeypatch: pytest.Monke
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [
-        (["ablation"], "command line: expected the PATH of measured tables, or public ones (`stcsim data pull` fetches them)"),
+        (
+            ["ablation"],
+            "command line: expected the PATH of measured tables, or public ones in the cache (`stcsim data pull` fetches",
+        ),
         (["leave-one-out"], "command line: expected the PATH of measured tables"),
         (["ablation", "nowhere.csv"], "nowhere.csv: expected a CSV file or a folder of them"),
         (["ablation", "x.csv", "--gpus", "a101"], "--gpus: expected some of "),
@@ -204,6 +207,7 @@ def test_what_cannot_be_gathered_is_refused(
     arguments: list[str], sentence: str, refused: Callable[..., str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("stcsim.timing.engine.fast.is_compiled", lambda: True)
+    monkeypatch.setenv("STCSIM_DATA", "nowhere")
     assert refused("evidence", *arguments).startswith(sentence)
 
 

@@ -14,12 +14,12 @@ import pytest
 from rich.console import Console
 
 from stcsim import cli
-from stcsim.isa import instructions
+from stcsim.isa import DTYPES, instructions
 from stcsim.isa.instructions import Instruction
 from stcsim.numerics import mma, mma_sp
 from stcsim.numerics.evidence.draws import draw
 from stcsim.numerics.examples import example
-from stcsim.numerics.formats import Codes, FloatFormat, code_type, number_format
+from stcsim.numerics.formats import Codes, code_type
 from stcsim.numerics.sparse.sparse24 import Sparse24
 from stcsim.numerics.steps import MmaSteps, power
 from stcsim.numerics.stepwise import element_steps
@@ -52,7 +52,7 @@ def whole(instruction: str, a: Codes | Sparse24, b: Codes, c: Codes, arch: str, 
         if isinstance(a, Sparse24)
         else mma(instruction, a, b, c, arch=arch)
     )
-    return d.view(code_type(number_format(instructions.parse(instruction).d)))
+    return d.view(code_type(DTYPES[instructions.parse(instruction).d]))
 
 
 @pytest.mark.parametrize("arch", instructions.ARCHS)
@@ -82,12 +82,11 @@ def test_the_steps_equal_the_engine_on_wild_operands(name: str, arch: str, kind:
     known, rng = instructions.parse(name), np.random.default_rng(5)
     codes = []
     for dtype, shape in ((known.a, (known.m, known.k)), (known.b, (known.k, known.n)), (known.c, (known.m, known.n))):
-        form = number_format(dtype)
-        assert isinstance(form, FloatFormat)
+        form = DTYPES[dtype]
         reach = form.min_exponent // 2, form.max_exponent // 2
         codes.append(draw("normal" if kind == "cancelling by hand" else kind, form, reach, shape, rng))
     if kind == "cancelling by hand":  # the second half of k takes away what the first half gave
-        half, sign = known.k // 2, 1 << (number_format(known.b).bits - 1)
+        half, sign = known.k // 2, 1 << (DTYPES[known.b].bits - 1)
         codes[0][:, half:], codes[1][half:] = codes[0][:, :half], codes[1][:half] ^ sign
     d = whole(name, *codes, arch, "kept")
     for row, col in np.ndindex(min(known.m, 4), known.n):

@@ -15,7 +15,7 @@ from stcsim.timing.engine.fast import simulate
 from stcsim.timing.lowering.lower import iteration_cycles, lower, reduction_ticks, smem_read_bytes, tensor_rate, warp_rate
 from stcsim.timing.lowering.tiling import Tiling, registers_per_cta, stage_bytes, tile_up
 from stcsim.timing.plan import TICKS_PER_CYCLE, WHOLE, TilePlan
-from stcsim.timing.problem import Problem, a_row_bytes, metadata_bytes
+from stcsim.timing.problem import Problem, a_row_bytes
 from tests.shapes import problem
 
 A100 = load_arch("a100")
@@ -140,7 +140,7 @@ def test_clusters_do_not_straddle_gpcs() -> None:
 def test_sparse_wgmma_reads_shared_memory_as_measured(kernel_n: int, cycles: int) -> None:
     # m64nNk32 SS: B once (N x 64 bytes), A 64 x 32 bytes + metadata; 144 cycles were measured at N = 256
     kernel = Kernel("sm90", True, 64, kernel_n, 64, 0, 1, 1, wgmma=True)
-    metadata = 64 * metadata_bytes(dtype("fp16"), 32)
+    metadata = 64 * dtype("fp16").metadata_bytes(32)
     assert (smem_read_bytes(problem(64, kernel_n, 32), kernel) - metadata) / 128 == cycles
 
 

@@ -254,7 +254,10 @@ BAD_FILES: list[tuple[dict[str, Any] | str, str]] = [
     ({**TRACE, "ops": []}, "ops: expected at least one operation, found an empty list"),
     ({**TRACE, "ops": "none"}, "ops: expected a list, found 'none'"),
     ({**TRACE, "ops": [GEMM, 3]}, "ops[1]: expected an object with a kind, found 3"),
-    ({**TRACE, "dtype": "fp12"}, "dtype: expected one of fp16, bf16, tf32, int8, fp8, found 'fp12' (did you mean 'fp16'?)"),
+    (
+        {**TRACE, "dtype": "fp12"},
+        "dtype: expected one of fp16, bf16, tf32, int8, fp8, int4, e2m1, found 'fp12' (did you mean 'fp16'?)",
+    ),
     (
         {**TRACE, "input_shape": {"tokens": -1}},
         "input_shape: expected a shape, or lengths such as {\"tokens\": 128}, found {'tokens': -1}",

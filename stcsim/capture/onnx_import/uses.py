@@ -13,7 +13,7 @@ from stcsim.capture.onnx_import.products import PRODUCTS
 THROUGH = ("Identity", "Transpose", "Reshape", "Squeeze", "Unsqueeze", "Flatten", "Cast")
 
 
-class Readers:
+class Uses:
     """The nodes that read each value of a graph; what leaves it, or enters a subgraph, is read by others."""
 
     def __init__(self, graph: onnx.GraphProto) -> None:

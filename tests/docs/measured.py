@@ -1,0 +1,121 @@
+"""Figures that take minutes, or measured tables that do not lie in this project: kept as JSON, so that pages are checked at once.
+
+``docs/figures/measured.json`` holds what ``stcsim validate`` and ``stcsim accuracy check`` wrote, ``docs/figures/studies.json``
+some case studies and the table that ships. Both hold a fingerprint of what they were made with: the values of the GPUs' files,
+and what the model says of a few GEMMs and a network. When one of them changes, the figures are stale, and the tests say so.
+"""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import json
+import statistics
+import tempfile
+from collections import defaultdict
+from pathlib import Path
+from typing import Any
+
+from stcsim import gemm, load_arch, load_trace, run
+from stcsim.study.error_model.build import CHECK, part_of
+from stcsim.study.measured import read_measured
+from tests.docs.pages import FIGURES
+from tests.docs.workshop import Workshop
+
+MEASURED, STUDIES = FIGURES / "measured.json", FIGURES / "studies.json"
+STUDIED = ("resnet34-batch", "resnet34-resolution")
+#: What the model is asked to see whether it is still the same: GPU, m, n, k, type.
+_ASKED = (
+    ("a100", 4096, 4096, 4096, "bf16"),
+    ("a100", 2048, 64, 8192, "int8"),
+    ("a100-pcie", 5120, 256, 3072, "fp16"),
+    ("h100", 1024, 8192, 8192, "bf16"),
+    ("h100-pcie", 3072, 512, 6912, "fp8"),
+    ("a40", 2048, 2048, 512, "fp16"),
+    ("rtx4090", 4096, 1024, 4096, "int8"),
+)
+
+Document = dict[str, Any]
+
+
+def fingerprint() -> Document:
+    """Return what the figures depend on: a hash of each GPU's values, not of their sources, and answers to a few questions."""
+    answers = {}
+    for name, m, n, k, dtype in _ASKED:
+        row = gemm(m, n, k, load_arch(name), dtype=dtype).rows[0]
+        times = [kernel.time_us for kernel in (row.dense, row.sparse) if kernel is not None]
+        answers[f"{name} {m}x{n}x{k} {dtype}"] = [f"{time_us:.5g}" for time_us in times]
+    totals = run(load_trace("resnet34").with_batch(8), load_arch("a40"), dtype="int8").totals
+    answers["a40 resnet34 batch 8 int8"] = [f"{time_us:.5g}" for time_us in (totals.dense_us, totals.best_us)]
+    return {"values": {name: _hash(name) for name in sorted({each[0] for each in _ASKED})}, "answers_us": answers}
+
+
+def _hash(name: str) -> str:
+    values = {leaf.path: leaf.value for leaf in load_arch(name).leaves()}
+    return hashlib.sha256(json.dumps(values, sort_keys=True, default=str).encode()).hexdigest()[:16]
+
+
+def stored(path: Path) -> Document:
+    """Return what was kept in a file."""
+    document: Document = json.loads(path.read_text(encoding="utf-8"))
+    return document
+
+
+def _keep(path: Path, document: Document) -> None:
+    path.write_text(json.dumps({"made_with": fingerprint(), **document}, indent=1) + "\n", encoding="utf-8")
+
+
+def measure(measured: Path, silicon: Path) -> None:
+    """Predict all measured rows, check all intervals, and keep what comes out; minutes.
+
+    Args:
+        measured: folder of the tables that ``stcsim validate`` reads; its picture is drawn anew, too.
+        silicon: folder of the tables that ``stcsim accuracy check`` reads.
+    """
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        workshop, picture = Workshop(folder), FIGURES / "validation.png"
+        workshop.printed_by(f"stcsim validate {measured.resolve()} --json v.json --rows rows.csv --report {picture}")
+        workshop.printed_by(f"stcsim accuracy check {silicon.resolve()} --json c.json")
+        document = {"validation": stored(folder / "v.json"), "thirds": thirds(folder / "rows.csv")}
+        _keep(MEASURED, document | {"coverage": stored(folder / "c.json")})
+
+
+def study() -> None:
+    """Run case studies, and predict the measured table that ships; half a minute."""
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        workshop = Workshop(folder)
+        workshop.printed_by("stcsim validate tests/validation/octomul.csv --json v.json")
+        for each in STUDIED:
+            workshop.printed_by(f"stcsim reproduce {each} --json {each}.json")
+        studies = {each: _points(stored(folder / f"{each}.json")["studies"][0]) for each in STUDIED}
+        _keep(STUDIES, {"octomul": stored(folder / "v.json"), "studies": studies})
+
+
+def _points(study: Document) -> Document:
+    """Return the points of a study, without what they were computed from."""
+    names = ("point", "predicted", "published_low", "published_high")
+    return {"axis": study["axis"], "rows": [{name: row[name] for name in names} for row in study["rows"]]}
+
+
+def thirds(rows: Path) -> list[Document]:
+    """Return the errors of trusted rows whose shapes may be fitted to, and of the third that is held out, by GPU and sparsity."""
+    errors: dict[tuple[str, str, bool], list[float]] = defaultdict(list)
+    with rows.open(newline="", encoding="utf-8") as lines:
+        predicted = [float(record["error"]) for record in csv.DictReader(lines)]
+    for row, error in zip(read_measured([rows]), predicted, strict=True):
+        if row.grade == "A":
+            errors[row.arch, "2:4" if row.sparse else "dense", part_of(row) == CHECK].append(error)
+    return [
+        {"gpu": gpu, "sparsity": sparsity, "held_out": held_out, **_summary(group)}
+        for (gpu, sparsity, held_out), group in sorted(errors.items())
+    ]
+
+
+def _summary(errors: list[float]) -> Document:
+    return {
+        "rows": len(errors),
+        "mean_abs": statistics.fmean(map(abs, errors)),
+        "median": statistics.median(errors),
+    }

@@ -1,0 +1,151 @@
+"""Tables and sentences of the documents that are made from figures which were kept (``tests.docs.measured``)."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable, Sequence
+
+from tests.docs.markdown import table
+from tests.docs.measured import MEASURED, STUDIES, Document, stored
+
+_GPUS = {
+    "a100": "A100 SXM",
+    "a100-pcie": "A100 PCIe",
+    "a40": "A40",
+    "h100": "H100 SXM",
+    "h100-pcie": "H100 PCIe",
+    "rtx3090": "RTX 3090",
+    "rtx4090": "RTX 4090",
+}
+_TYPES = {"fp8e4m3": "fp8"}
+
+
+def _gpu(name: str) -> str:
+    return _GPUS.get(name, name)
+
+
+def _type(name: str) -> str:
+    return _TYPES.get(name, name)
+
+
+def _percent(share: float) -> str:
+    return f"{100 * share:.1f} %"
+
+
+def _signed(share: float) -> str:
+    return f"{100 * share:+.1f} %"
+
+
+def _cells(validation: Document, grades: str) -> list[Document]:
+    return [cell for cell in validation["cells"] if cell["label"][-1] in grades]
+
+
+def accuracy_table(validation: Document, grades: str = "A") -> str:
+    """Return the errors of rows of some grades."""
+    header = ["GPU, type", "rows", "mean abs. error", "median", "90th percentile", "plain roofline", "grade"]
+    shown = len(header) if len(grades) > 1 else len(header) - 1
+    return table(header[:shown], [_accuracy_row(cell)[:shown] for cell in _cells(validation, grades)])
+
+
+def _accuracy_row(cell: Document) -> list[str]:
+    gpu, sparsity, dtype, grade = cell["label"]
+    errors = [_percent(cell["mean_abs"]), _signed(cell["median"]), _percent(cell["p90_abs"]), _percent(cell["roofline_mean_abs"])]
+    return [f"{_gpu(gpu)}, {_type(dtype)} {sparsity}", f"{cell['count']}", *errors, grade]
+
+
+def speedup_table(document: Document) -> str:
+    """Return by how much the 2:4 speedup of a GEMM is off, dense over 2:4 time, where both were measured."""
+    lines = []
+    for cell in document["validation"]["speedups"]:
+        gpu, dtype, grade = cell["label"]
+        figures = f"{cell['mean_abs']:.3f}", f"{cell['bias']:+.3f}", f"{cell['roofline_mean_abs']:.2f}"
+        lines.append([f"{_gpu(gpu)}, {_type(dtype)}", f"{cell['count']}", *figures, grade])
+    return table(("GPU, type", "pairs", "mean abs. error", "mean error", "plain roofline", "grade"), lines)
+
+
+def thirds_table(document: Document) -> str:
+    """Return errors of fitted shapes beside those of shapes held out."""
+    found: dict[tuple[str, str], dict[bool, str]] = defaultdict(dict)
+    for group in document["thirds"]:
+        text = f"{_percent(group['mean_abs'])} ({_signed(group['median'])}), {group['rows']}"
+        found[group["gpu"], group["sparsity"]][group["held_out"]] = text
+    lines = [(f"{_gpu(gpu)} {mode}", each.get(False, "–"), each.get(True, "–")) for (gpu, mode), each in found.items()]
+    return table(("mean abs. error (median), rows", "fitted shapes", "the other third"), lines)
+
+
+def coverage_table(document: Document) -> str:
+    """Return how many held-out measurements lie in their 80 % intervals."""
+    kinds = (("time", document["coverage"]["times"]), ("speedup", document["coverage"]["speedups"]))
+    lines = [(kind, *_coverage_row(each)) for kind, classes in kinds for each in classes]
+    return table(("interval of", "GPU", "sparsity", "type or size", "rows", "inside", "high over low"), lines)
+
+
+def _coverage_row(each: Document) -> list[str]:
+    gpu, sparsity, what = each["label"]
+    return [_gpu(gpu), sparsity, what, f"{each['rows']:,}", f"{100 * each['inside']:.0f} %", f"{each['width']:.2f}"]
+
+
+def verdicts_list(document: Document) -> str:
+    """Return what was said of held-out GEMMs whose both sides were measured, and what was true."""
+    rows, said = document["coverage"]["rows"], document["coverage"]["verdicts"]
+    pairs = said["pays"] + said["not_pays"] + said["open"]
+    lines = [
+        f"Both sides of {pairs} GEMMs are among these {rows:,} rows. What was said of their speedup, and what was true:",
+        "",
+        f"- “2:4 pays”: {said['pays']} times; no faster in truth: {said['pays_wrong']}.",
+        f"- “2:4 does not pay”: {said['not_pays']} times; faster in truth: {said['not_pays_wrong']}.",
+        f"- “cannot tell”: {said['open']} times.",
+    ]
+    return "\n".join(lines)
+
+
+def short_sentences(document: Document) -> str:
+    """Return the accuracy in four lines, for the front page."""
+    cells = _cells(document["validation"], "A")
+    boards = len({cell["label"][0] for cell in cells})
+    dense, sparse = ([cell for cell in cells if cell["label"][1] == mode] for mode in ("dense", "2:4"))
+    speedups = [cell["mean_abs"] for cell in document["validation"]["speedups"] if cell["label"][-1] == "A"]
+    inside = next(each for each in document["coverage"]["times"] if each["label"] == ["all", "dense", "all"])
+    rows = sum(cell["count"] for cell in cells)
+    lines = [
+        f"On {rows:,} published GEMM times of {boards} boards with an A100 or H100 the mean error is",
+        f"{_mean('mean_abs', dense)} dense and {_mean('mean_abs', sparse)} in 2:4 (a plain roofline's: "
+        f"{_mean('roofline_mean_abs', dense)} and {_mean('roofline_mean_abs', sparse)});",
+        f"2:4 speedups are off by {min(speedups):.2f} to {max(speedups):.2f}. Every answer has an interval for 8 of 10",
+        f"measurements; {100 * inside['inside']:.0f} % of {inside['rows']:,} dense times that were held out lie in theirs.",
+    ]
+    return "\n".join(lines)
+
+
+def _mean(name: str, cells: Sequence[Document]) -> str:
+    """Return the mean of a figure over the rows of some cells."""
+    return _percent(sum(cell[name] * cell["count"] for cell in cells) / sum(cell["count"] for cell in cells))
+
+
+def study_table(name: str) -> str:
+    """Return the points of a case study that a publication has, prediction beside publication."""
+    study = stored(STUDIES)["studies"][name]
+    lines = []
+    for row in study["rows"]:
+        published = dict.fromkeys(f"{bound:.2f}×" for bound in (row["published_low"], row["published_high"]) if bound)
+        lines.append((row["point"], f"{row['predicted']:.2f}×", "–".join(published) or "–"))
+    return table((study["axis"], "predicted", "published"), lines)
+
+
+def of_measured(make: Callable[[Document], str]) -> Callable[[], str]:
+    """Return what makes a table from the measured figures."""
+    return lambda: make(stored(MEASURED))
+
+
+TABLES: dict[str, Callable[[], str]] = {
+    "accuracy": of_measured(lambda document: accuracy_table(document["validation"])),
+    "accuracy-caveats": of_measured(lambda document: accuracy_table(document["validation"], "BC")),
+    "speedups": of_measured(speedup_table),
+    "thirds": of_measured(thirds_table),
+    "coverage": of_measured(coverage_table),
+    "verdicts": of_measured(verdicts_list),
+    "short": of_measured(short_sentences),
+    "octomul": lambda: accuracy_table(stored(STUDIES)["octomul"]),
+    "resnet34-batch": lambda: study_table("resnet34-batch"),
+    "resnet34-resolution": lambda: study_table("resnet34-resolution"),
+}

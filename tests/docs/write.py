@@ -1,0 +1,65 @@
+"""Writes the generated blocks of the documents anew: ``python -m tests.docs.write [PAGE…]``.
+
+``--studies`` runs case studies first (half a minute), ``--measured DIR --silicon DIR`` predicts measured tables, too (some five
+minutes); ``--figures`` draws the pictures that stand below a line ``<!-- drawn: stcsim … --figure NAME -->``.
+"""
+
+from __future__ import annotations
+
+import argparse
+import re
+import shlex
+import shutil
+import tempfile
+from pathlib import Path
+
+from tests.docs.generated import contents_of
+from tests.docs.measured import measure, study
+from tests.docs.pages import FIGURES, filled, generated, pages, short
+from tests.docs.workshop import Workshop
+
+DRAWN = re.compile(r"^<!-- drawn: (stcsim .+) -->$", re.MULTILINE)
+
+
+def draw(page: Path, workshop: Workshop, folder: Path) -> list[str]:
+    """Draw the pictures of a page, and return their names."""
+    names = []
+    for command in DRAWN.findall(page.read_text(encoding="utf-8")):
+        words = shlex.split(command)
+        name = words[words.index("--figure") + 1]
+        workshop.printed_by(command)
+        shutil.copyfile(folder / name, FIGURES / name)
+        names.append(name)
+    return names
+
+
+def main() -> None:
+    """Write what is asked for, and say which pages changed."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("page", nargs="*", type=Path, help="only these pages; all by default")
+    parser.add_argument("--measured", type=Path, metavar="DIR", help="measured tables to predict (stcsim validate)")
+    parser.add_argument("--silicon", type=Path, metavar="DIR", help="measured tables to check intervals on")
+    parser.add_argument("--studies", action="store_true", help="run case studies")
+    parser.add_argument("--figures", action="store_true", help="draw the pictures, too")
+    given = parser.parse_args()
+    if bool(given.measured) != bool(given.silicon):
+        parser.error("--measured and --silicon go together")
+    if given.measured:
+        measure(given.measured, given.silicon)
+    if given.studies or given.measured:
+        study()
+    with tempfile.TemporaryDirectory() as folder:
+        workshop = Workshop(Path(folder))
+        for page in [path.resolve() for path in given.page] or pages():
+            if given.figures:
+                for name in draw(page, workshop, Path(folder)):
+                    print(f"drawn: {name}")
+            if generated(page):
+                text = filled(page, contents_of(page, workshop))
+                if text != page.read_text(encoding="utf-8"):
+                    page.write_text(text, encoding="utf-8")
+                    print(f"written: {short(page)}")
+
+
+if __name__ == "__main__":
+    main()
