@@ -13,9 +13,11 @@ if TYPE_CHECKING:
     from stcsim.study.evidence.index import Evidence
 
 _ELSEWHERE = (
-    "`stcsim evidence NAME` gathers one, times are of two cores. Beside them, `stcsim validate` holds the model against measured "
-    "GEMMs, `stcsim reproduce` against published case studies, and `stcsim check` the datapath against PyTorch."
+    "Times are of one core; --jobs shares them out. Beside these, `stcsim validate` holds the model against measured GEMMs, "
+    "`stcsim reproduce` against published case studies, and `stcsim check` the datapath against PyTorch."
 )
+_MINUTE_S = 60
+_LONG_S = 100  # from here on seconds say too much
 
 
 def evidence_list(evidence: Sequence[Evidence]) -> RenderableType:
@@ -29,5 +31,9 @@ def evidence_list(evidence: Sequence[Evidence]) -> RenderableType:
 
 
 def _terms(each: Evidence) -> str:
-    takes = f"takes {each.takes}" + (f", {each.quick} with --quick" if each.quick else "")
+    takes = f"takes {_time(each.takes_s)}" + (f", {_time(each.quick_s)} with --quick" if each.quick_s else "")
     return f"needs {each.needs}; {takes}" if each.needs else takes
+
+
+def _time(seconds: int) -> str:
+    return f"{seconds} s" if seconds < _LONG_S else f"{round(seconds / _MINUTE_S)} min"
