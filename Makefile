@@ -18,7 +18,7 @@ DOCS_ARGS ?=
 
 VENV ?= .venv
 BIN := $(VENV)/bin
-# What is installed, with a hash for every file; made by `make pins`.
+# All that is installed, with a hash for every file; made by `make pins`.
 PINS := .ci/requirements
 PINNED := $(PINS)/$(if $(TORCH),torch,test).txt
 PIP := $(BIN)/python -m pip --disable-pip-version-check install -q
@@ -74,13 +74,13 @@ $(VENV)/.made:
 	@touch $@
 
 $(VENV)/.base: pyproject.toml $(PINS)/base.txt | $(VENV)/.made
-	$(PIP) --require-hashes -r $(PINS)/base.txt
+	$(PIP) --require-hashes --no-deps -r $(PINS)/base.txt
 	$(PIP) --no-deps --no-build-isolation -e .
 	@touch $@
 
-# torch has no hash: its wheels differ from index to index. What it needs is there already, but for the libraries of CUDA.
+# torch has no hash: its wheels differ from index to index. All that it needs but the libraries of CUDA is there already.
 $(VENV)/.test: pyproject.toml $(PINNED) | $(VENV)/.made
-	$(PIP) --require-hashes -r $(PINNED)
+	$(PIP) --require-hashes --no-deps -r $(PINNED)
 	$(if $(TORCH),$(PIP) $(TORCH))
 	$(PIP) --no-deps --no-build-isolation -e .
 	@touch $@ $(VENV)/.base
