@@ -8,15 +8,22 @@ TRACE ?= traces/resnet34.json
 ARCH ?= a100
 BATCH ?= 32
 # Tests that capture networks or compare numerics need torch; `make test TORCH=` leaves it and them out.
-TORCH ?= torch==2.13.0 transformers mmasim ninja
-PYTEST_ARGS ?= -q
+TORCH ?= torch==2.13.0
+# A process for each core; a module's tests stay together, since they share what is slow to set up.
+PYTEST_ARGS ?= -q -n auto --dist loadscope --no-loadscope-reorder
+# `make pins UPGRADE=--upgrade` takes the newest versions.
+UPGRADE ?=
 # Of `make docs`: pages, --figures, --measured DIR --silicon DIR.
 DOCS_ARGS ?=
 
-VENV := .venv
+VENV ?= .venv
 BIN := $(VENV)/bin
-PINS := .ci/constraints.txt
-PIP := PIP_CONSTRAINT=$(CURDIR)/$(PINS) PIP_BUILD_CONSTRAINT=$(CURDIR)/$(PINS) $(BIN)/python -m pip --disable-pip-version-check install -q
+# All that is installed, with a hash for every file; made by `make pins`.
+PINS := .ci/requirements
+PINNED := $(PINS)/$(if $(TORCH),torch,test).txt
+PIP := $(BIN)/python -m pip --disable-pip-version-check install -q
+UV := $(VENV)-pins/bin/python -m uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-annotate \
+	--custom-compile-command "make pins" $(UPGRADE)
 
 help:  ## list what make can do
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | awk -F'\t' '{printf "  make %-9s %s\n", $$1, $$2}'
@@ -45,12 +52,19 @@ docs: $(VENV)/.test  ## write what the documents show of the program's output an
 	$(BIN)/python -m tests.docs.write $(DOCS_ARGS)
 	$(BIN)/python -m tests.unit.published
 
-pins: $(VENV)/.test  ## write the installed versions to .ci/constraints.txt
-	{ head -n 2 $(PINS); $(BIN)/python -m pip freeze --exclude-editable | sed -E 's/^torch==([^+]*).*/torch==\1/'; } > $(PINS).new
-	mv $(PINS).new $(PINS)
+quick: $(VENV)/.test  ## run what says in seconds whether the model is what it was
+	$(BIN)/python -m pytest -q -p no:cacheprovider tests/golden tests/test_layers.py tests/unit/timing
+
+pins:  ## resolve the requirements again and write them to .ci/requirements, with hashes
+	$(PYTHON) -m venv $(VENV)-pins
+	$(VENV)-pins/bin/python -m pip --disable-pip-version-check install -q uv==0.13.9
+	$(UV) -o $(PINS)/torch.txt pyproject.toml $(PINS)/build.in $(PINS)/torch.in --extra test --extra torch --extra oracle \
+		--override $(PINS)/no-torch.in --no-emit-package torch
+	$(UV) -o $(PINS)/test.txt pyproject.toml $(PINS)/build.in --extra test -c $(PINS)/torch.txt
+	$(UV) -o $(PINS)/base.txt pyproject.toml $(PINS)/build.in -c $(PINS)/torch.txt
 
 clean:  ## remove everything that make and the tools made
-	rm -rf $(VENV) build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf .venv .venv-* build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # Stamps: a folder is made and filled once, and again when a requirement changes.
@@ -59,12 +73,16 @@ $(VENV)/.made:
 	$(PYTHON) -m venv $(VENV)
 	@touch $@
 
-$(VENV)/.base: pyproject.toml $(PINS) | $(VENV)/.made
-	$(PIP) -e .
+$(VENV)/.base: pyproject.toml $(PINS)/base.txt | $(VENV)/.made
+	$(PIP) --require-hashes --no-deps -r $(PINS)/base.txt
+	$(PIP) --no-deps --no-build-isolation -e .
 	@touch $@
 
-$(VENV)/.test: pyproject.toml $(PINS) | $(VENV)/.made
-	$(PIP) -e '.[test]' $(TORCH)
+# torch has no hash: its wheels differ from index to index. All that it needs but the libraries of CUDA is there already.
+$(VENV)/.test: pyproject.toml $(PINNED) | $(VENV)/.made
+	$(PIP) --require-hashes --no-deps -r $(PINNED)
+	$(if $(TORCH),$(PIP) $(TORCH))
+	$(PIP) --no-deps --no-build-isolation -e .
 	@touch $@ $(VENV)/.base
 
-.PHONY: help run test bench lint types format docs pins clean
+.PHONY: help run test quick bench lint types format docs pins clean

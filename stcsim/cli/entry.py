@@ -12,7 +12,7 @@ from typing import Annotated
 
 import typer
 
-from stcsim.cli import accuracy, data
+from stcsim.cli import accuracy, data, evidence
 from stcsim.cli.arch import arch
 from stcsim.cli.calibrate import calibrate
 from stcsim.cli.capture import capture
@@ -47,7 +47,10 @@ _COMMANDS: tuple[tuple[str, tuple[Callable[..., None] | tuple[str, typer.Typer],
     ("Simulate", (run, gemm, explain, curve, roofline)),
     ("Look up", (arch, traces, kernels, schema)),
     ("Bring a network, see the arithmetic", (capture, check, mma, microbench)),
-    ("How far to trust it", (validate, ("data", data.app), ("accuracy", accuracy.app), reproduce, calibrate)),
+    (
+        "How far to trust it",
+        (validate, ("data", data.app), ("accuracy", accuracy.app), ("evidence", evidence.app), reproduce, calibrate),
+    ),
 )
 
 

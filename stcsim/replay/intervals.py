@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import defaultdict
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
@@ -141,7 +142,7 @@ class Bars:
             key = (row.m, row.n, row.k, row.batch, row.dtype) if pruned(row) else None
             spread = self._speedup(row) if pruned(row) else _NOTHING
             parts[key] = parts[key][0] + row.count * row.chosen.time_us, spread
-        parts[None] = parts[None][0] + sum(step.count * step.chosen.time_us for step in memory), _NOTHING
+        parts[None] = parts[None][0] + math.fsum(step.count * step.chosen.time_us for step in memory), _NOTHING
         return self.model.of_sum(list(parts.values()))
 
 

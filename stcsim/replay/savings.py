@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
@@ -76,9 +77,9 @@ def _prune_group(
         batch=first.batch,
         launches=sum(row.count for row in rows),
         pruned=_pruned(group, best),
-        dense_us=sum(row.count * row.dense.time_us for row in rows if row.dense),
-        sparse_us=sum(row.count * row.sparse.time_us for row in rows if row.sparse),
-        chosen_us=sum(row.count * row.chosen.time_us for row in rows),
+        dense_us=math.fsum(row.count * row.dense.time_us for row in rows if row.dense),
+        sparse_us=math.fsum(row.count * row.sparse.time_us for row in rows if row.sparse),
+        chosen_us=math.fsum(row.count * row.chosen.time_us for row in rows),
         saved_us=saved_us,
         running_us=running_us,
         weight_bytes=sum(row.weight_bytes for row, _ in stored),

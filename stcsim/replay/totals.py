@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -19,7 +20,7 @@ class _Sum:
 
     @property
     def energy_uj(self) -> float:
-        return sum(self.energy_parts_uj.values())
+        return math.fsum(self.energy_parts_uj.values())
 
     @property
     def time_us(self) -> float:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import TypedDict
@@ -114,7 +115,7 @@ class Account(TypedDict):
 
 def account(time_us: float, breakdown: dict[str, float], energy_parts_uj: dict[str, float]) -> Account:
     """Add up energy by part and see what most of the time goes to."""
-    energy_uj = sum(energy_parts_uj.values())
+    energy_uj = math.fsum(energy_parts_uj.values())
     return Account(
         time_us=time_us,
         watts=energy_uj / time_us,

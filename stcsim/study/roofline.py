@@ -8,6 +8,7 @@ that because of everything else: launch, latency, waves, shared memory, the cloc
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -145,7 +146,7 @@ def roofline_of(
         raise StcsimError(trace.name, "a GEMM or convolution", "none")
     roofs = roofs_of(arch, element.name)
     result = replay.run(trace, arch, dtype=element.name, progress=progress)
-    totals_us = tuple(sum(row.count * _kernel(row, sparse).time_us for row in result.rows) for sparse in (False, True))
+    totals_us = tuple(math.fsum(row.count * _kernel(row, sparse).time_us for row in result.rows) for sparse in (False, True))
     layers = tuple(_layer(row, roofs, totals_us) for row in result.rows)
     return Roofline(trace.name, trace.batch, arch.name, element.name, roofs, layers, result.inputs, result.trust)
 
@@ -191,11 +192,11 @@ def _together(layers: Sequence[RooflineLayer], roofs: Roofs) -> RooflineLayer:
 
     def mean(sides: Sequence[Spot], sparse: bool) -> Spot:
         launches = [(layer.count, side) for layer, side in zip(layers, sides, strict=True)]
-        dram_bytes = sum(each * side.dram_bytes for each, side in launches) / count
-        l2_bytes = sum(each * side.l2_bytes for each, side in launches) / count
-        time_us = sum(each * side.time_us for each, side in launches) / count
+        dram_bytes = math.fsum(each * side.dram_bytes for each, side in launches) / count
+        l2_bytes = math.fsum(each * side.l2_bytes for each, side in launches) / count
+        time_us = math.fsum(each * side.time_us for each, side in launches) / count
         macs = first.m * first.n * first.k * first.batch
-        share_of_time = sum(side.share_of_time for side in sides)
+        share_of_time = math.fsum(side.share_of_time for side in sides)
         return _spot(macs, dram_bytes, l2_bytes, time_us, roofs, sparse, share_of_time)
 
     sparse_sides = [layer.sparse for layer in layers if layer.sparse]

@@ -139,12 +139,12 @@ class ErrorModel:
         Errors that layers have in common do not average out, and launches of one GEMM have all of it in common: half the width
         of the sum is that of its parts times the root of ``together`` plus the rest times the sum of squared shares.
         """
-        total = sum(time for time, _ in parts) or 1.0
+        total = math.fsum(time for time, _ in parts) or 1.0
         shares = [(time / total, spread) for time, spread in parts]
-        narrower = math.sqrt(self.together + (1 - self.together) * sum(share * share for share, _ in shares))
-        median = sum(share * spread.median for share, spread in shares)
-        below = sum(share * (spread.median - spread.low) for share, spread in shares)
-        above = sum(share * (spread.high - spread.median) for share, spread in shares)
+        narrower = math.sqrt(self.together + (1 - self.together) * math.fsum(share * share for share, _ in shares))
+        median = math.fsum(share * spread.median for share, spread in shares)
+        below = math.fsum(share * (spread.median - spread.low) for share, spread in shares)
+        above = math.fsum(share * (spread.high - spread.median) for share, spread in shares)
         rows = min((spread.rows for _, spread in shares), default=0)
         return Spread(rows, median - narrower * below, median, median + narrower * above)
 

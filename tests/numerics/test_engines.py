@@ -1,6 +1,6 @@
 """Do the fast engine and the reference agree on every bit, for every row of the rule table?
 
-``python -m tests.numerics.million`` does the same with a million dot products for each row.
+``stcsim evidence million`` does the same with a million dot products for each row.
 """
 
 from __future__ import annotations
@@ -13,9 +13,9 @@ from stcsim.isa.instructions import parse
 from stcsim.numerics import mma
 from stcsim.numerics.codes import values
 from stcsim.numerics.engine import fast, reference
+from stcsim.numerics.evidence.draws import CLASSES, main_rows, operands, rows, special_codes
 from stcsim.numerics.formats import code_type, encoded, float_format
 from stcsim.numerics.rules import Datapath, datapath
-from tests.numerics.draws import CLASSES, main_rows, operands, rows, special_codes
 
 ROWS, MAIN = dict(rows()), dict(main_rows())
 

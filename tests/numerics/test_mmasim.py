@@ -12,8 +12,8 @@ import pytest
 
 from stcsim.isa import DTYPES
 from stcsim.numerics.engine import fast
+from stcsim.numerics.evidence.draws import CLASSES, operands, rows
 from stcsim.numerics.rules import Datapath
-from tests.numerics.draws import CLASSES, operands, rows
 
 NAMES = {
     "sm_70": "Volta",

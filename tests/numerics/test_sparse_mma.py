@@ -12,10 +12,10 @@ from stcsim.isa import DTYPES, instructions
 from stcsim.isa.instructions import Instruction, parse
 from stcsim.numerics import mma, mma_sp
 from stcsim.numerics.codes import values
+from stcsim.numerics.evidence.draws import draw
 from stcsim.numerics.formats import code_type, encoded
 from stcsim.numerics.rules import datapath
 from stcsim.numerics.sparse.sparse24 import Sparse24, expand
-from tests.numerics.draws import draw
 
 SPARSE = {
     f"{arch} {each.name}": (arch, each)

@@ -9,11 +9,15 @@ from itertools import groupby, product
 import pytest
 
 from stcsim.arch import load_arch
-from stcsim.study.measured import Measured
+from stcsim.isa import dtype as find_dtype
+from stcsim.study.evidence import mechanisms, stand_ins
+from stcsim.study.evidence.ablation import Effect, ablation, altered, cell_of, effects_of, of_instructions, sample
+from stcsim.study.evidence.advice import shared_kernels
+from stcsim.study.evidence.mechanisms import MECHANISMS, Mechanism
+from stcsim.study.evidence.stand_ins import FUNCTIONS, instead_of, shipped
+from stcsim.study.measured import Measured, read_measured
 from stcsim.study.validate import predict
-from tests.validation.ablation import MEASURED, Effect, ablate, altered, cell_of, of_instructions, sample, table
-from tests.validation.mechanisms import MECHANISMS, Mechanism, instead_of
-from tests.validation.test_microbench import PUBLISHED
+from tests.validation.tables import MEASURED, PUBLISHED, needs_measured, needs_published
 
 BY_NAME = {each.name: each for each in MECHANISMS}
 #: A mechanism and a cell that needs it; the least percentage points of mean absolute error that it costs to do without.
@@ -34,36 +38,44 @@ SHAPES = (
 )  # fmt: skip
 
 
+@cache
+def measured() -> list[Measured]:
+    return read_measured([MEASURED / f"{gpu}.csv" for gpu in ("a100", "a100-pcie", "h100", "h100-pcie")])
+
+
 @pytest.fixture(scope="module")
 def effects() -> dict[tuple[str, str], Effect]:
-    if not MEASURED.is_dir():
-        pytest.skip(f"no measured tables in {MEASURED}")
-    rows, found = sample(16), {}
-    for name, cell in NEEDED:
-        [found[name, cell]] = ablate([BY_NAME[name]], {cell: rows[cell]}, jobs=1)
-    return found
+    rows = sample(measured(), 16)
+    return {(name, cell): effects_of([BY_NAME[name]], {"": {cell: rows[cell]}}, jobs=1)[0] for name, cell in NEEDED}
 
 
+@needs_measured
 @pytest.mark.parametrize("case", NEEDED, ids=": ".join)
 def test_doing_without_costs_accuracy(case: tuple[str, str], effects: dict[tuple[str, str], Effect]) -> None:
-    print("\n" + table([effects[case]]))
-    assert 100 * effects[case].cost >= NEEDED[case]
+    effect = effects[case]
+    print(f"\n{effect.mechanism}, {effect.cell}: {len(effect.moved)} of {len(effect.kept)} moved, cost {100 * effect.cost:.1f}")
+    assert 100 * effect.cost >= NEEDED[case]
 
 
-@pytest.mark.skipif(not PUBLISHED.is_dir(), reason=f"no published microbenchmarks in {PUBLISHED}")
+@needs_published
 @pytest.mark.parametrize("mechanism", [each for each in MECHANISMS if not each.cells], ids=lambda each: each.name)
 def test_published_rates_need_what_no_gemm_shows(mechanism: Mechanism) -> None:
-    most = max(of_instructions(mechanism), key=lambda effect: effect.cost)
-    print("\n" + table([most]))
+    most = max(of_instructions(mechanism, [PUBLISHED]), key=lambda effect: effect.cost)
     assert most.cost > (0.01 if mechanism.name == "issue efficiency" else 0.05) and "rate of" in most.cell
 
 
+@needs_measured
 def test_a_sample_is_always_the_same_and_never_of_a_lower_grade() -> None:
-    if not MEASURED.is_dir():
-        pytest.skip(f"no measured tables in {MEASURED}")
-    once, again = sample(5), sample(5)
+    once, again = sample(measured(), 5), sample(measured(), 5)
     assert once == again and len(once) == 11
     assert all(len(rows) == 5 and {row.grade for row in rows} == {"A"} for rows in once.values())
+
+
+@needs_measured
+def test_rows_of_its_own_are_sampled_for_a_mechanism_that_only_they_show() -> None:
+    found = ablation([MEASURED], rows=2, only="matrix-vector", jobs=1)
+    [effect] = found.effects
+    assert (effect.cell, len(effect.kept)) == ("a100 dense bf16", 2) and effect.moved
 
 
 KINDS = (
@@ -80,37 +92,82 @@ UNMEASURED = tuple(
 )
 
 
-@cache
-def shipped_us() -> dict[str, list[float]]:
-    """Return the times of the unmeasured GEMMs by cell, all mechanisms on."""
-    return times_us(by_cell(UNMEASURED))
-
-
-def times_us(cells: dict[str, list[Measured]]) -> dict[str, list[float]]:
-    return {cell: [predict(row, load_arch(row.arch)).predicted_us for row in rows] for cell, rows in cells.items()}
-
-
 def by_cell(rows: Iterable[Measured]) -> dict[str, list[Measured]]:
     return {cell: list(group) for cell, group in groupby(rows, cell_of)}
 
 
+CELLS = by_cell(UNMEASURED)
+
+
+@cache
+def shipped_us(cell: str) -> list[float]:
+    """Return the times of the unmeasured GEMMs of a cell, all mechanisms on."""
+    return times_us(cell)
+
+
+def times_us(cell: str) -> list[float]:
+    return [predict(row, load_arch(row.arch)).predicted_us for row in CELLS[cell]]
+
+
+def times_without_us(mechanism: Mechanism, cell: str) -> list[float]:
+    arch = altered(mechanism, cell.split()[0])
+    with mechanism.off():
+        return [predict(mechanism.row(row), arch).predicted_us for row in CELLS[cell]]
+
+
+def times_given_us(mechanism: Mechanism, cell: str) -> list[float]:
+    if not mechanism.has_givens:
+        return shipped_us(cell)
+    with mechanism.given():
+        return times_us(cell)
+
+
 @pytest.mark.parametrize("mechanism", [each for each in MECHANISMS if each.cells], ids=lambda each: each.name)
 def test_each_one_is_off_while_its_context_is_open_only(mechanism: Mechanism) -> None:
-    cells = {cell: rows for cell, rows in by_cell(UNMEASURED).items() if mechanism.touches(cell)}
-    shipped, off = shipped_us(), {}
-    if mechanism.has_givens:
-        with mechanism.given():
-            shipped = times_us(cells)
-    for cell, rows in cells.items():
-        arch = altered(mechanism, rows[0].arch)
-        with mechanism.off():
-            off[cell] = [predict(mechanism.row(row), arch).predicted_us for row in rows]
-    assert any(off[cell] != shipped[cell] for cell in cells)
-
-    cell, rows = next(iter(cells.items()))
-    assert times_us({cell: rows}) == {cell: shipped_us()[cell]}
+    touched = [cell for cell in CELLS if mechanism.touches(cell)]
+    moved = next(cell for cell in touched if times_without_us(mechanism, cell) != times_given_us(mechanism, cell))
+    assert times_us(moved) == shipped_us(moved)
 
 
-def test_a_function_that_no_module_has_is_no_mechanism() -> None:
-    with pytest.raises(AssertionError, match="no module has"), instead_of(lambda: 0, lambda: 1):
+def test_every_function_that_has_stand_ins_is_there_and_is_used(monkeypatch: pytest.MonkeyPatch) -> None:
+    used = {"tensor_rate"}  # takes the place of warp_rate
+
+    def instead(name: str, stand_in: object) -> object:
+        used.add(name)
+        assert stand_in is not shipped(name)
+        return instead_of(name, stand_in)
+
+    monkeypatch.setattr(mechanisms, "instead_of", instead)
+    monkeypatch.setattr("stcsim.study.evidence.advice.instead_of", instead)
+    for each in MECHANISMS:
+        each.off()
+        each.given()
+    with shared_kernels(load_arch("a100")):
+        pass
+    assert used == set(FUNCTIONS) and all(callable(shipped(name)) for name in FUNCTIONS)
+
+
+def test_a_stand_in_is_seen_wherever_the_function_was_taken_to_and_under_any_name(monkeypatch: pytest.MonkeyPatch) -> None:
+    from stcsim.timing.board import power
+    from stcsim.timing.catalogue import families
+
+    original = shipped("kernels")
+    monkeypatch.setattr(power, "another_name_of_it", original, raising=False)
+    with instead_of("kernels", lambda *_: ()):
+        assert power.another_name_of_it("sm80", False) == families.kernels("sm80", False) == ()
+        assert shipped("kernels") is not original
+    assert power.another_name_of_it is families.kernels is original
+
+
+def test_a_method_is_replaced_in_its_class() -> None:
+    fp16, original = find_dtype("fp16"), shipped("metadata_bytes")
+    assert fp16.metadata_bytes(64) == 8
+    with instead_of("metadata_bytes", lambda *_: 0):
+        assert fp16.metadata_bytes(64) == 0
+    assert shipped("metadata_bytes") is original and fp16.metadata_bytes(64) == 8
+
+
+def test_a_function_that_is_gone_is_no_mechanism(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(stand_ins.FUNCTIONS, "gone", "stcsim.timing.problem:gone")
+    with pytest.raises(AttributeError, match="gone"), instead_of("gone", lambda: 1):
         pass

@@ -1,4 +1,4 @@
-"""A sample of ``python -m tests.validation.advice``: the two networks that once were advised wrongly, and others."""
+"""A sample of ``stcsim evidence advice``: the two networks that once were advised wrongly, and others."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ import random
 
 import pytest
 
+from stcsim.study.evidence.advice import Case, cases, examine
 from stcsim.trace import trace_names
-from tests.validation.advice import Case, cases, examine
 
 KNOWN = (
     Case("llama-3-8b-prefill", "h100", "fp8", "epilogue"),  # the layer ranked first once cost 80 us

@@ -7,18 +7,17 @@ from pathlib import Path
 import pytest
 
 from stcsim.arch import load_arch
-from stcsim.study.measured import read_measured
-from stcsim.study.validate import predict, spread
-from tests.validation.leave_one_out import (
+from stcsim.errors import TraceError
+from stcsim.study.evidence.leave_one_out import (
     ASSUMED,
     FROM_MICROBENCHMARKS,
     SIBLINGS,
     leave_out,
     neutral,
-    parameters,
-    table,
     transferred,
 )
+from stcsim.study.measured import read_measured
+from stcsim.study.validate import predict, spread
 
 SHAPES = [(m, n, k) for m in (512, 4096) for n in (1, 64, 1024) for k in (512, 4096)]
 
@@ -60,10 +59,19 @@ def test_one_board_is_fitted_and_the_other_predicted(tmp_path: Path) -> None:
     pytest.importorskip("scipy")
     for gpu in ("a100", "a100-pcie"):
         timed_on(gpu, tmp_path)
-    result = leave_out("a100", "a100-pcie", rows=6, evaluations=20, jobs=1, folder=tmp_path)
+    result = leave_out("a100", "a100-pcie", [tmp_path], rows=6, evaluations=20, jobs=1)
 
     assert [part.role for part in result.parts] == ["fitted", "held out", "never seen"]
     assert all(row.error == 0 for part in result.parts for row in part.shipped)  # their own times
     before, after = (spread([row.error for row in side[0]])[0] for side in (result.fit.before, result.fit.after))
     assert after < before and {row.measured.arch for row in result.parts[2].alone} == {"a100-pcie"}
-    assert len(table([result]).splitlines()) == 5 and len(parameters(result).splitlines()) == 2 + len(neutral("a100"))
+    assert [(cell.gpu, cell.role, cell.rows) for cell in result.cells] == [
+        ("a100", "fitted", 6), ("a100", "held out", 6), ("a100-pcie", "never seen", 12),
+    ]  # fmt: skip
+    assert [value.path for value in result.parameters] == list(neutral("a100"))
+
+
+def test_a_sibling_without_rows_is_refused_before_the_fit(tmp_path: Path) -> None:
+    timed_on("a100", tmp_path)
+    with pytest.raises(TraceError, match="expected rows of grade A of a100-pcie, found none"):
+        leave_out("a100", "a100-pcie", [tmp_path])

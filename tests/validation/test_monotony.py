@@ -1,10 +1,10 @@
-"""A sample of ``python -m tests.validation.monotony``: more hardware is not slower."""
+"""A sample of ``stcsim evidence monotony``: more hardware is not slower."""
 
 from __future__ import annotations
 
 import pytest
 
-from tests.validation.monotony import RESOURCES, Change, Work, changes, table, works
+from stcsim.study.evidence.monotony import RESOURCES, Change, More, Work, changes, summary, works
 
 SAMPLE = [work for work in works(3, seed=2) if work.gemm]
 
@@ -18,7 +18,6 @@ def test_more_of_anything_is_not_slower(work: Work) -> None:
     assert min(change.longer for change in found) < -0.02  # something helps
 
 
-def test_the_table_names_the_worst() -> None:
-    rows = table([Change("l2", -0.1, "a"), Change("l2", 0.02, "b"), Change("dram", 0.0, "c")]).splitlines()[2:]
-    cells = [[cell.strip() for cell in row.strip("|").split("|")] for row in rows]
-    assert cells == [["l2", "2", "1", "50.00 %", "+2.00 %", "b"], ["dram", "1", "0", "0.00 %", "+0.00 %", ""]]
+def test_the_summary_names_the_worst() -> None:
+    found = summary([Change("l2", -0.1, "a"), Change("l2", 0.02, "b"), Change("dram", 0.0, "c")])
+    assert found == (More("l2", 2, 1, 0.02, "b"), More("dram", 1, 0, 0.0, ""))

@@ -1,8 +1,8 @@
-"""What is said to help most does, on a sample of what ``python -m tests.validation.reasons`` runs."""
+"""What is said to help most does, on a sample of what ``stcsim evidence reasons`` runs."""
 
 from __future__ import annotations
 
-from tests.validation.reasons import Reason, gemms, reasons
+from stcsim.study.evidence.reasons import Reason, gemms, reasons
 
 LEAST_RIGHT = 0.95
 

@@ -216,7 +216,7 @@ def inside_left_out(errors: Sequence[Error], evidence: Evidence, level: float, l
         own = [error for error in errors if left_out(error) == group]
         found = [(error.log, next(spreads[key] for key in error.keys(evidence) if key in spreads)) for error in own]
         shares.append(sum(spread.low <= log <= spread.high for log, spread in found) / len(own))
-    return sum(shares) / len(shares)
+    return math.fsum(shares) / len(shares)
 
 
 def together(errors: Sequence[Error]) -> float:
@@ -233,5 +233,5 @@ def together(errors: Sequence[Error]) -> float:
     products = [a * b for logs in groups.values() for a, b in list(combinations(logs, 2))[:_MOST_PAIRS]]
     if not products or not any(squares):
         return 1.0
-    common = (sum(products) / len(products)) / (sum(squares) / len(squares))
+    common = (math.fsum(products) / len(products)) / (math.fsum(squares) / len(squares))
     return round(min(max(common, 0.0), 1.0), 4)

@@ -10,20 +10,19 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 
-torch = pytest.importorskip("torch")
-
-from stcsim import check as checking  # noqa: E402
-from stcsim import cli  # noqa: E402
-from stcsim.check import compare, run, torch_side  # noqa: E402
-from stcsim.check.layers import Limits, layers_of  # noqa: E402
-from stcsim.check.result import CheckReport  # noqa: E402
-from stcsim.isa import dtype as find_dtype  # noqa: E402
-from stcsim.isa.instructions import gemm_instruction  # noqa: E402
-from stcsim.numerics.codes import values  # noqa: E402
-from stcsim.numerics.formats import encoded, float_format  # noqa: E402
-from stcsim.trace import Conv2d, Gemm, Source, Trace  # noqa: E402
-from stcsim.trace.choose import EXPECTED  # noqa: E402
+from stcsim import check as checking
+from stcsim import cli
+from stcsim.check import compare, run, torch_side
+from stcsim.check.layers import Limits, layers_of
+from stcsim.check.result import CheckReport
+from stcsim.isa import dtype as find_dtype
+from stcsim.isa.instructions import gemm_instruction
+from stcsim.numerics.codes import values
+from stcsim.numerics.formats import encoded, float_format
+from stcsim.trace import Conv2d, Gemm, Source, Trace
+from stcsim.trace.choose import EXPECTED
 
 SOURCE = Source(model="by hand", library="none", version="0")
 FC = Gemm(name="fc", m=40, n=24, k=64)

@@ -17,6 +17,7 @@ from stcsim import cli
 from stcsim.isa import DTYPES, instructions
 from stcsim.isa.instructions import Instruction
 from stcsim.numerics import mma, mma_sp
+from stcsim.numerics.evidence.draws import draw
 from stcsim.numerics.examples import example
 from stcsim.numerics.formats import Codes, code_type
 from stcsim.numerics.sparse.sparse24 import Sparse24
@@ -24,7 +25,6 @@ from stcsim.numerics.steps import MmaSteps, power
 from stcsim.numerics.stepwise import element_steps
 from stcsim.report.figures.mma import write_figure
 from stcsim.report.terminal.mma import document, mma_text
-from tests.numerics.draws import draw
 
 FP16 = "mma.sp.m16n8k32.f32.f16.f16.f32"
 SHOWN = (

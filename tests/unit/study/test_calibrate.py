@@ -49,12 +49,12 @@ def as_timed_on(arch: Arch, folder: Path) -> Path:
 def found(tmp_path_factory: pytest.TempPathFactory) -> Calibration:
     """A fit of three parameters, from the shipped values, to times made with ``TRUTH``."""
     path = as_timed_on(load_arch("a100", TRUTH), tmp_path_factory.mktemp("data"))
-    return calibrate("a100", [path], params=list(TRUTH), evaluations=300, jobs=1)
+    return calibrate("a100", [path], params=list(TRUTH), evaluations=70, jobs=1)
 
 
 def test_parameters_that_made_the_table_are_found_again(found: Calibration) -> None:
     assert found.fit.values == pytest.approx(TRUTH, rel=0.05)
-    assert found.fit.evaluations <= 300 and not found.fit.idle and not found.fit.interrupted
+    assert found.fit.evaluations <= 70 and not found.fit.idle and not found.fit.interrupted
     training, held_out = (next(each for each in found.errors if each.part == part) for part in ("training", "held out"))
     assert training.count + held_out.count == len(SHAPES)
     assert training.before[0] > 0.09 and training.after[0] < 0.01

@@ -1,4 +1,4 @@
-"""Is the advice right? ``python -m tests.validation.advice`` holds it against runs of the networks that it is about.
+"""Is the advice right: held against runs of the networks that it is about.
 
 For each network: best of both is no slower than dense, than all 2:4, and than best of both with any one group of alike layers
 turned (all of it dense, all of it 2:4); nothing that is pruned saves less than nothing; and what a group, or the first or last
@@ -7,33 +7,41 @@ layer of one, is said to save is what a run loses in which it alone stays dense.
 
 from __future__ import annotations
 
-import argparse
-import sys
-import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from unittest.mock import patch
 
-import stcsim
-from stcsim.arch import Arch
-from stcsim.replay import kernels
+from stcsim import replay
+from stcsim.arch import Arch, load_arch
+from stcsim.errors import StcsimError
+from stcsim.processes import Notify, on_processes
 from stcsim.result import PruneGroup, RunResult
+from stcsim.study.evidence.stand_ins import instead_of, shipped
 from stcsim.timing.board.power import Load
 from stcsim.timing.board.setup import Setup
-from stcsim.timing.choice.outcome import Choice, choose
+from stcsim.timing.choice.outcome import Choice
 from stcsim.timing.choice.select import Key
 from stcsim.timing.problem import Problem
-from stcsim.trace import Trace, trace_names
-from tests.validation.pool import on_processes
+from stcsim.trace import Trace, load_trace, trace_names
 
-GPUS = ("a100", "a100-pcie", "a40", "h100", "h100-pcie", "h200", "l40s", "rtx4090")
-TYPES = ("fp16", "int8", "fp8")
 FUSIONS = ("epilogue", "none")
 FASTER = 1e-3
 """A turned network may be so much faster, relative, before best of both was not the best."""
 CLAIM, CLAIM_US = 0.02, 1.0
 """What a claimed saving may differ from the run's, relative or in microseconds."""
+
+
+@dataclass(frozen=True, slots=True)
+class Grid:
+    """Networks (names of traces that ship, none for all), GPUs and element types that are asked about."""
+
+    traces: tuple[str, ...]
+    gpus: tuple[str, ...]
+    dtypes: tuple[str, ...]
+
+
+WHOLE = Grid((), ("a100", "a100-pcie", "a40", "h100", "h100-pcie", "h200", "l40s", "rtx4090"), ("fp16", "int8", "fp8"))
+QUICK = Grid(("resnet34", "bert-base", "gpt2"), ("a100", "h100"), ("fp16",))
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +54,7 @@ class Case:
     fusion: str
 
     def __str__(self) -> str:
+        """Return what is asked, in words."""
         return f"{self.trace} {self.gpu} {self.dtype} {self.fusion}"
 
 
@@ -54,6 +63,8 @@ class Found:
     """What was checked of one network, and what was wrong.
 
     Attributes:
+        checks: how many.
+        misses: what was wrong, a sentence each.
         faster: the most that dense, all 2:4 or a turned network was faster than best of both, relative.
         claim: the most that a claimed saving was off, relative, where it was off by more than ``CLAIM_US``.
     """
@@ -63,6 +74,12 @@ class Found:
     faster: float = 0.0
     claim: float = 0.0
 
+    def add(self, other: Found) -> None:
+        """Add what was found elsewhere."""
+        self.checks += other.checks
+        self.misses += other.misses
+        self.faster, self.claim = max(self.faster, other.faster), max(self.claim, other.claim)
+
     def count(self, holds: bool, miss: str) -> None:
         """Count one check."""
         self.checks += 1
@@ -70,10 +87,56 @@ class Found:
             self.misses.append(miss)
 
 
-def cases(traces: Sequence[str], gpus: Sequence[str] = GPUS, dtypes: Sequence[str] = TYPES) -> Iterator[Case]:
+@dataclass(frozen=True, slots=True)
+class Advice:
+    """What was checked of many networks.
+
+    Attributes:
+        networks: how many.
+        checks: how many, of all networks.
+        misses: what was wrong, a sentence each.
+        faster: as of :class:`Found`.
+        claim: as of :class:`Found`.
+    """
+
+    networks: int
+    checks: int
+    misses: tuple[str, ...]
+    faster: float
+    claim: float
+
+
+def advice(
+    traces: Sequence[str] = (),
+    gpus: Sequence[str] = WHOLE.gpus,
+    dtypes: Sequence[str] = WHOLE.dtypes,
+    jobs: int | None = None,
+    notify: Notify | None = None,
+) -> Advice:
+    """Examine the grid of networks, GPUs and types, with fused steps and without.
+
+    Args:
+        traces: names of traces that ship; all by default.
+        gpus: names of GPUs.
+        dtypes: element types.
+        jobs: processes, by default one for each core.
+        notify: called with networks done, and how many there are.
+
+    Raises:
+        StcsimError: no such trace, GPU or type, or no GPU of them runs such a type pruned.
+    """
+    todo, total = list(cases(traces or trace_names(), gpus, dtypes)), Found()
+    if not todo:
+        raise StcsimError("types", f"some that {', '.join(gpus)} can run in 2:4", ", ".join(dtypes))
+    for found in on_processes(examine, todo, jobs, notify, chunk=4):
+        total.add(found)
+    return Advice(len(todo), total.checks, tuple(total.misses), total.faster, total.claim)
+
+
+def cases(traces: Sequence[str], gpus: Sequence[str] = WHOLE.gpus, dtypes: Sequence[str] = WHOLE.dtypes) -> Iterator[Case]:
     """Yield every network of the grid that the GPU can run pruned."""
     for gpu in gpus:
-        arch = stcsim.load_arch(gpu)
+        arch = load_arch(gpu)
         for trace in traces:
             yield from (
                 Case(trace, gpu, dtype, fusion) for dtype in dtypes for fusion in FUSIONS if arch.supports(dtype, sparse=True)
@@ -82,12 +145,13 @@ def cases(traces: Sequence[str], gpus: Sequence[str] = GPUS, dtypes: Sequence[st
 
 def examine(case: Case) -> Found:
     """Run one network and all that its advice is held against."""
-    with shared_kernels(case.gpu) as arch:
-        return _examine(case, arch, stcsim.load_trace(case.trace))
+    arch = load_arch(case.gpu)
+    with shared_kernels(arch):
+        return _examine(case, arch, load_trace(case.trace))
 
 
 def _examine(case: Case, arch: Arch, trace: Trace) -> Found:
-    best = stcsim.run(trace, arch, dtype=case.dtype, fusion=case.fusion)
+    best = replay.run(trace, arch, dtype=case.dtype, fusion=case.fusion)
     found, totals = Found(), best.totals
     for name, time_us in (("dense", totals.dense_us), ("all 2:4", totals.sparse_us)):
         if time_us is not None:
@@ -121,9 +185,15 @@ def _pruned(result: RunResult) -> set[str]:
 def _run_with(case: Case, trace: Trace, arch: Arch, best: RunResult, pruned: set[str]) -> float:
     """Return the time of the network in which just ``pruned`` are 2:4, microseconds."""
     kept = [row.name for row in best.rows if row.name not in pruned and row.sparse is not None]
-    sparsity = "2:4" if pruned else "dense"
-    options = {"dtype": case.dtype, "fusion": case.fusion, "sparsity": sparsity}
-    return stcsim.run(trace, arch, keep_dense=kept if pruned else (), **options).totals.best_us
+    result = replay.run(
+        trace,
+        arch,
+        dtype=case.dtype,
+        fusion=case.fusion,
+        sparsity="2:4" if pruned else "dense",
+        keep_dense=kept if pruned else (),
+    )
+    return result.totals.best_us
 
 
 def _compare(found: Found, best: RunResult, name: str, time_us: float) -> None:
@@ -141,47 +211,27 @@ def _claim(found: Found, name: str, claimed_us: float, lost_us: float) -> None:
 
 
 _memory: dict[tuple[object, ...], Choice] = {}
-_remembered: list[str] = []
+_remembered: list[Arch] = []
 
 
 @contextmanager
-def shared_kernels(gpu: str) -> Iterator[Arch]:
-    """Let the runs on a GPU share its kernels: a search with the same question has the same answer."""
-    if _remembered != [gpu]:
+def shared_kernels(arch: Arch) -> Iterator[None]:
+    """Let all runs on a GPU share its kernels: a search with the same question has the same answer.
+
+    What was found is remembered until there is another GPU.
+    """
+    if _remembered != [arch]:
         _memory.clear()
-        _remembered[:] = [gpu]
-    with patch.object(kernels, "choose", _choose):
-        yield stcsim.load_arch(gpu)
+        _remembered[:] = [arch]
+    choose: Callable[..., Choice] = shipped("choose")
 
+    def remembered(setup: Setup, problem: Problem, sparse: bool, known: dict[Key, Load]) -> Choice:
+        if setup.arch is not arch:
+            return choose(setup, problem, sparse, known)
+        key = setup.launch, setup.kernel, setup.clock_mhz, setup.price_us_per_j, setup.launches, setup.data, problem, sparse
+        if key not in _memory:
+            _memory[key] = choose(setup, problem, sparse, known)
+        return _memory[key]
 
-def _choose(setup: Setup, problem: Problem, sparse: bool, known: dict[Key, Load]) -> Choice:
-    key = setup.launch, setup.clock_mhz, setup.price_us_per_j, problem, sparse
-    if key not in _memory:
-        _memory[key] = choose(setup, problem, sparse, known)
-    return _memory[key]
-
-
-def main() -> None:
-    """Examine the grid, print what was wrong and the worst figures."""
-    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument("--traces", default=",".join(trace_names()), help="names with commas between (all)")
-    parser.add_argument("--gpus", default=",".join(GPUS), help=f"names with commas between ({','.join(GPUS)})")
-    parser.add_argument("--types", default=",".join(TYPES), help=f"element types ({','.join(TYPES)})")
-    parser.add_argument("--jobs", type=int, default=2, help="processes (2)")
-    given = parser.parse_args()
-    todo = list(cases(given.traces.split(","), given.gpus.split(","), given.types.split(",")))
-    began, total = time.monotonic(), Found()
-    for found in on_processes(examine, todo, given.jobs, every=50):
-        total.checks += found.checks
-        total.faster, total.claim = max(total.faster, found.faster), max(total.claim, found.claim)
-        total.misses += found.misses
-        print(*found.misses, sep="\n", end="\n" if found.misses else "", flush=True)
-    minutes = (time.monotonic() - began) / 60
-    print(f"{len(total.misses)} misses in {total.checks:,} checks of {len(todo):,} networks ({minutes:.0f} minutes)")
-    print(f"at most {100 * total.faster:.3f} % faster was another choice than best of both")
-    print(f"at most {100 * total.claim:.1f} % off was a claim that was over {CLAIM_US:g} µs off")
-    sys.exit(bool(total.misses))
-
-
-if __name__ == "__main__":
-    main()
+    with instead_of("choose", remembered):
+        yield

@@ -1,31 +1,26 @@
-"""The mechanisms of the timing model, each with the way to switch it off alone; ``ablation.py`` measures what each is worth.
+"""The mechanisms of the timing model, each with the way to switch it off alone; ``ablation`` measures what each is worth.
 
-A mechanism is off by other values of arch leaves, by stand-ins for functions of ``stcsim.timing`` that hold while a context is
-open, or by another description of the measured row.
+A mechanism is off by other values of the GPU's file, by stand-ins for functions of the model (``stand_ins``), or by another
+description of the measured row.
 """
 
 from __future__ import annotations
 
-import sys
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
 from functools import cache
 from typing import Any
-from unittest.mock import patch
 
 import numpy as np
 
 from stcsim.arch import Arch
+from stcsim.study.evidence.stand_ins import instead_of, shipped
 from stcsim.study.measured import Measured
-from stcsim.timing import problem, rates
-from stcsim.timing.catalogue import families
 from stcsim.timing.catalogue.kernel import Kernel
-from stcsim.timing.lowering import lower
-from stcsim.timing.lowering.cut import Cut
 from stcsim.timing.plan import IntArray
-from stcsim.timing.problem import Problem, ceil_div
+from stcsim.timing.problem import Problem
 
 AMPERE, HOPPER = ("a100*",), ("h100*",)
 AMPERE_SPARSE, HOPPER_SPARSE = ("a100* 2:4 *",), ("h100* 2:4 *",)
@@ -38,11 +33,14 @@ class Mechanism:
     """One mechanism and how to do without it.
 
     Attributes:
-        name: what the model has. without: what it has instead while the mechanism is off.
+        name: what the model has.
+        without: what it has instead while the mechanism is off.
         cells: patterns of the cells ("GPU sparsity type") that it can touch; none for one that no GEMM of the tables shows.
-        settings: leaves that take other values, given the GPU. off: a context in which parts of the model have stand-ins.
-        given: one in which errors with the mechanism are found, where another one hides it; ``off`` then includes it.
-        row: the measured row as the model is to see it. among: the rows that are sampled.
+        settings: leaves that take other values, given the GPU.
+        off: a context in which parts of the model have stand-ins.
+        given: a context in which errors with the mechanism are found, where another one hides it; ``off`` then includes it.
+        row: the measured row as the model is to see it.
+        among: the rows that are sampled; all where ``None``.
     """
 
     name: str
@@ -56,9 +54,11 @@ class Mechanism:
 
     @property
     def has_givens(self) -> bool:
+        """Whether errors with the mechanism are found in a context of its own."""
         return self.given is not nullcontext
 
     def touches(self, cell: str) -> bool:
+        """Say whether the mechanism can act on a cell, "GPU sparsity type"."""
         return any(fnmatchcase(cell, pattern) for pattern in self.cells)
 
 
@@ -68,37 +68,25 @@ def leaves(**values: object) -> Callable[[Arch], Mapping[str, object]]:
     return lambda arch: changed
 
 
-@contextmanager
-def instead_of(original: Callable[..., Any], stand_in: Callable[..., Any]) -> Iterator[None]:
-    """Put ``stand_in`` where modules of stcsim have ``original`` under its own name; undo it at the end."""
-    name = original.__name__
-    modules = [module for at, module in sys.modules.items() if at.split(".")[0] == "stcsim"]
-    homes = [module for module in modules if vars(module).get(name) is original]
-    assert homes, f"no module has {name}"
-    with ExitStack() as undo:
-        for module in homes:
-            undo.enter_context(patch.object(module, name, stand_in))
-        yield
-
-
 def kernels_as(change: Callable[[Kernel], Kernel | None]) -> Callable[[], AbstractContextManager[None]]:
     """Return a context in which ``change`` has been at every kernel of the catalogue; ``None`` takes a kernel out."""
-    shipped = families.kernels
+    kernels = shipped("kernels")
 
     @cache
     def changed(family: str, sparse: bool) -> tuple[Kernel, ...]:
-        return tuple(other for kernel in shipped(family, sparse) if (other := change(kernel)) is not None)
+        return tuple(other for kernel in kernels(family, sparse) if (other := change(kernel)) is not None)
 
-    return lambda: instead_of(shipped, changed)
+    return lambda: instead_of("kernels", changed)
 
 
 def reads_as(fewer: Callable[[Problem, Kernel, int], int]) -> Callable[[], AbstractContextManager[None]]:
     """Return a context in which MMAs read other bytes from shared memory: ``fewer`` gets the model's figure."""
-    shipped = rates.smem_read_bytes
-    return lambda: instead_of(shipped, lambda problem, kernel: fewer(problem, kernel, shipped(problem, kernel)))
+    read_bytes = shipped("smem_read_bytes")
+    return lambda: instead_of("smem_read_bytes", lambda problem, kernel: fewer(problem, kernel, read_bytes(problem, kernel)))
 
 
 def b_once_mma(problem: Problem, kernel: Kernel, read: int) -> int:
+    """Return ``read`` less what all rows of warps but the first read of B."""
     return read if kernel.wgmma else read - (kernel.warps_m - 1) * kernel.cta_n * kernel.k_bytes
 
 
@@ -107,18 +95,25 @@ def along_and_across(kernel: Kernel) -> tuple[int, int]:
     return (kernel.cta_n, kernel.cta_m) if kernel.transposed else (kernel.cta_m, kernel.cta_n)
 
 
+def warpgroup_rows(rows: int) -> int:
+    """Return how many times the 64 rows of a ``wgmma`` cover ``rows``."""
+    return -(-rows // 64)
+
+
 def b_once_wgmma(problem: Problem, kernel: Kernel, read: int) -> int:
+    """Return ``read`` less what all 64 rows of D but the first read of B."""
     rows, columns = along_and_across(kernel)
-    return read - (ceil_div(rows, 64) - 1) * columns * kernel.k_bytes if kernel.wgmma else read
+    return read - (warpgroup_rows(rows) - 1) * columns * kernel.k_bytes if kernel.wgmma else read
 
 
 def a_from_registers(problem: Problem, kernel: Kernel, read: int) -> int:
+    """Return what is read where A is in registers."""
     rows, columns = along_and_across(kernel)
-    return ceil_div(rows, 64) * columns * kernel.k_bytes if kernel.wgmma else read
+    return warpgroup_rows(rows) * columns * kernel.k_bytes if kernel.wgmma else read
 
 
-def no_output(cut: Cut) -> IntArray:
-    """Stand in for the table of bytes that tiles write."""
+def no_output(*_: object) -> IntArray:
+    """Stand in for the table of bytes that tiles write, by whether they stand at the edges along m and n."""
     return np.zeros((2, 2), np.int64)
 
 
@@ -133,14 +128,17 @@ def taken_out(kernels: Callable[[Kernel], bool]) -> Callable[[], AbstractContext
 
 
 def is_any(kernel: Kernel) -> bool:
+    """Accept every kernel."""
     return True
 
 
 def is_ampere_sparse(kernel: Kernel) -> bool:
+    """Whether a kernel is a 2:4 one of ``mma.sync``."""
     return kernel.sparse and not kernel.wgmma
 
 
 def is_hopper_sparse(kernel: Kernel) -> bool:
+    """Whether a kernel is a 2:4 one of ``wgmma``."""
     return kernel.sparse and kernel.wgmma
 
 
@@ -156,10 +154,10 @@ MECHANISMS = (
     Mechanism("B read again for every 64 rows (wgmma)", "B read once", HOPPER, off=reads_as(b_once_wgmma)),
     Mechanism("wgmma reads A from shared memory", "A in registers", HOPPER, off=reads_as(a_from_registers)),
     Mechanism("B fragments of Ampere 2:4 in one buffer", "loaded ahead", AMPERE_SPARSE,
-              off=lambda: instead_of(rates.iteration_cycles, lambda arch, kernel: arch.kernel.k_iteration_cycles)),
-    Mechanism("metadata of 2:4", "no bytes", ("* 2:4 *",), off=lambda: instead_of(problem.metadata_bytes, lambda dtype, k: 0)),
+              off=lambda: instead_of("iteration_cycles", lambda arch, kernel: arch.kernel.k_iteration_cycles)),
+    Mechanism("metadata of 2:4", "no bytes", ("* 2:4 *",), off=lambda: instead_of("metadata_bytes", lambda *_: 0)),
     Mechanism("warps of a CTA that cannot fill the tensor cores", "any can", (*AMPERE_DENSE, *AMPERE_SPARSE),
-              off=lambda: instead_of(rates.warp_rate, rates.tensor_rate)),
+              off=lambda: instead_of("warp_rate", shipped("tensor_rate"))),
     Mechanism("cycles of every iteration", "0", settings=leaves(kernel__k_iteration_cycles=0)),
     # memory
     Mechanism("latency of loads", "0: loads wait in queues only",
@@ -171,11 +169,11 @@ MECHANISMS = (
     Mechanism("cold weights", "warm where they fit", row=lambda row: replace(row, weights_in_l2=True)),
     Mechanism("D as wide as it was measured", "as wide as the inputs", ("* fp8",),
               row=lambda row: replace(row, out_dtype=row.dtype)),
-    Mechanism("write traffic of D", "none", off=lambda: instead_of(lower._out_bytes, no_output)),
+    Mechanism("write traffic of D", "none", off=lambda: instead_of("out_bytes", no_output)),
     # a CTA's start and end
     Mechanism("prologue", "0", settings=leaves(kernel__prologue_cycles=0, kernel__next_prologue_cycles=0)),
     Mechanism("accumulators of mma.sync kernels pass shared memory unconverted", "as wide as D", (*AMPERE_DENSE, *AMPERE_SPARSE),
-              off=lambda: instead_of(rates.staged_bytes, lambda problem, kernel, splits, out: out)),
+              off=lambda: instead_of("staged_bytes", lambda problem, kernel, splits, out: out)),
     # which kernels there are, and how they walk
     Mechanism("cuSPARSELt's Ampere kernels walk along m", "groups of 8", AMPERE_SPARSE, off=only(is_ampere_sparse, swizzle=8)),
     Mechanism("dense kernels walk in groups of 8", "along m", DENSE, off=only(lambda kernel: not kernel.sparse, swizzle=1)),
@@ -184,7 +182,7 @@ MECHANISMS = (
               off=taken_out(lambda kernel: is_fine(kernel) or kernel.stream_k)),
     Mechanism("at most two slices in Ampere 2:4", "32", AMPERE_SPARSE, off=only(is_ampere_sparse, max_splits=32)),
     Mechanism("reduction after split-K", "free",
-              off=lambda: instead_of(lower.reduction_ticks, lambda arch, problem, splits, clock_mhz: 0)),
+              off=lambda: instead_of("reduction_ticks", lambda *_: 0)),
     Mechanism("matrix-vector kernel, among n = 1", "none", ("a100 dense *",), off=taken_out(lambda kernel: kernel.gemv),
               among=lambda row: row.n == 1),
     Mechanism("clusters that share by multicast", "CTAs alone", HOPPER, settings=leaves(kernel__max_cluster_ctas=1)),

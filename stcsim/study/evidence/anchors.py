@@ -1,4 +1,4 @@
-"""Published single figures of real GPUs beside predictions: ``python -m tests.validation.anchors`` prints the table.
+"""Published single figures of real GPUs beside predictions.
 
 They come from papers, issues and vendors' pages, mostly without clocks, data or algorithm stated, so they anchor, they do not
 calibrate. Speeds count 2 operations for each multiply-accumulate, pruned ones included. ``gate`` is the absolute difference
@@ -7,16 +7,16 @@ reached when the row was written, rounded up: it shows a loss of accuracy, and i
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
 
 from stcsim.arch import load_arch
+from stcsim.processes import Notify, on_processes
 from stcsim.timing.board.setup import Setup
 from stcsim.timing.choice.outcome import time_gemm
 from stcsim.timing.choice.select import HEURISTIC
 from stcsim.timing.problem import gemm_problem
-from tests.validation.markdown import aligned
 
 Shape = tuple[int, int, int]
 
@@ -42,9 +42,14 @@ class Anchor:
         what: ``dense`` or ``2:4``, in TFLOPS (TOPS for int8); ``speedup``: dense time over 2:4 time, of all ``shapes`` the
             smallest or the largest where ``pick`` (``min``, ``max``) says so.
         low, high: the figure, or the range given. 0: no figure, the prediction shows a trend.
-        source: where the figure stands. gate: see the module. settings: overrides of the GPU. note: what they stand for.
+        source: where the figure stands.
+        gate: see the module.
+        settings: overrides of the GPU.
+        note: what they stand for.
         kernel: the one that ran, or ``HEURISTIC`` where torch asked cuBLAS for one; ``None``: the best.
-        launch, warm: how it was timed, and whether every launch had the same weights. data: ``low-power`` for zeros and the like.
+        launch: how it was timed.
+        warm: whether every launch had the same weights.
+        data: ``low-power`` for zeros and the like.
         dense_out: type of the dense results, where it is another one than that of the 2:4 ones.
     """
 
@@ -67,10 +72,12 @@ class Anchor:
 
 
 def square(size: int) -> tuple[Shape, ...]:
+    """Return the one GEMM whose three sizes are ``size``."""
     return ((size, size, size),)
 
 
 def grid(gpu: str, size: int, tflops: float, gate: float) -> Anchor:
+    """Return a figure of aiconfigurator's grid."""
     return Anchor(gpu, "dense", "bf16", square(size), tflops, tflops, GRID, gate, kernel=HEURISTIC, launch="graph", warm=False)
 
 
@@ -125,16 +132,20 @@ class Compared:
 
     @property
     def difference(self) -> float | None:
+        """Relative difference of the prediction from the figure."""
         nearest = min(max(self.predicted, self.anchor.low), self.anchor.high)
         return self.predicted / nearest - 1 if nearest else None
 
 
-def compare(anchors: Sequence[Anchor] = ANCHORS) -> list[Compared]:
-    """Predict every anchor."""
-    return [Compared(anchor, predicted(anchor)) for anchor in anchors]
+def compare(anchors: Sequence[Anchor] = ANCHORS, notify: Notify | None = None) -> tuple[Compared, ...]:
+    """Predict every anchor; ``notify`` is called with how many are done, and how many there are."""
+    return tuple(
+        Compared(anchor, found) for anchor, found in zip(anchors, on_processes(predicted, anchors, 1, notify), strict=True)
+    )
 
 
 def predicted(anchor: Anchor) -> float:
+    """Return what the model says for an anchor, in its unit."""
     if anchor.what != "speedup":
         (shape,) = anchor.shapes
         time_us = predicted_us(anchor, shape, anchor.what == "2:4")
@@ -144,6 +155,7 @@ def predicted(anchor: Anchor) -> float:
 
 
 def predicted_us(anchor: Anchor, shape: Shape, sparse: bool) -> float:
+    """Return microseconds of one GEMM of an anchor, dense or 2:4."""
     case = anchor.gpu, anchor.settings, anchor.launch, anchor.kernel, anchor.dtype, anchor.dense_out, anchor.warm, anchor.data
     return _time_us(*case, shape, sparse)
 
@@ -163,32 +175,3 @@ def _time_us(
 ) -> float:
     problem = gemm_problem(*shape, name, 1, None if sparse else out or None, warm)  # else int8 has 8-bit results: assumed
     return time_gemm(Setup(load_arch(gpu, settings), launch=launch, kernel=kernel, data=data), problem, sparse).time_us
-
-
-def table(rows: Sequence[Compared]) -> str:
-    """Return the rows as a Markdown table with aligned columns."""
-    header = ("GPU", "GEMM (M x N x K)", "type", "what", "published", "predicted", "difference", "source")
-    return aligned(header, [tuple(_cells(row)) for row in rows])
-
-
-def _cells(row: Compared) -> Iterator[str]:
-    anchor, unit = row.anchor, "×" if row.anchor.what == "speedup" else ""
-    digits = 2 if unit else 0
-    yield anchor.gpu
-    yield "x".join(map(str, anchor.shapes[0])) if len(anchor.shapes) == 1 else "linears 768, 3072"
-    yield anchor.dtype
-    yield f"{anchor.what}, {anchor.note}" if anchor.note else anchor.what
-    figures = [f"{end:.{digits}f}" for end in dict.fromkeys((anchor.low, anchor.high))]
-    yield "-".join(figures) + unit if anchor.high else "rises"
-    yield f"{row.predicted:.{digits}f}{unit}"
-    yield "" if row.difference is None else f"{100 * row.difference:+.1f} %"
-    yield anchor.source
-
-
-def main() -> None:
-    print("TFLOPS (TOPS for int8), or 2:4 speedup. Zeros and small integers are taken as data that switches little.\n")
-    print(table(compare()))
-
-
-if __name__ == "__main__":
-    main()

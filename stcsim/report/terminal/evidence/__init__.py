@@ -1,0 +1,1 @@
+"""Evidence as tables, one module for each kind of question."""
