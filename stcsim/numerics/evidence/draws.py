@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from stcsim.isa import DType, instructions
+from stcsim.isa.capabilities import ARCHS
 from stcsim.numerics.formats import code_type, encoded
 from stcsim.numerics.rules import Datapath, datapath
 
