@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -95,7 +96,7 @@ def leave_one_out(
     check_outputs(json=json, csv=csv)
     from stcsim.report.export.evidence import leave_one_out_document, unseen_lines
     from stcsim.report.export.result import write_lines
-    from stcsim.report.terminal.calibration import fit_progress
+    from stcsim.report.terminal.console import progress
     from stcsim.report.terminal.evidence.measured import leave_one_out_tables
     from stcsim.study.evidence import leave_one_out as leaving
 
@@ -106,8 +107,10 @@ def leave_one_out(
     prepare()
     found = []
     for board in fitted:
-        with fit_progress(trials) as notify:
-            found.append(leaving.leave_out(board, siblings[board], tables, size, trials, notify, jobs))
+        with progress(f"fitting {board}") as advance:
+            found.append(
+                leaving.leave_out(board, siblings[board], tables, size, trials, partial(_evaluated, advance, trials), jobs)
+            )
     if csv:
         write_lines(unseen_lines(found), csv)
     terms = (size, trials, leaving.SEED)
@@ -259,6 +262,11 @@ def assumptions(json: JsonOption = None) -> None:
     with progress("multiplying") as advance:
         found = assume(notify=advance)
     _deliver(plain_document(found), assumptions_tables(found), json)
+
+
+def _evaluated(advance: Callable[[int, int], None], trials: int, done: int, _cost: float) -> None:
+    """Count evaluations of a fit, the cost of which is not shown."""
+    advance(done, trials)
 
 
 def _names(text: str, option: str, known: Sequence[str] | Mapping[str, str]) -> list[str]:
