@@ -19,7 +19,8 @@ class Case:
 
     Attributes:
         sides, works, results: of each kernel: whether it runs 2:4, what it does, and what it takes.
-        clock_mhz: the one clock of all. limited: whether the board's power limit holds it down.
+        clock_mhz: the one clock of all.
+        limited: whether the board's power limit holds it down.
     """
 
     sides: Sides

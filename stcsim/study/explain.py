@@ -36,7 +36,8 @@ class Contender:
     """One kernel that was considered.
 
     Attributes:
-        estimate_us: closed form. time_us: simulated, ``None`` if the closed form already ruled it out (launch included in both).
+        estimate_us: closed form.
+        time_us: simulated, ``None`` if the closed form already ruled it out (launch included in both).
         verdict: ``"chosen"``, or why it lost.
     """
 
@@ -53,8 +54,10 @@ class Side:
     Attributes:
         result: the chosen kernel, with its lower bounds.
         busy: share of its time, launch left out, that each server is busy: tensor, smem, ingress, l2, dram.
-        plan: what the chosen kernel does on this GPU, as (name, value) rows. contenders: best first.
-        offered: how many kernels the library is known to have for this type; smallest_tile: of those, rows by columns.
+        plan: what the chosen kernel does on this GPU, as (name, value) rows.
+        contenders: best first.
+        offered: how many kernels the library is known to have for this type;
+        smallest_tile: of those, rows by columns.
     """
 
     mode: str
@@ -71,9 +74,11 @@ class Explanation:
     """A GEMM explained, dense and 2:4.
 
     Attributes:
-        peak_mhz: clock of the data sheet's peak. board_limit_w: what the board may draw.
+        peak_mhz: clock of the data sheet's peak.
+        board_limit_w: what the board may draw.
         note: says why a side is missing, if one is.
-        speedup: where a measured one is to be expected. trust: how far to trust it all.
+        speedup: where a measured one is to be expected.
+        trust: how far to trust it all.
         inputs: the GPU with every leaf, and the words of the call.
     """
 

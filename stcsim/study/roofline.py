@@ -26,11 +26,15 @@ class Spot:
     """One layer with one kernel, dense or 2:4.
 
     Attributes:
-        dram_bytes: that passed DRAM in one launch, read and written. l2_bytes: that passed the L2, those of DRAM among them.
+        dram_bytes: that passed DRAM in one launch, read and written.
+        l2_bytes: that passed the L2, those of DRAM among them.
         dram_intensity: operations (two for a multiply-accumulate, pruned ones too) for each byte of DRAM; ``None`` where all was
-            in L2. l2_intensity: for each byte of L2.
-        time_us: of one launch. tops: achieved, 10^12 operations a second.
-        roof_tops: the lowest of the peaks at these intensities. bound: which one it is: "compute", "dram" or "l2".
+            in L2.
+        l2_intensity: for each byte of L2.
+        time_us: of one launch.
+        tops: achieved, 10^12 operations a second.
+        roof_tops: the lowest of the peaks at these intensities.
+        bound: which one it is: "compute", "dram" or "l2".
         share_of_time: of all launches in the network with this sparsity (layers that may not be pruned run dense in both).
     """
 
@@ -74,7 +78,8 @@ class Roofs:
     """The peaks that no kernel can pass.
 
     Attributes:
-        dense_tops: the vendor's peak of compute, 10^12 operations a second, at ``clock_mhz``. sparse_tops: the same with 2:4,
+        dense_tops: the vendor's peak of compute, 10^12 operations a second, at ``clock_mhz``.
+        sparse_tops: the same with 2:4,
             ``None`` without Sparse Tensor Cores.
         dram_gb_per_s: the vendor's peak of DRAM.
         l2_gb_per_s: what GEMM streams get of the L2, at the sustained clock. Vendors quote none; this one is

@@ -161,7 +161,11 @@ def _arch_of(row: Measured) -> Arch:
 
 
 def check_row(row: Measured, arch: Arch) -> None:
-    """Refuse a row whose type or sparsity the GPU does not have, naming its line (TraceError)."""
+    """Refuse a row whose type or sparsity the GPU does not have, naming its line.
+
+    Raises:
+        TraceError: with the row's file and line.
+    """
     try:
         arch.require(row.dtype, row.sparse)
     except UnsupportedError as error:

@@ -101,7 +101,11 @@ def write_curve_figure(curve: Curve, path: Path, metric: str = "speedup", option
 
 
 def check_series(count: int) -> None:
-    """Refuse more series than there are colours (StcsimError)."""
+    """Refuse more series than there are colours.
+
+    Raises:
+        StcsimError: with the number that there may be.
+    """
     if count > len(COLOURS):
         raise StcsimError("--figure", f"at most {len(COLOURS)} pairs of a GPU and a type", str(count))
 
