@@ -10,6 +10,7 @@ from stcsim.isa import DType
 from stcsim.replay import modes_of, sparsity_of
 from stcsim.replay.door import element_of
 from stcsim.study.explain import gemm_problem
+from stcsim.timing.catalogue.families import sources
 from stcsim.timing.catalogue.kernel import Kernel
 from stcsim.timing.catalogue.menu import menu
 from stcsim.timing.lowering.tiling import tile_up
@@ -119,5 +120,5 @@ def _row(arch: Arch, element: DType, kernel: Kernel, mode: str) -> CatalogueRow:
         max_splits=kernel.max_splits,
         swizzle=kernel.swizzle,
         notes=", ".join(notes),
-        source=str(getattr(kernel, "source", "")),
+        source=sources(arch.kernel.family)[kernel],
     )
