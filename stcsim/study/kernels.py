@@ -84,11 +84,12 @@ def kernels_of(arch: ArchOrName, dtype: str = "fp16", *, sparsity: str | None = 
         ArchError: when there is no such GPU.
     """
     gpu, element, filters = load_arch(arch), element_of(dtype), _FILTERS if flag(conv, "conv") else None
+    element = gpu.element(element.name)
     modes = modes_of(gpu, element, sparsity)
     rows = [
         _row(gpu, element, kernel, mode)
         for mode in modes
-        for kernel in menu(gpu.kernel.family, mode == Sparsity.SPARSE, element, filters)
+        for kernel in menu(gpu.kernel.family, mode != Sparsity.DENSE, element, filters)
         if kernel.takes(element)
     ]
     inputs = {"arch": gpu.to_dict(), "dtype": element.name, "sparsity": sparsity_of(modes), "conv": conv, "version": __version__}
@@ -96,7 +97,7 @@ def kernels_of(arch: ArchOrName, dtype: str = "fp16", *, sparsity: str | None = 
 
 
 def _row(arch: Arch, element: DType, kernel: Kernel, mode: str) -> CatalogueRow:
-    cut = tile_up(arch, gemm_problem(_LARGE, 1 if kernel.gemv else _LARGE, _LARGE, element.name), kernel, 1)
+    cut = tile_up(arch, gemm_problem(_LARGE, 1 if kernel.gemv else _LARGE, _LARGE, element), kernel, 1)
     notes = [
         *(["matrix times vector only"] if kernel.gemv else []),
         *(["ping-pong"] if kernel.pingpong else []),

@@ -161,7 +161,11 @@ def _arch_of(row: Measured) -> Arch:
 
 
 def check_row(row: Measured, arch: Arch) -> None:
-    """Refuse a row whose type or sparsity the GPU does not have, naming its line (TraceError)."""
+    """Refuse a row whose type or sparsity the GPU does not have, naming its line.
+
+    Raises:
+        TraceError: with the row's file and line.
+    """
     try:
         arch.require(row.dtype, row.sparse)
     except UnsupportedError as error:
@@ -194,7 +198,7 @@ def _predict_batch(batch: tuple[Sequence[Measured], dict[str, Arch]]) -> list[Pr
 
 def predict(row: Measured, arch: Arch) -> Predicted:
     """Predict one measured row on ``arch``; its timing mode, output type and warm weights are honoured."""
-    problem = gemm_problem(row.m, row.n, row.k, row.dtype, row.batch, row.out_dtype, row.weights_in_l2)
+    problem = gemm_problem(row.m, row.n, row.k, arch.element(row.dtype), row.batch, row.out_dtype, row.weights_in_l2)
     kernel = HEURISTIC if row.by_heuristic else None
     setup = Setup(arch, launch=row.timing, kernel=kernel, launches=row.launches, data=row.data)
     result = time_gemm(setup, problem, row.sparse)

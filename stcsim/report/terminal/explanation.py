@@ -60,7 +60,7 @@ def explanation_text(explanation: Explanation, top: int = 8) -> RenderableType:
     if len(explanation.sides) == 2:
         dense, sparse = (side.result for side in explanation.sides)
         likely = f" ({interval_text(explanation.speedup)} in 8 of 10 such cases)" if explanation.speedup else ""
-        gain = f"2:4 is {dense.time_us / sparse.time_us:.2f}× as fast as dense{likely}"
+        gain = f"{explanation.sides[1].mode} is {dense.time_us / sparse.time_us:.2f}× as fast as dense{likely}"
         parts += [Text(), Phrases("", f"{gain}: {_lost(explanation.sides)}", 0, "bold")]
         parts.append(Phrases("", _why(explanation), 0, "bold"))
     hottest = max((side.result for side in explanation.sides), key=lambda result: result.watts)

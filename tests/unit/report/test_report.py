@@ -30,7 +30,7 @@ from stcsim.result import Footprint, Gains, Interval, KernelResult, LayerRow, Pr
 from stcsim.study.explain import explain, explain_problem, gemm_problem
 from stcsim.trust.verdict import verdict_of
 from tests.unit import runs
-from tests.unit.runs import helps, layer, run_of, step
+from tests.unit.runs import CORE, PEAK, helps, layer, run_of, step
 
 WIDTHS = (60, 80, 100, 120, 200)
 ALL = 300
@@ -336,7 +336,7 @@ def test_exceptions_and_a_clock_below_the_highest_are_said() -> None:
 
 def test_a_limit_that_no_clock_holds_is_said() -> None:
     def shown(limit_w: float) -> list[str]:
-        arch = {"clock": {"peak_mhz": {"value": 1410}}, "power": {"board_limit_w": {"value": limit_w}}}
+        arch = {"clock": PEAK, "power": {"board_limit_w": {"value": limit_w}}, "tensor_core": CORE}
         return lines(run_table(run_of(*TOYNET.rows, arch=arch)), 120)
 
     # all of it draws 250 W
