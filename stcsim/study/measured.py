@@ -1,4 +1,4 @@
-"""Measured GEMM tables: one CSV row per kernel timed on a real GPU (columns: tests/validation/README.md)."""
+"""Measured GEMM tables: one CSV row per kernel timed on a real GPU (columns: docs/measured-tables.md)."""
 
 from __future__ import annotations
 
