@@ -90,6 +90,12 @@ def pattern_of(gpu: Mapping[str, Any]) -> str:
     return NATIVE.name if kept is None else f"{kept}:{group}"
 
 
+def skipped_ratio(name: str) -> float:
+    """Return how many elements of a group there are for each that is kept, from a pattern's name."""
+    kept, group = map(int, name.split(":"))
+    return group / kept
+
+
 def pattern_names() -> tuple[str, ...]:
     """Return the names of all patterns."""
     return tuple(row.name for row in PATTERNS)

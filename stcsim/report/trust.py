@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import json
+import shlex
+from collections.abc import Iterator, Mapping
+from typing import Any
 
 from rich.text import Text
 
-from stcsim.isa.patterns import NATIVE
+from stcsim.isa.patterns import NATIVE, skipped_ratio
 from stcsim.report.phrases import Phrases
 from stcsim.report.terminal.breakdown import times_by_side
 from stcsim.report.terminal.lines import lines_of
@@ -109,15 +112,26 @@ def _reasons(result: RunResult) -> list[Text]:
     tensor = parts.get("tensor", 0.0) / total_us
     others = sorted((part for part in parts if part != "tensor"), key=lambda part: -parts[part])[:2]
     named = " and ".join(f"{PARTS[part]} ({percent(parts[part] / total_us)})" for part in others)
-    kept, group = map(int, result.pattern.split(":"))
-    less = "halves" if group == 2 * kept else f"divides by {group / kept:g}"
+    ratio = skipped_ratio(result.pattern)
+    less = "halves" if ratio == 2 else f"divides by {ratio:g}"
     return [Text(f"What {result.pattern} {less} is the tensor pipe's part, {percent(tensor)} of the dense time; {named} stay.")]
+
+
+def _changes(gpu: Mapping[str, Any], path: str = "") -> Iterator[str]:
+    """Yield what made the GPU another one than its file says, as options: ``--set=l2.capacity_mib=80``."""
+    for name, value in gpu.items():
+        if not isinstance(value, Mapping):
+            continue
+        if value.get("from") == "--set":
+            yield f"--set={path}{name}={json.dumps(value['value'])}"
+        else:
+            yield from _changes(value, f"{path}{name}.")
 
 
 def _next(result: RunResult) -> list[Text]:
     """Return the next command to try."""
     inputs, row = result.inputs, lines_of(result.rows)[0].rows[0]
-    common = f"--arch {result.arch} --dtype {result.dtype}"
+    common = " ".join([f"--arch {result.arch} --dtype {result.dtype}", *map(shlex.quote, _changes(inputs["arch"]))])
     explain = f"stcsim explain {row.m} {row.n} {row.k} {common}"
     if "trace" not in inputs:
         return [Text.assemble(("Next: ", "bold"), f"{explain} says why.")]

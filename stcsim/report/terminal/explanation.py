@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from rich.console import Console, ConsoleOptions, Group, RenderableType, RenderResult
 from rich.text import Text
 
+from stcsim.isa.patterns import skipped_ratio
 from stcsim.report.phrases import Phrases
 from stcsim.report.terminal.columns import Column, FittedTable
 from stcsim.report.trust import evidence_lines
@@ -173,14 +174,16 @@ def _contenders(side: Side, top: int) -> FittedTable:
 
 
 def _lost(sides: Sequence[Side]) -> str:
-    """Return which parts 2:4 does not halve."""
+    """Return which parts 2:4 does not halve; another pattern may leave less than half."""
     dense, sparse = (side.result.breakdown for side in sides)
-    excess = {name: sparse[name] - dense[name] / 2 for name in sparse}
+    ratio = skipped_ratio(sides[1].mode)
+    less = "halved" if ratio == 2 else f"divided by {ratio:g}"
+    excess = {name: sparse[name] - dense[name] / ratio for name in sparse}
     worst = sorted((name for name in excess if excess[name] > 0), key=lambda name: -excess[name])[:3]
     if not worst:
-        return "every part was halved"
+        return f"every part was {less}"
     words = ", ".join(f"{name} {time_text(dense[name])} → {time_text(sparse[name])}" for name in worst)
-    return f"not halved are {words}"
+    return f"not {less} are {words}"
 
 
 def _why(explanation: Explanation) -> str:
