@@ -69,7 +69,11 @@ def _wanted(arch: Arch, sparsity: str) -> Sparsity:
     if name in pattern_names():
         runs = f"{Sparsity.BOTH}, {Sparsity.DENSE} or {arch.pattern_name}, which {arch.name} runs (tensor_core.sparse_kept)"
         raise UnsupportedError("sparsity", runs, f"'{name}'")
-    return word(Sparsity, sparsity, "sparsity")
+    try:
+        return word(Sparsity, sparsity, "sparsity")
+    except UnsupportedError as error:
+        named = (text.replace(Sparsity.SPARSE, arch.pattern_name) for text in (error.expected, error.found))
+        raise UnsupportedError("sparsity", *named) from None
 
 
 def sparsity_of(modes: Sequence[str]) -> str:
