@@ -1,10 +1,13 @@
-"""What all tests share: kernels are compiled before workers start, and libraries that are loaded are no garbage."""
+"""What all tests share: kernels are compiled before workers start, libraries that are loaded are no garbage, widths are given."""
 
 from __future__ import annotations
 
 import gc
+import os
 
 import pytest
+
+os.environ.pop("COLUMNS", None)  # set for the processes of pytest-xdist; a test that wants a width sets it
 
 _LONGEST_FIRST = ("validation", "bounds", "numerics")
 """Folders with the longest modules: where these are handed out first, workers end together."""

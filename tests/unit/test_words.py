@@ -134,7 +134,7 @@ def test_data_and_engine_of_a_gemm_are_words() -> None:
         ({"keep_dense": ["fc", 5]}, "keep_dense: expected a layer's name or number, "),
         ({"dtype_of": ["fc"]}, "dtype_of: expected a mapping of patterns to element types, found ['fc']"),
         ({"dtype_of": {"last": 7}}, "dtype_of: expected the name of an element type, e.g. 'fp16', found 7"),
-        ({"sparsity": "1:4"}, "sparsity: expected one of both, dense, 2:4, found '1:4'"),
+        ({"sparsity": "1:4"}, "sparsity: expected both, dense or 2:4, which a100 runs (tensor_core.sparse_kept), found '1:4'"),
     ],
 )
 def test_what_no_run_can_be_is_refused(options: dict[str, Any], sentence: str) -> None:

@@ -154,7 +154,7 @@ MECHANISMS = (
     Mechanism("B read again for every 64 rows (wgmma)", "B read once", HOPPER, off=reads_as(b_once_wgmma)),
     Mechanism("wgmma reads A from shared memory", "A in registers", HOPPER, off=reads_as(a_from_registers)),
     Mechanism("B fragments of Ampere 2:4 in one buffer", "loaded ahead", AMPERE_SPARSE,
-              off=lambda: instead_of("iteration_cycles", lambda arch, kernel: arch.kernel.k_iteration_cycles)),
+              off=lambda: instead_of("iteration_cycles", lambda arch, *_: arch.kernel.k_iteration_cycles)),
     Mechanism("metadata of 2:4", "no bytes", ("* 2:4 *",), off=lambda: instead_of("metadata_bytes", lambda *_: 0)),
     Mechanism("warps of a CTA that cannot fill the tensor cores", "any can", (*AMPERE_DENSE, *AMPERE_SPARSE),
               off=lambda: instead_of("warp_rate", shipped("tensor_rate"))),
