@@ -11,7 +11,7 @@ from stcsim.timing.catalogue.families import kernels
 from stcsim.timing.catalogue.kernel import SPLITS, Kernel
 from stcsim.timing.lowering.tiling import tile_up
 from stcsim.timing.offers.candidates import candidates
-from stcsim.timing.offers.estimate import estimate
+from stcsim.timing.offers.estimate import estimates
 from stcsim.timing.offers.shortlist import KEPT, KEPT_OF_EACH, shortlist
 from stcsim.timing.problem import Problem, gemm_problem
 
@@ -32,8 +32,8 @@ def problems(count: int) -> list[Problem]:
 
 
 def best_estimate(problem: Problem, pairs: list[tuple[Kernel, int]]) -> float:
-    cuts = (tile_up(H100, problem, kernel, splits) for kernel, splits in pairs)
-    return min(estimate(cut).cycles for cut in cuts if cut is not None)
+    cuts = [cut for kernel, splits in pairs if (cut := tile_up(H100, problem, kernel, splits)) is not None]
+    return min(each.cycles for each in estimates(cuts))
 
 
 def test_the_best_of_the_shortlist_is_about_the_best_of_the_menu() -> None:
