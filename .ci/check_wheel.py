@@ -1,4 +1,4 @@
-"""Fail unless the wheel named on the command line carries every architecture, trace, the error model and the typing marker."""
+"""Fail unless the wheel named on the command line carries every architecture, trace, schema, error model and typing marker."""
 
 import sys
 import zipfile
@@ -10,7 +10,12 @@ ROOT = Path(__file__).parents[1]
 def wanted() -> set[str]:
     """Return the paths that must be in the wheel."""
     data = [*ROOT.glob("arch_configs/*.yaml"), *ROOT.glob("traces/*.json")]
-    return {f"stcsim/_data/{path.relative_to(ROOT)}" for path in data} | {"stcsim/py.typed", "stcsim/trust/accuracy.json"}
+    inside = [
+        *ROOT.glob("stcsim/result/schema/*.json"),
+        ROOT / "stcsim" / "py.typed",
+        ROOT / "stcsim" / "trust" / "accuracy.json",
+    ]
+    return {f"stcsim/_data/{path.relative_to(ROOT)}" for path in data} | {str(path.relative_to(ROOT)) for path in inside}
 
 
 def main(wheel: str) -> str | None:

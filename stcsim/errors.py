@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import difflib
+import reprlib
 from collections.abc import Iterable
+
+_SHORT = reprlib.Repr()
+_SHORT.maxlevel, _SHORT.maxlist, _SHORT.maxstring, _SHORT.maxother = 3, 8, 80, 80
 
 
 class StcsimError(Exception):
     """A user's input cannot be used; the message is one clear sentence.
 
     Args:
-        where: the place, e.g. ``"a100.yaml: l2.capacity_mib"``.
+        where: the place, e.g. ``"a100.yaml: l2.capacity_mib"``; for an argument of a function its name, and what in it if that
+            helps, e.g. ``"kernel"``, ``"over batch"``. The command line writes such a name as its option.
         expected: what would have been accepted, e.g. ``"a number above 0"``.
         found: what stood there instead, e.g. ``"'forty'"``.
     """
@@ -30,10 +35,19 @@ class TraceError(StcsimError):
 
 
 class UnsupportedError(StcsimError):
-    """The GPU, kernel or instruction asked for cannot do what was asked."""
+    """The GPU, kernel or instruction asked for cannot do what was asked, or a word, a size or a type is none."""
 
 
-def closest(word: str, known: Iterable[str]) -> str:
-    """Return ``", did you mean 'x'?"`` for the known word nearest to ``word``, else an empty string."""
-    matches = difflib.get_close_matches(word, list(known), n=1, cutoff=0.5)
-    return f" (did you mean '{matches[0]}'?)" if matches else ""
+def closest(word: object, known: Iterable[str]) -> str:
+    """Return ``" (did you mean 'x'?)"`` for the known word nearest to ``word``, in any case of letters, else an empty text."""
+    lower = {each.lower(): each for each in known}
+    matches = difflib.get_close_matches(str(word).lower(), lower, n=1, cutoff=0.5)
+    return f" (did you mean '{lower[matches[0]]}'?)" if matches else ""
+
+
+def quoted(value: object) -> str:
+    """Return a value as an error shows it: text in quotes, and everything else as Python writes it, on one line, shortened."""
+    try:
+        return " ".join(_SHORT.repr(value).split()) if not isinstance(value, str) else _SHORT.repr(value)
+    except ValueError:  # Python refuses to print integers of thousands of digits
+        return "a number too long to print"

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from random import Random
 
-from stcsim.isa import dtype, type_bytes
-from stcsim.timing.problem import Problem
+from stcsim.arch import Arch
+from stcsim.timing.catalogue.kernel import Kernel
+from stcsim.timing.lowering.cut import Cut
+from stcsim.timing.lowering.tiling import tile_up
+from stcsim.timing.problem import Problem, gemm_problem
 
 SIZES_M = (64, 100, 256, 1000, 2048, 4096, 5120)
 SIZES_N = (1, 16, 64, 200, 1024, 3000)
@@ -13,8 +16,14 @@ SIZES_K = (64, 256, 1000, 2048, 4096, 11008)
 
 
 def problem(m: int, n: int, k: int, name: str = "fp16", batch: int = 1, weights_in_l2: bool = False) -> Problem:
-    element = dtype(name)
-    return Problem(m, n, k, batch, element, type_bytes(element.out), weights_in_l2)
+    return gemm_problem(m, n, k, name, batch, weights_in_l2=weights_in_l2)
+
+
+def cut_of(arch: Arch, each: Problem, kernel: Kernel, splits: int = 1) -> Cut:
+    """Return ``each`` cut by a kernel that fits the GPU."""
+    cut = tile_up(arch, each, kernel, splits)
+    assert cut is not None
+    return cut
 
 
 def random_problems(seed: int, count: int) -> list[Problem]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from functools import reduce
+from os import PathLike, fspath
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
@@ -16,12 +17,13 @@ from pydantic import Field, ValidationError
 from stcsim.arch.layers import Layer, arch_names, file_layer, set_layer, shown, stack, tree_layer
 from stcsim.arch.leaf import Kind, RuleError, Source
 from stcsim.arch.tree import EXPECTED, IDENTITY, OPTIONAL, Tree
-from stcsim.errors import ArchError, UnsupportedError
+from stcsim.data import shipped_name
+from stcsim.errors import ArchError, UnsupportedError, quoted
 from stcsim.isa import DType, timed_types
 from stcsim.isa import dtype as known_dtype
 from stcsim.isa.patterns import NATIVE
 
-__all__ = ["Arch", "Leaf", "Source", "arch_from_dict", "arch_names", "load_arch", "unit_of"]
+__all__ = ["Arch", "ArchOrName", "Leaf", "Source", "arch_from_dict", "arch_names", "load_arch", "unit_of"]
 
 _UNITS = {
     "_bytes_per_clk_per_sm": "B/clk/SM",
@@ -156,19 +158,29 @@ def unit_of(path: str) -> str:
     return next((unit for suffix, unit in _UNITS.items() if path.endswith(suffix)), "")
 
 
-def load_arch(name_or_path: str | Path, overrides: Mapping[str, object] | Sequence[str] = ()) -> Arch:
+ArchOrName = Arch | str | PathLike[str]
+"""A GPU, or what ``load_arch`` finds it by."""
+
+
+def load_arch(arch: ArchOrName, overrides: Mapping[str, object] | Sequence[str] = ()) -> Arch:
     """Return a shipped GPU by name, or one from a file, with overrides on top.
 
     Args:
-        name_or_path: e.g. ``"a100"`` or ``"my_what_if.yaml"`` (YAML or JSON; it may say ``base: a100``).
+        arch: e.g. ``"a100"``, in any case of letters, or ``"my_what_if.yaml"`` (YAML or JSON; it may say ``base: a100``); a GPU
+            that is loaded already is returned, or changed by the overrides.
         overrides: ``["sm.count=144"]`` as on the command line, or ``{"sm.count": 144}``.
 
     Raises:
         ArchError: one sentence with the file, the dotted path, what was expected and what was found.
     """
-    layer = file_layer(name_or_path, Path(), "arch")
-    file = f"{name_or_path}.yaml" if str(name_or_path) in arch_names() else str(name_or_path)
-    return _build(stack(layer, set_layer(overrides)), file)
+    if isinstance(arch, Arch):
+        return _build(stack(tree_layer(arch.to_dict(), arch.name), set_layer(overrides)), arch.name) if overrides else arch
+    if not isinstance(arch, str | PathLike):
+        raise ArchError("arch", "the name of a GPU, the path of a file, or an Arch", quoted(arch))
+    name = fspath(arch)
+    layer = file_layer(name, Path(), "arch")
+    shipped = shipped_name(name, arch_names())
+    return _build(stack(layer, set_layer(overrides)), f"{shipped}.yaml" if shipped else name)
 
 
 def arch_from_dict(data: object, where: str = "arch") -> Arch:

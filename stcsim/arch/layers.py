@@ -7,8 +7,7 @@ here (``stcsim.arch`` does that, once, on the finished stack); keys, leaves and 
 from __future__ import annotations
 
 import re
-import reprlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, get_args
@@ -17,8 +16,8 @@ import yaml
 
 from stcsim.arch.leaf import Kind, Section, Source
 from stcsim.arch.tree import EXPECTED, Tree, section_at
-from stcsim.data import data_folder
-from stcsim.errors import ArchError, closest
+from stcsim.data import data_folder, data_names, shipped_name
+from stcsim.errors import ArchError, closest, quoted
 
 try:
     from yaml import CSafeLoader as SafeLoader
@@ -28,8 +27,6 @@ except ImportError:  # PyYAML built without libyaml: same result, slower
 _LEAF_KEYS = ("value", "kind", "from")
 _LEAF_SHAPE = "a mapping {value: ..., kind: ..., from: ...}"
 _MAX_DEPTH = 50
-_SHORT = reprlib.Repr()
-_SHORT.maxlevel, _SHORT.maxlist, _SHORT.maxstring, _SHORT.maxother = 3, 8, 80, 80
 _KINDS: tuple[str, ...] = get_args(Kind)
 
 
@@ -47,17 +44,14 @@ Layer = dict[str, Entry]
 
 def arch_names() -> list[str]:
     """Return the names of the shipped GPUs in alphabetical order."""
-    return sorted(path.stem for path in data_folder("arch_configs").glob("*.yaml"))
+    return data_names("arch_configs", ".yaml")
 
 
 def shown(value: object) -> str:
     """Return a value as an error message prints it: words of YAML, at most one line."""
     if value is None or isinstance(value, bool):
         return "null" if value is None else str(value).lower()
-    try:
-        return _SHORT.repr(value)
-    except ValueError:  # Python refuses to print integers of thousands of digits
-        return "a number too long to print"
+    return quoted(value)
 
 
 def file_layer(name: str | Path, folder: Path, where: str, above: tuple[Path, ...] = ()) -> Layer:
@@ -83,27 +77,38 @@ def file_layer(name: str | Path, folder: Path, where: str, above: tuple[Path, ..
 
 
 def set_layer(overrides: Mapping[str, object] | Sequence[str]) -> Layer:
-    """Return the layer of ``--set`` arguments: ``path=value`` texts, values in YAML, or a mapping of paths to values.
+    """Return the layer of overrides (``--set``): ``path=value`` texts, values in YAML, or a mapping of paths to values.
 
     Raises:
         ArchError: a text without ``=``, a value that is no YAML, or a path that no architecture file has.
     """
     if not isinstance(overrides, Mapping):
-        overrides = dict(map(_split_override, [overrides] if isinstance(overrides, str) else overrides))
+        overrides = dict(map(_split_override, _override_texts(overrides)))
     layer: Layer = {}
     for path, value in overrides.items():
+        where = "overrides " + quoted(path).strip("'")
         if path not in EXPECTED:
-            found = f"{shown(path)}{closest(path, EXPECTED)}"
-            raise ArchError(f"--set {path}", "the dotted path of one value, e.g. l2.capacity_mib", found)
-        layer[path] = Entry(value, Source(kind="assumed", source="--set") if "." in path else None, f"--set {path}")
+            raise ArchError(
+                where, "the dotted path of one value, e.g. l2.capacity_mib", f"{shown(path)}{closest(path, EXPECTED)}"
+            )
+        layer[path] = Entry(value, Source(kind="assumed", source="--set") if "." in path else None, where)
     return layer
+
+
+def _override_texts(overrides: object) -> list[str]:
+    many = [overrides] if isinstance(overrides, str) else list(overrides) if isinstance(overrides, Iterable) else [None]
+    texts = [each for each in many if isinstance(each, str)]
+    if len(texts) < len(many):
+        expected = "path=value texts such as 'l2.capacity_mib=80', or a mapping of paths to values"
+        raise ArchError("overrides", expected, shown(overrides))
+    return texts
 
 
 def _split_override(text: str) -> tuple[str, object]:
     path, equals, value = text.partition("=")
     if not equals:
-        raise ArchError("--set", "path=value, e.g. l2.capacity_mib=80", shown(text))
-    return path.strip(), parse_yaml(value, f"--set {path.strip()}")
+        raise ArchError("overrides", "path=value, e.g. l2.capacity_mib=80", shown(text))
+    return path.strip(), parse_yaml(value, f"overrides {path.strip()}")
 
 
 def stack(below: Layer, above: Layer) -> Layer:
@@ -179,10 +184,10 @@ def _leaf(item: object, where: str, bare_source: str | None) -> Entry:
 
 
 def _find(name: str, folder: Path, where: str) -> tuple[Path, str]:
-    """Return a file and what to call it in errors; a shipped name goes before a file of that name."""
+    """Return a file and what to call it in errors; a shipped name, in any case of letters, goes before a file of that name."""
     names = arch_names()
-    if name in names:
-        return data_folder("arch_configs") / f"{name}.yaml", f"{name}.yaml"
+    if shipped := shipped_name(name, names):
+        return data_folder("arch_configs") / f"{shipped}.yaml", f"{shipped}.yaml"
     path = folder / name
     try:
         found = path.is_file()

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from types import ModuleType
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from stcsim.trace import Trace
+    from stcsim.trace import Trace, TraceOrName
 
 __all__ = ["capture", "network_names", "open_trace"]
 
@@ -46,7 +48,7 @@ def capture(
 
 
 def open_trace(
-    name_or_path: str | os.PathLike[str],
+    trace: TraceOrName,
     batch: int | None = None,
     inputs: Sequence[str] | None = None,
     dtype: str | None = None,
@@ -54,7 +56,7 @@ def open_trace(
     """Return the network in a file: a trace (JSON, or the name of one that ships), an ONNX model, or a table of GEMMs (CSV).
 
     Args:
-        name_or_path: ``.onnx`` and ``.csv`` say what a file is; everything else is a trace.
+        trace: a path, of which ``.onnx`` and ``.csv`` say what it is, the name of a trace that ships, or a trace itself.
         batch: samples in one pass; the file's own by default.
         inputs: shapes of inputs of an ONNX model whose axes are open, batch included: ``"x=1x3x224x224"``.
         dtype: element type the trace asks for; the file's own by default.
@@ -65,20 +67,20 @@ def open_trace(
     from stcsim.errors import TraceError
     from stcsim.trace import load_trace
 
-    path = Path(name_or_path)
+    path = Path(trace) if isinstance(trace, str | os.PathLike) else Path()
     kind = path.suffix.lower()
     if inputs and kind != ONNX:
-        raise TraceError("--input", "an ONNX model, of which it fixes axes", f"'{name_or_path}'")
+        raise TraceError("inputs", "an ONNX model, of which they fix axes", f"'{path}'")
     if kind == ONNX:
-        trace = _open_onnx(path, batch, inputs)
+        opened = _open_onnx(path, batch, inputs)
     elif kind == CSV:
         from stcsim.capture.csv_file import open_csv
 
-        trace = open_csv(path)
+        opened = open_csv(path)
     else:
-        trace = load_trace(name_or_path)
-    trace = trace if dtype is None else trace.changed(dtype=dtype)
-    return trace if batch is None else trace.with_batch(batch)
+        opened = load_trace(trace)
+    opened = opened if dtype is None else opened.changed(dtype=dtype)
+    return opened if batch is None else opened.with_batch(batch)
 
 
 def _open_onnx(path: Path, batch: int | None, inputs: Sequence[str] | None) -> Trace:
@@ -98,3 +100,13 @@ def network_names() -> list[str]:
     from stcsim.capture.networks import NETWORKS
 
     return list(NETWORKS)
+
+
+class _Room(ModuleType):
+    """The package, which may be called as its function of the same name: ``stcsim.capture("resnet34")``."""
+
+    def __call__(self, *arguments: Any, **options: Any) -> Trace:
+        return capture(*arguments, **options)
+
+
+sys.modules[__name__].__class__ = _Room

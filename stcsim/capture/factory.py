@@ -33,7 +33,7 @@ def custom_network(
     """
     factory = _find(name)
     if isinstance(factory, nn.Module) and arguments:
-        raise TraceError(f"capture {name}: --arg", "a callable that takes arguments", "a module that is built already")
+        raise TraceError(f"arguments of {name}", "a callable that takes arguments", "a module that is built already")
     built: list[nn.Module] = []
 
     def build() -> nn.Module:

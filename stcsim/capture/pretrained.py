@@ -99,7 +99,7 @@ def _config(place: str, kind: Any, fields: Mapping[str, Any], arguments: Mapping
             first = name.partition(".")[0]
             if not hasattr(known, first):
                 found = f"'{first}'{closest(first, known.to_dict())}"
-                raise TraceError(f"{place}: --arg", f"a field of {kind.__name__}", found)
+                raise TraceError(f"arguments of {place.removeprefix('capture ')}", f"a field of {kind.__name__}", found)
         return kind(**fields)
     except TraceError:
         raise
@@ -155,7 +155,7 @@ def _default_shape(place: str, config: Any, kind: Any) -> tuple[tuple[str, ...],
         return ("samples",), (_SAMPLES,)
     if main == "input_features" and hasattr(config, "num_mel_bins") and hasattr(config, "max_source_positions"):
         return ("mel bins", "frames", "tokens"), (config.num_mel_bins, 2 * config.max_source_positions, 1)
-    raise TraceError(f"{place}: input", f"the shape of {main}, such as --input {main}=1x…", "none")
+    raise TraceError(f"{place}: input", f"the shape of {main}, such as {main}=1x… among the inputs", "none")
 
 
 def _inputs(module: Any, names: Sequence[str], batch: int, shape: Shape) -> dict[str, torch.Tensor]:

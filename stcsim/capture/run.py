@@ -14,9 +14,11 @@ from stcsim.capture.fusing import decide_fusion
 from stcsim.capture.networks import NETWORKS, Network, Shape
 from stcsim.capture.networks.network import IMAGE
 from stcsim.capture.tensors import TensorShape, common_batch, read_shapes
-from stcsim.errors import TraceError, closest
+from stcsim.data import shipped_name
+from stcsim.errors import TraceError, closest, quoted
 from stcsim.isa import dtype as known_dtype
 from stcsim.trace import Memory, Source, Trace
+from stcsim.words import text, texts
 
 if TYPE_CHECKING:
     from torch import nn
@@ -37,11 +39,15 @@ def capture(
     """Return the trace of a network (see ``stcsim.capture.capture``).
 
     Raises:
+        UnsupportedError: a type or a name that is none.
         TraceError: a network that cannot be built or run, or inputs that do not fit it.
     """
-    known_dtype(dtype)
-    place = f"capture {name}"
-    tensors = read_shapes(place, inputs or ())
+    known_dtype(text(dtype, "dtype", "the name of an element type"))
+    name = shipped_name(name, list(NETWORKS)) or name
+    place = f"capture {text(name, 'name', 'the name of a network, module:factory or transformers:model')}"
+    tensors = read_shapes(place, texts(inputs or (), "inputs", "texts such as 'ids=1x128:int64'"))
+    if not isinstance(arguments or {}, Mapping):
+        raise TraceError("arguments", "a mapping of names to values", quoted(arguments))
     network = _network(name, input_shape, dict(arguments or {}), tensors)
     shape = _shape(place, network, input_shape)
     asked = common_batch(place, tensors, batch) if tensors else batch
@@ -75,8 +81,8 @@ def _network(
     _need("torch", "PyTorch")
     if name in NETWORKS:
         if arguments or tensors:
-            option = "--arg" if arguments else "--input"
-            raise TraceError(f"capture {name}: {option}", "module:factory or transformers:model", "a network known by name")
+            argument = "arguments" if arguments else "inputs"
+            raise TraceError(f"{argument} of {name}", "module:factory or transformers:model", "a network known by name")
         if NETWORKS[name].library != "stcsim":
             _need(NETWORKS[name].library, NETWORKS[name].library)
         return NETWORKS[name]

@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
-from fnmatch import fnmatchcase
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from stcsim.check import torch_side
-from stcsim.errors import StcsimError, closest
+from stcsim.errors import StcsimError
 from stcsim.isa import DType
 from stcsim.numerics.conv import filter_matrix, im2col
 from stcsim.numerics.sparse.pruning import prune
 from stcsim.trace import Conv2d, Gemm, Trace
+from stcsim.trace.choose import chosen
 
 Array = npt.NDArray[Any]
 
@@ -83,24 +82,24 @@ def code_name(element: DType) -> str:
     return element.codes or element.name
 
 
-def layers_of(trace: Trace, element: DType, limits: Limits, chosen: str | None) -> list[Layer]:
+def layers_of(trace: Trace, element: DType, limits: Limits, layers: str | None) -> list[Layer]:
     """Return the layers to check, in the order of the trace.
 
     Args:
         trace, element, limits: what is run, in which type, and how much of it.
-        chosen: numbers, ranges and globs with commas between, e.g. ``"1,4-6,*.fc*"``; all when ``None``.
+        layers: numbers, ranges and patterns with commas between, e.g. ``"1,4-6,*.fc*"``; all when ``None``.
 
     Raises:
-        StcsimError: when a word of ``chosen`` fits no layer.
+        StcsimError: when a word of ``layers`` fits none.
     """
     ops = [_computed(op) for op in trace.ops if isinstance(op, Gemm | Conv2d)]
     if not ops:
         raise StcsimError(trace.name, "a GEMM or convolution to check", "none")
-    kept = set(range(1, len(ops) + 1)) if chosen is None else _numbers(chosen, [op.name for op in ops])
+    kept = None if layers is None else set(chosen(trace.ops, layers, "layers", ops))
     return [
         Layer(number, op, _part(op, limits), why_not_sparse(op, element))
         for number, op in enumerate(ops, start=1)
-        if number in kept
+        if kept is None or op.name in kept
     ]
 
 
@@ -204,21 +203,3 @@ def _input_size(op: Conv2d, axis: int, outputs: int, whole: int) -> int:
         return whole
     reach = op.dilation[axis] * ((op.r, op.s)[axis] - 1) + 1
     return max(1, (outputs - 1) * op.stride[axis] + reach - 2 * op.padding[axis])
-
-
-def _numbers(chosen: str, names: Sequence[str]) -> set[int]:
-    """Return the numbers of the layers that ``chosen`` names."""
-    kept: set[int] = set()
-    for word in filter(None, (each.strip() for each in chosen.split(","))):
-        first, dash, last = word.partition("-")
-        if first.isdecimal() and (last.isdecimal() if dash else True):
-            found = set(range(int(first), int(last or first) + 1)) & set(range(1, len(names) + 1))
-        else:
-            found = {number for number, name in enumerate(names, start=1) if fnmatchcase(name, word)}
-        if not found:
-            expected = f"numbers from 1 to {len(names)}, ranges such as 2-5, or globs of layer names"
-            raise StcsimError("--layers", expected, f"'{word}', which fits none{closest(word, names)}")
-        kept |= found
-    if not kept:
-        raise StcsimError("--layers", "numbers, ranges or globs of layer names", f"'{chosen}'")
-    return kept

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
+from os import PathLike
 from pathlib import Path
 from typing import Any
 
@@ -18,11 +19,13 @@ from stcsim.check.weights import Weights
 from stcsim.errors import UnsupportedError
 from stcsim.isa import DType, timed_types
 from stcsim.isa import dtype as find_dtype
-from stcsim.isa.instructions import Instruction, check_arch, gemm_instruction
+from stcsim.isa.capabilities import ArchLike, capability
+from stcsim.isa.instructions import Instruction, gemm_instruction, usual_arch
 from stcsim.numerics import gemm
 from stcsim.numerics.sparse.sparse24 import Sparse24, compress
-from stcsim.trace import Trace
+from stcsim.trace import TraceOrName, load_trace
 from stcsim.version import __version__
+from stcsim.words import size, text
 
 Progress = Callable[[int, int], None]
 
@@ -46,12 +49,12 @@ class Setup:
 
 
 def check(
-    trace: Trace,
-    arch: str,
-    dtype: str,
+    trace: TraceOrName,
+    arch: ArchLike | None = None,
+    dtype: str | None = None,
     *,
     layers: str | None = None,
-    weights: Path | None = None,
+    weights: str | PathLike[str] | None = None,
     seed: int = 0,
     max_columns: int = 4096,
     max_macs: int = 10**9,
@@ -60,10 +63,11 @@ def check(
     """Return how every GEMM and convolution of ``trace`` compares with PyTorch.
 
     Args:
-        trace: the network.
-        arch: compute capability, e.g. ``"sm_80"``.
-        dtype: element type, as in ``stcsim.isa``.
-        layers: which, as ``layers_of`` understands it; all by default.
+        trace: the network, or its name or file.
+        arch: a GPU (``"a100"`` or an ``Arch``), or a compute capability (``"sm_80"`` or ``"8.0"``); by default the first that has
+            the type.
+        dtype: element type, as in ``stcsim.isa``; the trace's own by default.
+        layers: which, as ``stcsim.trace.choose`` understands it, e.g. ``"1,4-6,*.fc*"`` or ``"last"``; all by default.
         weights: a .safetensors or .npz file; layers that it does not name get seeded weights.
         seed: of weights and activations; each layer has its own stream.
         max_columns, max_macs: how much of one layer is computed.
@@ -72,29 +76,34 @@ def check(
     Raises:
         StcsimError: when the architecture lacks the type, or layers or weights cannot be used.
     """
-    setup = _setup(arch, find_dtype(dtype))
-    chosen = layers_of(trace, setup.element, Limits(max_columns, max_macs), layers)
+    trace, seed = load_trace(trace), size(seed, "seed", 0)
+    element = find_dtype(text(trace.dtype if dtype is None else dtype, "dtype", "the name of an element type").lower())
+    limits = Limits(size(max_columns, "max_columns"), size(max_macs, "max_macs"))
+    setup = _setup(arch, element)
+    chosen = layers_of(trace, setup.element, limits, layers)
     found = []
     with ExitStack() as stack:
-        given = None if weights is None else Weights(weights, chosen, stack)
+        given = None if weights is None else Weights(Path(weights), chosen, stack)
         for layer in chosen:
             found.append(_check_layer(setup, layer, given, seed))
             if progress is not None:
                 progress(len(found), len(chosen))
     return CheckReport(
         trace.name, trace.sha256, setup.arch, setup.element.name, setup.output, setup.sparse.name, setup.dense.name, seed,
-        None if weights is None else str(weights), max_columns, max_macs, torch_side.VERSION, __version__, tuple(found),
+        None if weights is None else str(weights), limits.max_columns, limits.max_macs, torch_side.VERSION, __version__,
+        tuple(found),
     )  # fmt: skip
 
 
-def _setup(arch: str, element: DType) -> Setup:
+def _setup(arch: ArchLike | None, element: DType) -> Setup:
     """Return what all layers share, or refuse an architecture that lacks the type, or 2:4, or a type that PyTorch lacks."""
     if not element.torch:
         known = ", ".join(row.name for row in timed_types() if row.torch)
         raise UnsupportedError("dtype", f"a type that PyTorch has too ({known})", f"'{element.name}'")
-    capability, name = check_arch(arch), code_name(element)
-    sparse, dense = (gemm_instruction(capability, element.acc, name, name, sparse) for sparse in (True, False))
-    return Setup(element, capability, sparse, dense)
+    name = code_name(element)
+    plain = capability(usual_arch(name) if arch is None else arch)
+    sparse, dense = (gemm_instruction(plain, element.acc, name, name, sparse) for sparse in (True, False))
+    return Setup(element, plain, sparse, dense)
 
 
 def _check_layer(setup: Setup, layer: Layer, given: Weights | None, seed: int) -> LayerCheck:

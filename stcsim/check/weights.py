@@ -39,7 +39,7 @@ class Weights:
         if not any(self.key(name) for name in wanted):
             first = f"'{wanted[0]}.weight'" if wanted else "a layer that has weights"
             found = f"{len(keys)} other names, e.g. '{keys[0]}'" if keys else "an empty file"
-            raise StcsimError(f"--weights {path}", f"weights named after layers, e.g. {first}", found)
+            raise StcsimError(f"weights {path}", f"weights named after layers, e.g. {first}", found)
 
     def key(self, name: str) -> str | None:
         """Return what the file calls a layer's weights: its name, or that and ``.weight``; a module used twice is one."""
@@ -102,11 +102,11 @@ class _Safetensors(Mapping[str, Any]):
 def _open(path: Path, stack: ExitStack) -> Mapping[str, Any]:
     """Return the arrays of a file by name."""
     if path.suffix not in (".safetensors", ".npz"):
-        raise StcsimError(f"--weights {path}", "a file that ends in .safetensors or .npz", f"'{path.suffix or path.name}'")
+        raise StcsimError(f"weights {path}", "a file that ends in .safetensors or .npz", f"'{path.suffix or path.name}'")
     if not path.is_file():
-        raise StcsimError(f"--weights {path}", "a file that can be read", "a folder" if path.is_dir() else "no such file")
+        raise StcsimError(f"weights {path}", "a file that can be read", "a folder" if path.is_dir() else "no such file")
     if path.suffix == ".safetensors" and find_spec("safetensors") is None:
-        raise StcsimError(f"--weights {path}", "the safetensors package (pip install safetensors)", "none")
+        raise StcsimError(f"weights {path}", "the safetensors package (pip install safetensors)", "none")
     try:
         if path.suffix == ".npz":
             archive: Mapping[str, Any] = stack.enter_context(np.load(path, allow_pickle=False))
@@ -115,7 +115,7 @@ def _open(path: Path, stack: ExitStack) -> Mapping[str, Any]:
 
         return _Safetensors(stack.enter_context(safe_open(str(path), framework="pt")))
     except Exception as error:  # each library has its own
-        raise StcsimError(f"--weights {path}", f"a {path.suffix[1:]} file", f"'{_first_line(error)}'") from None
+        raise StcsimError(f"weights {path}", f"a {path.suffix[1:]} file", f"'{_first_line(error)}'") from None
 
 
 def _codes(array: Any, element: DType, where: str) -> Array:

@@ -8,8 +8,10 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from stcsim.cli import options as opt
+from stcsim.cli.output import deliver, output
 from stcsim.cli.steps import check_outputs, measured_tables, prepare
 from stcsim.errors import StcsimError
+from stcsim.words import Format
 
 if TYPE_CHECKING:
     from stcsim.study.validate import Predicted
@@ -43,11 +45,11 @@ def build(
     from stcsim.study.error_model.build import build as learn
     from stcsim.study.error_model.file import read_predicted, write_error_model
 
-    names = [name.strip() for name in fitted.split(",") if name.strip()]
+    names = [name.strip().lower() for name in fitted.split(",") if name.strip()]
     if unknown := next((name for name in names if name not in arch_names()), None):
-        raise StcsimError("--fitted", f"names of GPUs with commas between ({', '.join(arch_names())})", f"'{unknown}'")
+        raise StcsimError("fitted", f"names of GPUs with commas between ({', '.join(arch_names())})", f"'{unknown}'")
     unseen = read_predicted(blind) if blind else []
-    document = learn(_predicted(paths, grade), names, unseen, source)
+    document = learn(_predicted(measured_tables(paths), grade), names, unseen, source)
     write_error_model(document, output)
     say(f"{output} written: {document['made']}")
 
@@ -59,29 +61,28 @@ def check(
         Path | None, typer.Option("--model", metavar="FILE", help="An error model.", show_default="the one that ships")
     ] = None,
     grade: GradeOption = "A",
-    json: Annotated[Path | None, typer.Option("--json", metavar="FILE", help="Write the shares as JSON.")] = None,
+    format: opt.FormatOption = Format.TABLE,
+    json: opt.JsonOption = None,
+    csv: opt.CsvOption = None,
 ) -> None:
     """Print which share of measurements lies in its interval, on rows that neither a fit nor the intervals were made from."""
-    check_outputs(json=json)
-    from stcsim.report.export.result import write_json
-    from stcsim.report.terminal.console import show
-    from stcsim.report.terminal.coverage import coverage_table, to_json
+    out = output(format, json, csv)
+    from stcsim.report.terminal.coverage import coverage_table, document, row_lines
     from stcsim.study.error_model.coverage import cover
     from stcsim.trust.accuracy import error_model, read_error_model
 
     held = read_error_model(model) if model else error_model()
-    report = cover(_predicted(paths, grade), held)
-    if json:
-        write_json(to_json(report), json)
-    show(coverage_table(report))
+    tables = measured_tables(paths)
+    report = cover(_predicted(tables, grade), held)
+    inputs = {"paths": list(map(str, tables)), "model": str(model) if model else None, "grade": grade}
+    deliver(out, report, coverage_table, lambda found: document(found, inputs), row_lines)
 
 
-def _predicted(paths: list[Path] | None, grade: str) -> list[Predicted]:
-    """Return the rows of ``paths``, or of the public tables, that have one of the grades, predicted."""
+def _predicted(tables: list[Path], grade: str) -> list[Predicted]:
+    """Return the rows of ``tables`` that have one of the grades, predicted."""
     from stcsim.report.terminal.console import progress
     from stcsim.study.validate import validate
 
-    tables = measured_tables(paths)
     prepare()
     with progress("predicting") as advance:
         return list(validate(tables, progress=advance, grades=grade).rows)

@@ -8,7 +8,9 @@ from typing import Annotated
 import typer
 
 from stcsim.cli import options as opt
-from stcsim.cli.steps import check_outputs, measured_tables, prepare
+from stcsim.cli.output import deliver, output
+from stcsim.cli.steps import measured_tables, prepare
+from stcsim.words import Format
 
 DataOption = Annotated[
     list[Path] | None,
@@ -31,7 +33,7 @@ BoundsOption = Annotated[
 
 def calibrate(
     arch: Annotated[str, typer.Argument(metavar="ARCH", help="A GPU by name, or its arch file; its own rows are used.")],
-    output: Annotated[Path, typer.Option("--output", "-o", metavar="FILE", help="Where the new arch file goes.")],
+    file: Annotated[Path, typer.Option("--output", "-o", metavar="FILE", help="Where the new arch file goes.")],
     data: DataOption = None,
     more: Annotated[list[Path] | None, typer.Argument(hidden=True)] = None,
     params: ParamsOption = None,
@@ -42,31 +44,30 @@ def calibrate(
     rows: Annotated[
         int, typer.Option("--rows", metavar="N", min=1, help="Fit to about so many rows; the rest is held out.")
     ] = 120,
-    settings: opt.SetOption = None,
-    json: Annotated[Path | None, typer.Option("--json", metavar="FILE", help="Write parameters and errors as JSON.")] = None,
+    overrides: opt.SetOption = None,
+    format: opt.FormatOption = Format.TABLE,
+    json: opt.JsonOption = None,
+    csv: opt.CsvOption = None,
 ) -> None:
     """Fit physical parameters of a GPU to your measurements, within bounds, and write a new arch file (needs scipy).
 
     For example: stcsim calibrate a100 --data mine.csv -o a100_mine.yaml
     """
+    out = output(format, json, csv, output=file)
     from stcsim.files import write_whole
-    from stcsim.report.export.result import write_json
-    from stcsim.report.terminal.calibration import calibration_table, fit_progress, to_json
-    from stcsim.report.terminal.console import say, show
+    from stcsim.report.terminal.calibration import calibration_table, document, fit_progress, row_lines
+    from stcsim.report.terminal.console import say
     from stcsim.study.calibration import fitted_file
     from stcsim.study.calibration.calibrate import calibrate as fit
     from stcsim.study.calibration.fit import parse_bounds
 
-    check_outputs(output=output, json=json)
-    fitted_file.check_target(arch, output)
+    fitted_file.check_target(arch, file)
     names = None if params is None else [name.strip() for name in params.split(",") if name.strip()]
     limits = parse_bounds(bounds or [])
     tables = measured_tables([*(data or []), *(more or [])])
     prepare()
     with fit_progress(evaluations) as notify:
-        result = fit(arch, tables, settings or [], names, grade, seed, evaluations, rows, notify, bounds=limits)
-    write_whole(output, fitted_file.arch_text(result, output))
-    if json:
-        write_json(to_json(result), json)
-    show(calibration_table(result))
-    say(f"{output} written; `stcsim arch {output}` shows it")
+        result = fit(arch, tables, overrides or [], names, grade, seed, evaluations, rows, notify, bounds=limits)
+    write_whole(file, fitted_file.arch_text(result, file))
+    deliver(out, result, calibration_table, document, row_lines)
+    say(f"{file} written; `stcsim arch {file}` shows it")

@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from stcsim.cli import completion
 from stcsim.cli import options as opt
-from stcsim.cli.steps import check_outputs, sizes_of
+from stcsim.cli.output import check_outputs
 from stcsim.errors import StcsimError
 
 if TYPE_CHECKING:
@@ -23,6 +24,7 @@ NetworkArgument = Annotated[
     typer.Argument(
         metavar="NAME|MODULE:FACTORY|transformers:MODEL|FILE",
         help="A known network, a function that returns one, a model of transformers, an ONNX file, or a table (CSV).",
+        autocompletion=completion.networks,
     ),
 ]
 
@@ -78,12 +80,22 @@ def _captured(
 
     if not name.lower().endswith((CSV, ONNX)):
         if inputs and shape is not None:
-            raise StcsimError("--shape", "either it or --input, which says the same and more", "both")
+            raise StcsimError("shape", "either it or --input, which says the same and more", "both")
         return capture(name, batch, sizes_of(shape), dtype or "fp16", arguments=_values(arguments), inputs=inputs)
-    for option, value in (("--shape", shape), ("--arg", arguments)):
+    for argument, value in (("shape", shape), ("arguments", arguments)):
         if value:
-            raise StcsimError(option, "a PyTorch network (an ONNX model takes --input NAME=SIZES)", f"'{name}'")
+            raise StcsimError(argument, "a PyTorch network (an ONNX model takes --input NAME=SIZES)", f"'{name}'")
     return open_trace(name, batch, inputs, dtype)
+
+
+def sizes_of(shape: str | None) -> tuple[int, ...] | None:
+    """Return ``3x224x224`` as numbers."""
+    if shape is None:
+        return None
+    words = shape.lower().split("x")
+    if not all(word.isdecimal() and int(word) > 0 for word in words):
+        raise StcsimError("shape", "sizes above 0 with an x between, e.g. 3x224x224", f"'{shape}'")
+    return tuple(map(int, words))
 
 
 def _values(words: Sequence[str] | None) -> dict[str, object]:
@@ -92,7 +104,7 @@ def _values(words: Sequence[str] | None) -> dict[str, object]:
     for word in words or ():
         name, equals, text = word.partition("=")
         if not equals or not name.replace(".", "_").isidentifier() or name in values:
-            raise StcsimError("--arg", "NAME=VALUE, each name once, e.g. num_hidden_layers=2", f"'{word}'")
+            raise StcsimError("arguments", "NAME=VALUE, each name once, e.g. num_hidden_layers=2", f"'{word}'")
         try:
             values[name] = ast.literal_eval(text)
         except (SyntaxError, ValueError):

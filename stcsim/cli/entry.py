@@ -1,4 +1,4 @@
-"""The command line: parses, calls one function, prints what ``report`` returns.
+"""The command line: one file a command; here they are put together, and an error becomes one sentence.
 
 Heavy libraries are imported inside the commands, so that ``stcsim --help`` answers at once.
 """
@@ -7,232 +7,83 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Sequence
-from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from collections.abc import Callable, Sequence
+from typing import Annotated
 
 import typer
 
 from stcsim.cli import accuracy, data, evidence
-from stcsim.cli import options as opt
+from stcsim.cli.arch import arch
 from stcsim.cli.calibrate import calibrate
 from stcsim.cli.capture import capture
-from stcsim.cli.curve import curve, roofline
+from stcsim.cli.check import check
+from stcsim.cli.command import Command
+from stcsim.cli.curve import curve
+from stcsim.cli.explain import explain
+from stcsim.cli.gemm import gemm
+from stcsim.cli.kernels import kernels
 from stcsim.cli.microbench import microbench
+from stcsim.cli.mma import mma
 from stcsim.cli.reproduce import reproduce
+from stcsim.cli.roofline import roofline
 from stcsim.cli.run import run
-from stcsim.cli.steps import (
-    check_outputs,
-    check_sizes,
-    compare,
-    deliver,
-    load_gpu,
-    measured_tables,
-    network_of,
-    prepare,
-    refuse_negatives,
-    teach,
-)
+from stcsim.cli.schema import schema
+from stcsim.cli.steps import refuse_negatives
+from stcsim.cli.traces import traces
+from stcsim.cli.validate import validate
 from stcsim.errors import StcsimError
 from stcsim.version import __version__
 
-if TYPE_CHECKING:
-    pass
+_EXAMPLES = """Examples:
 
+stcsim run resnet34 --arch a100 --dtype int8 --batch 32
 
-app = typer.Typer(
-    add_completion=False,
-    no_args_is_help=True,
-    pretty_exceptions_enable=False,
-    rich_markup_mode="rich",
-    context_settings={"help_option_names": ["-h", "--help"]},
+stcsim gemm 4096x4096x4096 --arch h100 --dtype fp8 --format json
+
+stcsim curve bert-base --arch a100,h100 --over batch=1..64 --figure batch.pdf"""
+
+#: Commands in the order of their use, under the headings of ``--help``; a typer of its own holds commands below one.
+_COMMANDS: tuple[tuple[str, tuple[Callable[..., None] | tuple[str, typer.Typer], ...]], ...] = (
+    ("Simulate", (run, gemm, explain, curve, roofline)),
+    ("Look up", (arch, traces, kernels, schema)),
+    ("Bring a network, see the arithmetic", (capture, check, mma, microbench)),
+    (
+        "How far to trust it",
+        (validate, ("data", data.app), ("accuracy", accuracy.app), ("evidence", evidence.app), reproduce, calibrate),
+    ),
 )
 
 
-app.command()(run)
+def _together() -> typer.Typer:
+    """Return the whole command line."""
+    whole = typer.Typer(
+        no_args_is_help=True,
+        pretty_exceptions_enable=False,
+        rich_markup_mode="rich",
+        context_settings={"help_option_names": ["-h", "--help"]},
+        epilog=_EXAMPLES,
+    )
+    for heading, commands in _COMMANDS:
+        for each in commands:
+            if isinstance(each, tuple):
+                name, group = each
+                whole.add_typer(group, name=name, rich_help_panel=heading)
+            else:
+                whole.command(rich_help_panel=heading)(each)
+    _name_options(whole)
+    return whole
 
 
-@app.command()
-def gemm(
-    m: opt.MSize,
-    n: opt.NSize,
-    k: opt.KSize,
-    arch: opt.ArchOption,
-    dtype: opt.DTypeOption = "fp16",
-    batch: opt.GemmBatchOption = 1,
-    out_dtype: opt.OutDTypeOption = None,
-    sparsity: opt.SparsityOption = None,
-    settings: opt.SetOption = None,
-    kernel: opt.KernelOption = None,
-    engine: opt.EngineOption = opt.Engine.FAST,
-    launch: opt.LaunchOption = opt.LaunchMode.GRAPH,
-    weights_in_l2: opt.WeightsInL2Option = False,
-    data: opt.DataOption = opt.Data.RANDN,
-    json: opt.JsonOption = None,
-    csv: opt.CsvOption = None,
-) -> None:
-    """Simulate one GEMM, D (M x N) = A (M x K) times B (K x N), dense and 2:4.
-
-    For example: stcsim gemm 4096 4096 4096 --arch h100 --dtype fp8
-    """
-    check_outputs(json=json, csv=csv)
-    check_sizes(M=m, N=n, K=k, batch=batch)
-    from stcsim import replay
-
-    gpu = load_gpu(arch, settings)
-    gpu.require(dtype or "fp16", sparsity in (opt.Sparsity.BOTH, opt.Sparsity.SPARSE))
-    prepare()
-    result = replay.gemm(
-        m, n, k, gpu, dtype=dtype or "fp16", batch=batch, out_dtype=out_dtype, sparsity=sparsity,
-        engine=engine, kernel=kernel, launch=launch, weights_in_l2=weights_in_l2, data=data,
-    )  # fmt: skip
-    deliver(result, json, csv)
+def _name_options(group: typer.Typer) -> None:
+    """Let every command name options in errors."""
+    for command in group.registered_commands:
+        command.cls = Command
+    for below in group.registered_groups:
+        if below.typer_instance is not None:
+            _name_options(below.typer_instance)
 
 
-@app.command()
-def explain(
-    m: opt.MSize,
-    n: opt.NSize,
-    k: opt.KSize,
-    arch: opt.ArchOption,
-    dtype: opt.DTypeOption = "fp16",
-    batch: opt.GemmBatchOption = 1,
-    out_dtype: opt.OutDTypeOption = None,
-    sparsity: opt.SparsityOption = None,
-    settings: opt.SetOption = None,
-    kernel: opt.KernelOption = None,
-    launch: opt.LaunchOption = opt.LaunchMode.GRAPH,
-    weights_in_l2: opt.WeightsInL2Option = False,
-    top: Annotated[int, typer.Option("--top", metavar="N", min=1, help="Show N kernels of each sparsity.")] = 8,
-) -> None:
-    """Say why one GEMM takes as long as it does: plan, bounds, where the time goes, and the kernels that lost.
-
-    For example: stcsim explain 4096 4096 4096 --arch a100
-    """
-    check_sizes(M=m, N=n, K=k, batch=batch)
-    from stcsim.report.terminal.console import show
-    from stcsim.report.terminal.explanation import explanation_text
-    from stcsim.study import explain as explaining
-
-    gpu = load_gpu(arch, settings)
-    prepare()
-    problem = explaining.gemm_problem(m, n, k, dtype or "fp16", batch, out_dtype, weights_in_l2)
-    show(explanation_text(explaining.explain(gpu, problem, sparsity=sparsity, kernel=kernel, launch=launch), top))
-
-
-@app.command()
-def validate(
-    paths: opt.MeasuredArgument = None,
-    arch: Annotated[str | None, typer.Option("--arch", "-a", metavar="NAME|FILE", help="Only the rows of this GPU.")] = None,
-    settings: opt.SetOption = None,
-    json: Annotated[Path | None, typer.Option("--json", metavar="FILE", help="Write the errors as JSON.")] = None,
-    rows: opt.RowsOption = None,
-    report: opt.ReportOption = None,
-) -> None:
-    """Predict measured GEMMs and print how far off the predictions are, with a plain roofline beside them.
-
-    For example: stcsim validate mine.csv --arch a100
-    """
-    check_outputs(json=json, rows=rows, report=report)
-    if settings and arch is None:
-        raise StcsimError("--set", "a GPU to change, named with --arch", "none")
-    from stcsim.report.terminal.console import progress, show
-    from stcsim.report.terminal.validation import validation_table, write_validation
-    from stcsim.study.validate import validate as compare
-
-    gpu, tables = load_gpu(arch, settings) if arch else None, measured_tables(paths)
-    prepare()
-    with progress("predicting") as advance:
-        found = compare(tables, gpu, advance)
-    write_validation(found, json, rows, report)
-    show(validation_table(found))
-
-
-app.command()(calibrate)
-app.add_typer(accuracy.app, name="accuracy")
-app.add_typer(data.app, name="data")
-app.add_typer(evidence.app, name="evidence")
-app.command()(curve)
-app.command()(roofline)
-app.command()(reproduce)
-
-
-@app.command()
-def check(
-    trace: opt.CheckedTrace = None,
-    gemm: opt.CheckedGemm = None,
-    inputs: opt.InputOption = None,
-    dtype: opt.DTypeOption = None,
-    arch: opt.CapabilityOption = None,
-    layers: opt.LayersOption = None,
-    weights: opt.WeightsOption = None,
-    seed: Annotated[int, typer.Option("--seed", metavar="N", min=0, help="Of weights and activations.")] = 0,
-    max_columns: Annotated[int, typer.Option("--max-columns", metavar="N", min=1, help="Compute so many of a layer's n.")] = 4096,
-    max_macs: Annotated[int, typer.Option("--max-macs", metavar="N", min=1, help="Or fewer, to these MACs.")] = 10**9,
-    json: opt.JsonOption = None,
-) -> None:
-    """Hold the bit-accurate datapath, dense and 2:4, against PyTorch; exit code 1 when what must be equal is not.
-
-    For example: stcsim check resnet34 --dtype int8
-    """
-    check_outputs(json=json)
-    limits = {"max_columns": max_columns, "max_macs": max_macs}
-    network = network_of(trace, gemm, inputs)
-    if not compare(network, arch, dtype, json, layers=layers, weights=weights, seed=seed, **limits):
-        raise typer.Exit(1)
-
-
-@app.command()
-def mma(
-    instruction: opt.InstructionName,
-    arch: opt.InstructionArchOption = None,
-    seed: Annotated[int, typer.Option("--seed", metavar="N", min=0, help="Of A, B and C.")] = 0,
-    row: Annotated[int, typer.Option("--row", metavar="R", help="Of the element of D.")] = 0,
-    col: Annotated[int, typer.Option("--col", metavar="C", help="Of the element of D.")] = 0,
-    blocking: opt.BlockingOption = None,
-    figure: opt.FigureOption = None,
-    json: opt.JsonOption = None,
-) -> None:
-    """Show step by step how a tensor core computes one element of D = A times B + C, bit for bit.
-
-    For example: stcsim mma mma.sp.m16n8k32.f32.f16.f16.f32 --arch a100 --row 3 --col 5
-    """
-    check_outputs(figure=figure, json=json)
-    teach(instruction, arch, seed, (row, col), blocking, figure, json)
-
-
-app.command()(microbench)
-
-
-@app.command()
-def arch(
-    name: Annotated[str | None, typer.Argument(metavar="[NAME|FILE]", help="Show this one, value by value.")] = None,
-    settings: opt.SetOption = None,
-) -> None:
-    """List the GPUs with their peak TOPS, or show every value of one with its unit and source."""
-    from stcsim.arch import arch_names, load_arch
-    from stcsim.report.terminal.console import show
-    from stcsim.report.terminal.inventory import arch_list_table, arch_table
-
-    if name is not None:
-        show(arch_table(load_arch(name, settings or [])))
-    elif settings:
-        raise StcsimError("--set", "a GPU to change, e.g. `stcsim arch a100`", "none")
-    else:
-        show(arch_list_table([load_arch(each) for each in arch_names()]))
-
-
-@app.command()
-def traces() -> None:
-    """List the traces that ship."""
-    from stcsim.report.terminal.console import show
-    from stcsim.report.terminal.inventory import traces_table
-    from stcsim.trace import load_trace, trace_names
-
-    show(traces_table([load_trace(name) for name in trace_names()]))
-
-
-app.command()(capture)
+app = _together()
 
 
 def _version(wanted: bool) -> None:

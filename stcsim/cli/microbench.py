@@ -1,4 +1,4 @@
-"""``stcsim microbench``: one tensor-core instruction as a microbenchmark would measure it."""
+"""The command ``stcsim microbench``: one tensor-core instruction as a microbenchmark would measure it."""
 
 from __future__ import annotations
 
@@ -7,7 +7,9 @@ from typing import Annotated
 import typer
 
 from stcsim.cli import options as opt
-from stcsim.cli.steps import check_outputs, load_gpu
+from stcsim.cli.output import deliver, output
+from stcsim.cli.steps import load_gpu
+from stcsim.words import Format
 
 _Warps = Annotated[int | None, typer.Option("--warps", metavar="N", help="Of one SM.", show_default="several")]
 _Ilp = Annotated[
@@ -25,21 +27,21 @@ def microbench(
     warps: _Warps = None,
     ilp: _Ilp = None,
     operands: _Operands = None,
-    settings: opt.SetOption = None,
+    overrides: opt.SetOption = None,
+    format: opt.FormatOption = Format.TABLE,
     json: opt.JsonOption = None,
+    csv: opt.CsvOption = None,
 ) -> None:
     """Predict latency and FMA/clk/SM of one tensor-core instruction, as a microbenchmark would measure them.
 
     For example: stcsim microbench mma.sp.m16n8k32.f32.f16.f16.f32 --arch a100 --warps 8 --ilp 2
     """
-    check_outputs(json=json)
+    out = output(format, json, csv)
     from stcsim.isa import instructions
-    from stcsim.report.export.result import write_json
-    from stcsim.report.terminal.console import show
-    from stcsim.report.terminal.microbench import microbench_text, to_json
+    from stcsim.report.terminal.microbench import document, microbench_text, row_lines
     from stcsim.timing.microbenchmark import microbench as measure
 
-    benches = measure(instructions.parse(instruction), load_gpu(arch, settings), warps, ilp, operands)
-    if json:
-        write_json(to_json(benches), json)
-    show(microbench_text(benches))
+    known, gpu = instructions.parse(instruction), load_gpu(arch, overrides)
+    benches = measure(known, gpu, warps, ilp, operands)
+    inputs = {"instruction": known.name, "arch": gpu.to_dict(), "warps": warps, "ilp": ilp, "operands": operands}
+    deliver(out, benches, microbench_text, lambda found: document(found, inputs), row_lines)

@@ -1,50 +1,17 @@
-"""Options that several commands share, with their choices."""
+"""Options that several commands share, each defined once, with what completes it."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
+from stcsim.cli import completion
 from stcsim.isa import dtype, timed_types
-
-
-class Sparsity(StrEnum):
-    """Which kernels to simulate."""
-
-    BOTH = "both"
-    DENSE = "dense"
-    SPARSE = "2:4"
-
-
-class Engine(StrEnum):
-    """Which of the two engines, which agree exactly."""
-
-    FAST = "fast"
-    REFERENCE = "reference"
-
-
-class Blocking(StrEnum):
-    """How the products of a sparse instruction are cut into blocks."""
-
-    KEPT = "kept"
-    EXPANDED = "expanded"
-
-
-class Data(StrEnum):
-    """What is multiplied."""
-
-    RANDN = "randn"
-    LOW_POWER = "low-power"
-
-
-class LaunchMode(StrEnum):
-    """How kernels are launched."""
-
-    GRAPH = "graph"
-    STREAM = "stream"
+from stcsim.words import Blocking, Data, Engine, Format, Fusion, Launch, Sparsity, word
 
 
 def type_name(word: str) -> str:
@@ -52,83 +19,131 @@ def type_name(word: str) -> str:
     return dtype(word).name
 
 
+FP16 = "fp16"
+"""What a GEMM is simulated in by default."""
 _TYPES = ", ".join(row.name for row in timed_types())
 
-ArchOption = Annotated[str, typer.Option("--arch", "-a", metavar="NAME|FILE", help="GPU to simulate; `stcsim arch` lists them.")]
+
+def choice(words: type[StrEnum], *declared: str, help: str, **more: Any) -> Any:
+    """Return an option that takes one of ``words``, in any case of letters."""
+    taken: Callable[..., Any] = _spelled(words)
+    return typer.Option(
+        *declared, metavar="|".join(words), help=help, callback=taken, autocompletion=completion.of(words), **more
+    )
+
+
+def _spelled(words: type[StrEnum]) -> Callable[..., StrEnum | None]:
+    def taken(param: typer.CallbackParam, value: str | None) -> StrEnum | None:
+        return None if value is None else word(words, value, max(param.opts, key=len))
+
+    return taken
+
+
+_TRACE_HELP = "A trace or ONNX file, a table of GEMMs (CSV), or the name of a trace that ships."
+_TRACE: Any = typer.Argument(metavar="TRACE", help=_TRACE_HELP, autocompletion=completion.traces)
+_ARCH_HELP = "GPU to simulate; `stcsim arch` lists them."
+
+# --- what is simulated
+
+TraceArgument = Annotated[str, _TRACE]
+TraceOrNone = Annotated[str | None, _TRACE]
+MSize = Annotated[str, typer.Argument(metavar="M", help="Rows of the weight, the sparse operand (output features).")]
+NSize = Annotated[str, typer.Argument(metavar="N", help="Tokens, or batch times pixels.")]
+KSize = Annotated[str, typer.Argument(metavar="K", help="Reduction (input features).")]
+ArchOption = Annotated[str, typer.Option("--arch", "-a", metavar="NAME|FILE", help=_ARCH_HELP, autocompletion=completion.archs)]
+ArchsOption = Annotated[
+    str,
+    typer.Option(
+        "--arch", "-a", metavar="NAME|FILE,…", help="GPUs to simulate; `stcsim arch` lists them.",
+        autocompletion=completion.several_archs,
+    ),
+]  # fmt: skip
+SetOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--set", metavar="PATH=VALUE", help="Change one value of the GPU, e.g. l2.capacity_mib=80. May be repeated.",
+        autocompletion=completion.settings,
+    ),
+]  # fmt: skip
+CapabilityOption = Annotated[
+    str | None,
+    typer.Option(
+        "--arch", "-a", metavar="SM|NAME|FILE", help="sm_80 and so on, or a GPU.",
+        show_default="the first that has it", autocompletion=completion.archs,
+    ),
+]  # fmt: skip
 InputOption = Annotated[
     list[str] | None,
     typer.Option("--input", metavar="NAME=SIZES", help="Of an ONNX model, e.g. x=1x3x224x224. May be repeated."),
 ]
-SetOption = Annotated[
-    list[str] | None,
-    typer.Option("--set", metavar="PATH=VALUE", help="Change one value of the GPU, e.g. l2.capacity_mib=80. May be repeated."),
-]
-DTypeOption = Annotated[
-    str | None, typer.Option("--dtype", "-d", metavar="TYPE", parser=type_name, help=f"Element type of the inputs: {_TYPES}.")
-]
-SparsityOption = Annotated[
-    Sparsity | None,
-    typer.Option(
-        "--sparsity", help="Kernels to simulate.", show_default="both, or dense where the GPU has no sparse tensor cores"
-    ),
-]
-EngineOption = Annotated[Engine, typer.Option("--engine", help="The readable engine is slow; both give the same answer.")]
-KernelOption = Annotated[
-    str | None,
-    typer.Option(
-        "--kernel",
-        metavar="NAME",
-        help="Force one kernel instead of the fastest; heuristic: dense ones as cuBLAS picks them.",
-    ),
-]
-LaunchOption = Annotated[LaunchMode, typer.Option("--timing", help="CUDA-graph replay, or launches into a stream.")]
-JsonOption = Annotated[Path | None, typer.Option("--json", metavar="FILE", help="Write inputs and every figure as JSON.")]
-CsvOption = Annotated[Path | None, typer.Option("--csv", metavar="FILE", help="Write one line for each layer as CSV.")]
-
-MSize = Annotated[int, typer.Argument(metavar="M", help="Rows of the weight, the sparse operand (output features).")]
-NSize = Annotated[int, typer.Argument(metavar="N", help="Tokens, or batch times pixels.")]
-KSize = Annotated[int, typer.Argument(metavar="K", help="Reduction (input features).")]
-GemmBatchOption = Annotated[int, typer.Option("--batch", "-b", metavar="N", help="Independent GEMMs in one launch.")]
-OutDTypeOption = Annotated[str | None, typer.Option("--out-dtype", metavar="TYPE", help="Output type, e.g. int32.")]
-DataOption = Annotated[Data, typer.Option("--data", help="Random numbers, or zeros and constants, which draw less power.")]
-WeightsInL2Option = Annotated[bool, typer.Option("--weights-in-l2", help="Weights are in L2 already, if they fit.")]
-
-_TRACE = typer.Argument(metavar="TRACE", help="A trace or ONNX file, a table of GEMMs (CSV), or the name of a trace that ships.")
-TraceArgument = Annotated[str, _TRACE]
-CheckedTrace = Annotated[str | None, _TRACE]
-CheckedGemm = Annotated[
-    tuple[int, int, int] | None, typer.Option("--gemm", metavar="M N K", help="One GEMM instead of a trace; the weight is M x K.")
-]
-CapabilityOption = Annotated[
-    str | None,
-    typer.Option("--arch", "-a", metavar="SM|NAME|FILE", help="sm_80 and so on, or a GPU.", show_default="sm_80; sm_90 for fp8"),
-]
-LayersOption = Annotated[
-    str | None, typer.Option("--layers", metavar="WHICH", help="Numbers, ranges and globs of names, e.g. '1,4-6,*.fc*'.")
-]
-WeightsOption = Annotated[
-    Path | None,
-    typer.Option("--weights", metavar="FILE", help="Your weights by layer name, .safetensors or .npz; others are seeded."),
-]
-
 InstructionName = Annotated[
     str, typer.Argument(metavar="INSTRUCTION", help="In PTX words, e.g. mma.sp.m16n8k32.f32.f16.f16.f32; dense or sparse.")
 ]
-InstructionArchOption = Annotated[
-    str | None,
-    typer.Option("--arch", "-a", metavar="SM|NAME|FILE", help="sm_80 and so on, or a GPU.", show_default="the first that has it"),
-]
-BlockingOption = Annotated[
-    Blocking | None,
-    typer.Option("--blocking", help="Which products of a sparse instruction fill a block (assumed).", show_default="kept"),
-]
-FigureOption = Annotated[Path | None, typer.Option("--figure", metavar="FILE", help="Draw it too, as .png, .svg or .pdf.")]
+
 MeasuredArgument = Annotated[
     list[Path] | None,
     typer.Argument(metavar="PATH…", help="Measured tables (CSV), or folders.", show_default="those of `stcsim data pull`"),
 ]
-RowsOption = Annotated[Path | None, typer.Option("--rows", metavar="FILE", help="Write every row with its prediction as CSV.")]
-ReportOption = Annotated[
-    Path | None,
-    typer.Option("--report", metavar="FILE", help="Draw predicted against measured and errors, as .png, .svg or .pdf."),
+
+# --- how it is simulated
+
+DTypeOption = Annotated[
+    str | None,
+    typer.Option(
+        "--dtype", "-d", metavar="TYPE", parser=type_name, help=f"Element type of the inputs: {_TYPES}.",
+        autocompletion=completion.dtypes,
+    ),
+]  # fmt: skip
+DTypesOption = Annotated[
+    str | None,
+    typer.Option(
+        "--dtype", "-d", metavar="TYPE,…", help="Element types.", show_default="the trace's, or fp16",
+        autocompletion=completion.several_dtypes,
+    ),
+]  # fmt: skip
+OutDTypeOption = Annotated[str | None, typer.Option("--out-dtype", metavar="TYPE", help="Output type, e.g. int32.")]
+BatchOption = Annotated[int | None, typer.Option("--batch", "-b", metavar="N", help="Rescale the trace to this batch.")]
+GemmBatchOption = Annotated[int, typer.Option("--batch", "-b", metavar="N", help="Independent GEMMs in one launch.")]
+SparsityOption = Annotated[
+    str | None,
+    choice(
+        Sparsity,
+        "--sparsity",
+        help="Kernels to simulate.",
+        show_default="both, or dense where the GPU has no sparse tensor cores",
+    ),
 ]
+EngineOption = Annotated[
+    str, choice(Engine, "--engine", help="The readable engine (reference) is slow; both give the same answer.")
+]
+KernelOption = Annotated[
+    str | None,
+    typer.Option(
+        "--kernel", metavar="NAME", autocompletion=completion.kernels, show_default="search",
+        help="Force one kernel (`stcsim kernels` lists them) instead of the fastest; heuristic: dense ones as cuBLAS picks them.",
+    ),
+]  # fmt: skip
+LaunchOption = Annotated[
+    str, choice(Launch, "--launch", help="CUDA-graph replay, launches into a stream, or the kernel's time alone.")
+]
+FusionOption = Annotated[
+    str, choice(Fusion, "--fusion", help="Element-wise steps run in the kernel before where they can, or each in its own.")
+]
+DataOption = Annotated[str, choice(Data, "--data", help="Random numbers, or zeros and constants, which draw less power.")]
+WeightsInL2Option = Annotated[bool, typer.Option("--weights-in-l2", help="Weights are in L2 already, if they fit.")]
+BlockingOption = Annotated[
+    str | None,
+    choice(Blocking, "--blocking", help="Which products of a sparse instruction fill a block (assumed).", show_default="kept"),
+]
+
+# --- what comes out
+
+FormatOption = Annotated[str, choice(Format, "--format", "-f", help="How to print it.")]
+JsonOption = Annotated[
+    Path | None, typer.Option("--json", metavar="FILE|-", help="Write inputs and every figure as JSON; - is standard output.")
+]
+CsvOption = Annotated[
+    Path | None, typer.Option("--csv", metavar="FILE|-", help="Write one line for each row as CSV; - is standard output.")
+]
+FigureOption = Annotated[Path | None, typer.Option("--figure", metavar="FILE", help="Draw it, as .png, .svg or .pdf.")]
+SeedOption = Annotated[int, typer.Option("--seed", metavar="N", min=0, help="Of operands that are drawn.")]

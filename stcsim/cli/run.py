@@ -2,25 +2,20 @@
 
 from __future__ import annotations
 
-from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from stcsim.cli import options as opt
-from stcsim.cli.steps import Shown, check_outputs, deliver, load_gpu, load_network, prepare
+from stcsim.cli.output import Output, deliver, output
+from stcsim.cli.steps import load_gpu, load_network, prepare
 from stcsim.errors import StcsimError
+from stcsim.words import Engine, Format, Fusion, Launch, Sparsity
 
+if TYPE_CHECKING:
+    from stcsim.result import RunResult
 
-class Fusion(StrEnum):
-    """Whether memory operations run in the kernel of the operation before them."""
-
-    EPILOGUE = "epilogue"
-    NONE = "none"
-
-
-BatchOption = Annotated[int | None, typer.Option("--batch", "-b", metavar="N", help="Rescale the trace to this batch.")]
 TopOption = Annotated[int | None, typer.Option("--top", metavar="N", min=1, help="Show only the N lines that take longest.")]
 UngroupOption = Annotated[bool, typer.Option("--ungroup", help="One line for each layer; alike ones share a line otherwise.")]
 WhyOption = Annotated[
@@ -29,16 +24,13 @@ WhyOption = Annotated[
 PruneListOption = Annotated[
     Path | None, typer.Option("--prune-list", metavar="FILE", help="Write the names of the layers to prune, one a line.")
 ]
-FusionOption = Annotated[
-    Fusion, typer.Option("--fusion", help="Element-wise steps run in the kernel before where they can, or each in its own.")
-]
 KeepDenseOption = Annotated[
     list[str] | None,
-    typer.Option("--keep-dense", metavar="PATTERN", help="Never prune these layers: '*.fc*', first, last. May be repeated."),
+    typer.Option("--keep-dense", metavar="WHICH", help="Never prune these layers: '*.fc*', 1-3, first, last. May be repeated."),
 ]
 DTypeOfOption = Annotated[
     list[str] | None,
-    typer.Option("--dtype-of", metavar="PATTERN=TYPE", help="Another type for these, e.g. last=fp16. May be repeated."),
+    typer.Option("--dtype-of", metavar="WHICH=TYPE", help="Another type for these, e.g. last=fp16. May be repeated."),
 ]
 
 
@@ -46,16 +38,17 @@ def run(
     trace: opt.TraceArgument,
     arch: opt.ArchOption,
     dtype: opt.DTypeOption = None,
-    batch: BatchOption = None,
+    batch: opt.BatchOption = None,
     inputs: opt.InputOption = None,
     sparsity: opt.SparsityOption = None,
     keep_dense: KeepDenseOption = None,
     dtype_of: DTypeOfOption = None,
-    settings: opt.SetOption = None,
+    overrides: opt.SetOption = None,
     kernel: opt.KernelOption = None,
-    engine: opt.EngineOption = opt.Engine.FAST,
-    launch: opt.LaunchOption = opt.LaunchMode.GRAPH,
-    fusion: FusionOption = Fusion.EPILOGUE,
+    engine: opt.EngineOption = Engine.FAST,
+    launch: opt.LaunchOption = Launch.GRAPH,
+    fusion: opt.FusionOption = Fusion.EPILOGUE,
+    format: opt.FormatOption = Format.TABLE,
     json: opt.JsonOption = None,
     csv: opt.CsvOption = None,
     prune_list: PruneListOption = None,
@@ -67,12 +60,14 @@ def run(
 
     For example: stcsim run resnet34 --arch a100 --dtype int8 --batch 32 --top 10
     """
-    check_outputs(json=json, csv=csv, prune_list=prune_list)
+    out = output(format, json, csv, prune_list=prune_list)
     from stcsim import replay
+    from stcsim.replay.door import kernel_of
     from stcsim.report.terminal.console import progress
 
-    gpu, network = load_gpu(arch, settings), load_network(trace, batch, inputs)
-    gpu.require(dtype or network.dtype, sparsity in (opt.Sparsity.BOTH, opt.Sparsity.SPARSE))
+    gpu, network = load_gpu(arch, overrides), load_network(trace, batch, inputs)
+    gpu.require(dtype or network.dtype, sparsity in (Sparsity.BOTH, Sparsity.SPARSE))
+    kernel_of(gpu, kernel)
     dense, types = keep_dense or [], _types_by_pattern(dtype_of or [])
     replay.LayerRules(network, dtype, dense, types)  # refuses a pattern that names nothing before anything is compiled
     prepare()
@@ -81,7 +76,34 @@ def run(
             network, gpu, dtype=dtype, sparsity=sparsity, engine=engine, kernel=kernel, launch=launch, fusion=fusion,
             keep_dense=dense, dtype_of=types, progress=advance,
         )  # fmt: skip
-    deliver(result, json, csv, prune_list, Shown(top, not ungroup, why))
+    if prune_list:
+        _write_prune_list(result, prune_list)
+    deliver_run(result, out, top, not ungroup, why)
+
+
+def deliver_run(result: RunResult, out: Output, top: int | None = None, grouped: bool = True, why: int = 1) -> None:
+    """Find out what would help the ``why`` lines that take longest, then write and print."""
+    from stcsim.report.terminal.lines import lines_of
+    from stcsim.report.terminal.tables import run_table
+    from stcsim.result import RunResult
+
+    for line in lines_of(result.rows, grouped)[:why]:
+        for row in line.rows[:1]:
+            for kernel in (row.chosen,) if len(result.rows) > 1 else (row.dense, row.sparse):
+                if kernel is not None:
+                    kernel.gains.look()
+    deliver(out, result, lambda found: run_table(found, top, grouped), RunResult.to_dict, RunResult.lines)
+
+
+def _write_prune_list(result: RunResult, path: Path) -> None:
+    from stcsim.files import write_whole
+    from stcsim.report.terminal.console import say
+    from stcsim.report.terminal.pruning import prune_names
+
+    names = prune_names(result)
+    write_whole(path, "".join(f"{name}\n" for name in names))
+    if not names:
+        say(f"{path} is empty: no layer is faster in {result.pattern}, or none was to be pruned")
 
 
 def _types_by_pattern(settings: list[str]) -> dict[str, str]:
@@ -89,7 +111,7 @@ def _types_by_pattern(settings: list[str]) -> dict[str, str]:
     for setting in settings:
         pattern, equals, name = setting.rpartition("=")
         if not (pattern and equals and name):
-            raise StcsimError("--dtype-of", "PATTERN=TYPE, e.g. last=fp16", f"'{setting}'")
+            raise StcsimError("dtype_of", "PATTERN=TYPE, e.g. last=fp16", f"'{setting}'")
         types.pop(pattern, None)
         types[pattern] = name
     return types

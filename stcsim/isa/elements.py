@@ -139,7 +139,7 @@ def output_dtype(name: str) -> DType:
     Raises:
         UnsupportedError: when GEMMs do not write it.
     """
-    return find(name, "output type", lambda row: row.name if row.is_output else "")
+    return find(name, "out_dtype", lambda row: row.name if row.is_output else "")
 
 
 def type_bytes(name: str) -> int:

@@ -12,9 +12,10 @@ from functools import cache
 from itertools import product
 
 from stcsim.errors import UnsupportedError, closest
+from stcsim.isa.capabilities import ARCHS, ArchLike, capability
 from stcsim.isa.elements import DTYPES
+from stcsim.words import text
 
-ARCHS = ("sm_70", "sm_75", "sm_80", "sm_86", "sm_89", "sm_90", "sm_100", "sm_120")
 _FROM = {arch: ARCHS[place:] for place, arch in enumerate(ARCHS)}
 _DATA_CENTER = ("sm_80", "sm_90", "sm_100")  # A100, H100, B200
 _VOLTA, _HOPPER, _BLACKWELL = ("sm_70", "sm_75"), ("sm_90",), ("sm_100",)
@@ -140,7 +141,8 @@ def parse(name: str) -> Instruction:
     Raises:
         UnsupportedError: when no tensor core has it.
     """
-    words = [word for word in name.strip().replace("sp::ordered_metadata", "sp").split(".") if word not in _SILENT_WORDS]
+    name = text(name, "instruction", "the name of an instruction in PTX words").strip()
+    words = [word for word in name.replace("sp::ordered_metadata", "sp").split(".") if word not in _SILENT_WORDS]
     plain = ".".join(word for word in words if word != "satfinite")
     found = _table().get(plain)
     if found is None:
@@ -158,33 +160,20 @@ def archs_of(instruction: Instruction) -> tuple[str, ...]:
     return _table()[replace(instruction, satfinite=False).name][1]
 
 
-def check_arch(arch: str) -> str:
-    """Return ``arch`` as the tables call it: ``"sm_90a"`` is ``"sm_90"``.
-
-    Raises:
-        UnsupportedError: when it is not one of ``ARCHS``.
-    """
-    plain = arch.removesuffix("a")
-    if plain not in ARCHS:
-        raise UnsupportedError("arch", f"one of {', '.join(ARCHS)}", f"'{arch}'{closest(arch, ARCHS)}")
-    return plain
-
-
-def require(instruction: Instruction, arch: str) -> None:
+def require(instruction: Instruction, arch: ArchLike) -> None:
     """Check that ``arch`` has the instruction.
 
     Raises:
         UnsupportedError: when it has not; the sentence lists what it has instead.
     """
-    check_arch(arch)
-    archs = archs_of(instruction)
-    if arch not in archs:
+    plain, archs = capability(arch), archs_of(instruction)
+    if plain not in archs:
         raise UnsupportedError(
-            instruction.name, f"an instruction of {arch} ({_instead(instruction, arch)})", f"one of {', '.join(archs)}"
+            instruction.name, f"an instruction of {plain} ({_instead(instruction, plain)})", f"one of {', '.join(archs)}"
         )
 
 
-def gemm_instruction(arch: str, d: str, a: str, b: str, sparse: bool) -> Instruction:
+def gemm_instruction(arch: ArchLike, d: str, a: str, b: str, sparse: bool) -> Instruction:
     """Return the instruction a library would build a GEMM of these types from: the newest kind, then the largest.
 
     Raises:
@@ -193,15 +182,15 @@ def gemm_instruction(arch: str, d: str, a: str, b: str, sparse: bool) -> Instruc
     fits = [each for each in available(arch) if (each.sparse, each.d, each.a, each.b, each.c) == (sparse, d, a, b, d)]
     if not fits:
         pairs = dict.fromkeys(f"{each.a} x {each.b} to {each.d}" for each in available(arch) if each.sparse == sparse)
-        what = f"{'2:4 sparse' if sparse else 'dense'} types of {arch} ({', '.join(pairs) or 'none'})"
-        raise UnsupportedError("gemm", what, f"{a} x {b} to {d}")
+        what = f"{'2:4 sparse' if sparse else 'dense'} types of a GEMM ({', '.join(pairs) or 'none'})"
+        raise UnsupportedError(capability(arch), what, f"{a} x {b} to {d}")
     return max(fits, key=lambda each: (-_PREFERRED.index(each.kind), each.k, each.m * each.n))
 
 
-def available(arch: str) -> list[Instruction]:
+def available(arch: ArchLike) -> list[Instruction]:
     """Return every instruction of ``arch``, without the satfinite variants."""
-    check_arch(arch)
-    return [instruction for instruction, archs in _table().values() if arch in archs]
+    plain = capability(arch)
+    return [instruction for instruction, archs in _table().values() if plain in archs]
 
 
 def usual_arch(dtype: str) -> str:

@@ -10,10 +10,11 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from stcsim.errors import StcsimError
+from stcsim.errors import StcsimError, quoted
 from stcsim.numerics.formats import Codes
 from stcsim.numerics.matmul import gemm
 from stcsim.numerics.sparse.sparse24 import Sparse24
+from stcsim.words import size
 
 
 def conv2d(
@@ -42,16 +43,17 @@ def conv2d(
     Raises:
         StcsimError: when types or shapes do not fit.
     """
-    image = np.asarray(x)
+    image, groups = np.asarray(x), size(groups, "groups")
+    steps, borders, spread = _pair(stride, "stride"), _pair(padding, "padding", 0), _pair(dilation, "dilation")
     if isinstance(w, Sparse24):
         if filter_shape is None:
             raise StcsimError("conv2d", "filter_shape (r, s) beside a compressed w", "none")
         matrix: Any = Sparse24(_grouped(w.values, groups), _grouped(w.metadata, groups), w.dtype, w.k)
-        shape = filter_shape
+        shape = _pair(filter_shape, "filter_shape")
     else:
         filters = np.asarray(w)
         matrix, shape = _grouped(filter_matrix(filters), groups), (int(filters.shape[2]), int(filters.shape[3]))
-    pixels = im2col(image, shape, _pair(stride), _pair(padding), _pair(dilation), groups)
+    pixels = im2col(image, shape, steps, borders, spread, groups)
     batch, p, q = pixels.shape[2:]
     d = gemm(matrix, pixels.reshape(*pixels.shape[:2], -1), **options)
     return np.ascontiguousarray(d.reshape(-1, batch, p, q).transpose(1, 0, 2, 3))
@@ -103,5 +105,9 @@ def _grouped(matrix: npt.NDArray[Any], groups: int) -> npt.NDArray[Any]:
     return matrix.reshape(groups, -1, matrix.shape[-1])
 
 
-def _pair(value: int | tuple[int, int]) -> tuple[int, int]:
-    return (value, value) if isinstance(value, int) else value
+def _pair(value: object, argument: str, least: int = 1) -> tuple[int, int]:
+    """Return (rows, columns) of one number or of two."""
+    both = list(value) if isinstance(value, tuple | list) else [value, value]
+    if len(both) != 2:
+        raise StcsimError(argument, "one number, or two for rows and columns", quoted(value))
+    return size(both[0], argument, least), size(both[1], argument, least)

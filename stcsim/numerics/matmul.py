@@ -14,14 +14,16 @@ import numpy.typing as npt
 
 from stcsim.errors import StcsimError, UnsupportedError
 from stcsim.isa import DTYPES, DType, code_dtype, instructions
+from stcsim.isa.capabilities import ArchLike, capability
 from stcsim.isa.instructions import Instruction
 from stcsim.numerics.codes import Codes, code_type, sparse_type, to_codes
 from stcsim.numerics.rules import datapath
 from stcsim.numerics.sparse.selection import kept_columns, padded
 from stcsim.numerics.sparse.sparse24 import Sparse24, compress, expand
 from stcsim.numerics.tensor_core import product
+from stcsim.words import Blocking, Sparsity, flag, size, text, word
 
-SPARSITIES = (None, "2:4")
+SPARSITIES = (Sparsity.DENSE, Sparsity.SPARSE)
 
 
 def gemm(
@@ -29,7 +31,7 @@ def gemm(
     b: npt.ArrayLike,
     c: npt.ArrayLike | None = None,
     *,
-    arch: str,
+    arch: ArchLike,
     dtype: str | None = None,
     b_dtype: str | None = None,
     acc_dtype: str | None = None,
@@ -46,11 +48,12 @@ def gemm(
         a: (..., m, k) raw codes or the matching numpy or ml_dtypes array, or a compressed matrix.
         b: (..., k, n), likewise.
         c: (..., m, n) of ``acc_dtype``; ``None`` is zero.
-        arch: compute capability, ``"sm_70"`` to ``"sm_120"``.
+        arch: a GPU (``"a100"`` or an ``Arch``), or a compute capability (``"sm_80"`` or ``"8.0"``).
         dtype, b_dtype: element types of A (by default that of a compressed A, else fp16) and of B (by default that of A), by any
             of their names; fp8 is e4m3.
         acc_dtype: fp32, fp16 or int32; by default int32 for integers and fp32 for the others.
-        sparsity: ``"2:4"`` runs the sparse instruction (tf32 1:2, 4-bit types 4:8 in pairs); A must be pruned.
+        sparsity: ``"dense"``, or ``"2:4"``, which runs the sparse instruction (tf32 1:2, 4-bit types 4:8 in pairs); A must be
+            pruned.
         instruction: name of the one to build the product from; by default the one a library would take.
         blocking, ordered: of sparse instructions, as in ``mma_sp``.
         engine: ``"fast"`` or ``"reference"``.
@@ -59,14 +62,20 @@ def gemm(
     Raises:
         StcsimError: when types or shapes do not fit, ``arch`` has no instruction for them, or A is not 2:4.
     """
+    dtype, b_dtype, acc_dtype = (
+        None if name is None else text(name, argument, "the name of an element type").lower()
+        for argument, name in (("dtype", dtype), ("b_dtype", b_dtype), ("acc_dtype", acc_dtype))
+    )
     a_type = dtype or (a.dtype if isinstance(a, Sparse24) else "fp16")
-    chosen = _instruction(arch, instruction, (a_type, b_dtype or a_type, acc_dtype), _is_sparse(a, sparsity))
-    path = datapath(chosen, instructions.check_arch(arch), blocking)
+    chosen = _instruction(capability(arch), instruction, (a_type, b_dtype or a_type, acc_dtype), _is_sparse(a, sparsity))
+    blocking, ordered = word(Blocking, blocking, "blocking"), flag(ordered, "ordered")
+    path = datapath(chosen, capability(arch), blocking)
     k_padded = -(-_columns(a) // chosen.k) * chosen.k
     left = _left(a, chosen, k_padded, blocking, ordered)
     right = _right(b, chosen, _columns(a), k_padded)
     addend = _addend(c, path.c, (left.codes.shape[-2], right.shape[-1]))
-    return product(path, left.codes, right, addend, left.columns, engine, workers)
+    threads = None if workers is None else size(workers, "workers")
+    return product(path, left.codes, right, addend, left.columns, engine, threads)
 
 
 class _Left(NamedTuple):
@@ -86,7 +95,7 @@ def _left(a: npt.ArrayLike | Sparse24, instruction: Instruction, k: int, blockin
         raise StcsimError("gemm: A", f"a compressed matrix of {instruction.a}", sparse.dtype)
     whole = padded(sparse, k)
     columns = kept_columns(whole, ordered)
-    return _Left(expand(whole), None) if blocking == "expanded" else _Left(whole.values, columns)
+    return _Left(expand(whole), None) if blocking == Blocking.EXPANDED else _Left(whole.values, columns)
 
 
 def _right(b: npt.ArrayLike, instruction: Instruction, k: int, k_padded: int) -> Codes:
@@ -118,9 +127,11 @@ def _columns(a: npt.ArrayLike | Sparse24) -> int:
 
 
 def _is_sparse(a: npt.ArrayLike | Sparse24, sparsity: str | None) -> bool:
-    if sparsity not in SPARSITIES:
-        raise UnsupportedError("sparsity", "None or '2:4'", f"'{sparsity}'")
-    return sparsity is not None or isinstance(a, Sparse24)
+    """Say whether the sparse instruction runs: where that was asked for, or A is compressed."""
+    wanted = None if sparsity is None else word(SPARSITIES, sparsity, "sparsity")
+    if wanted is Sparsity.DENSE and isinstance(a, Sparse24):
+        raise UnsupportedError("sparsity", f"{Sparsity.SPARSE} for a compressed A", f"'{wanted}'")
+    return wanted is Sparsity.SPARSE or isinstance(a, Sparse24)
 
 
 def _instruction(arch: str, name: str | None, types: tuple[str, str, str | None], sparse: bool) -> Instruction:
@@ -128,11 +139,10 @@ def _instruction(arch: str, name: str | None, types: tuple[str, str, str | None]
     a, b = (code_dtype(each, "dtype", lambda row: row.rate != "").name for each in types[:2])
     d = types[2] and code_dtype(types[2], "acc_dtype", lambda row: row.is_accumulator).name
     accumulator = d or DTYPES[a].acc
-    plain = instructions.check_arch(arch)
     if name is None:
-        return instructions.gemm_instruction(plain, accumulator, a, b, sparse)
+        return instructions.gemm_instruction(arch, accumulator, a, b, sparse)
     known = instructions.parse(name)
-    instructions.require(known, plain)
+    instructions.require(known, arch)
     if (known.a, known.b, known.sparse) != (a, b, sparse) or (d or known.d, known.c) != (known.d, known.d):
         wanted = f"{'a sparse' if sparse else 'a dense'} instruction of {a} x {b}{f' to {d}' if d else ''} that can be chained"
         raise UnsupportedError("gemm: instruction", wanted, f"'{known.name}'")

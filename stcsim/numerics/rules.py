@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from stcsim.errors import UnsupportedError
 from stcsim.isa import DTYPES, DType
 from stcsim.isa.instructions import Instruction
+from stcsim.words import Blocking, word
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,9 +159,7 @@ def datapath(instruction: Instruction, arch: str, blocking: str = "kept") -> Dat
     Raises:
         UnsupportedError: when there is no such blocking, or the rule is not known.
     """
-    if blocking not in ("kept", "expanded"):
-        raise UnsupportedError("blocking", "'kept' or 'expanded'", f"'{blocking}'")
-    products = instruction.products if blocking == "kept" else instruction.k
+    products = instruction.products if word(Blocking, blocking, "blocking") is Blocking.KEPT else instruction.k
     a, b, c, d = (DTYPES[each] for each in (instruction.a, instruction.b, instruction.c, instruction.d))
     rule = dot_rule(instruction, arch) if d.is_float else None
     return Datapath(a, b, c, d, products, rule, instruction.satfinite)

@@ -13,6 +13,7 @@ from typing import Any
 
 from stcsim.errors import StcsimError, UnsupportedError
 from stcsim.isa import DType, instructions
+from stcsim.isa.capabilities import ArchLike, capability
 from stcsim.isa.instructions import Instruction
 from stcsim.numerics.engine import reference
 from stcsim.numerics.formats import Codes, Number, decode, encode, float_format
@@ -20,6 +21,7 @@ from stcsim.numerics.rules import Datapath, DotRule, Rounding, datapath
 from stcsim.numerics.sparse.selection import kept_columns
 from stcsim.numerics.sparse.sparse24 import Sparse24, expand
 from stcsim.numerics.steps import Block, Element, Group, IntegerSum, MmaSteps, Term, power
+from stcsim.words import Blocking, size, word
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +34,15 @@ class _Factors:
 
 
 def element_steps(
-    instruction: str, a: Codes | Sparse24, b: Codes, c: Codes, *, arch: str, row: int = 0, col: int = 0, blocking: str = "kept"
+    instruction: str,
+    a: Codes | Sparse24,
+    b: Codes,
+    c: Codes,
+    *,
+    arch: ArchLike,
+    row: int = 0,
+    col: int = 0,
+    blocking: str = "kept",
 ) -> MmaSteps:
     """Return the steps of D[row, col] of one instruction.
 
@@ -40,7 +50,7 @@ def element_steps(
         instruction: name in PTX words.
         a: (m, k) raw codes, or the compressed matrix of a sparse instruction.
         b, c: (k, n) and (m, n) raw codes.
-        arch: compute capability.
+        arch: a GPU or a compute capability, as in ``numerics.mma``.
         row, col: the element.
         blocking: of a sparse instruction, ``"kept"`` (assumed) or ``"expanded"``.
 
@@ -48,17 +58,18 @@ def element_steps(
         UnsupportedError: when the instruction is unknown or not on ``arch``, or A is not of its kind.
         StcsimError: when D has no such element, or an encoding is undefined.
     """
-    known, plain = instructions.parse(instruction), instructions.check_arch(arch)
+    known, plain = instructions.parse(instruction), capability(arch)
     instructions.require(known, plain)
     _check_element(known, row, col)
     if isinstance(a, Sparse24) != known.sparse:
         raise UnsupportedError(f"{known.name}: A", f"a {'compressed' if known.sparse else 'dense'} matrix", "the other kind")
+    blocking = word(Blocking, blocking, "blocking")
     path, column = datapath(known, plain, blocking), b[:, col].tolist()
     groups: tuple[Group, ...] = ()
     if isinstance(a, Sparse24):
         line = Sparse24(a.values[row : row + 1], a.metadata[row : row + 1], a.dtype, a.k)
-        groups, rows = _groups(line, path), kept_columns(line)[0].tolist() if blocking == "kept" else range(known.k)
-        codes = (line.values if blocking == "kept" else expand(line))[0].tolist()
+        groups, rows = _groups(line, path), kept_columns(line)[0].tolist() if blocking == Blocking.KEPT else range(known.k)
+        codes = (line.values if blocking == Blocking.KEPT else expand(line))[0].tolist()
     else:
         rows, codes = range(known.k), a[row].tolist()
     factors = [_Factors(at, code, column[at]) for at, code in zip(rows, codes, strict=True)]
@@ -67,9 +78,9 @@ def element_steps(
 
 
 def _check_element(known: Instruction, row: int, col: int) -> None:
-    for name, index, size in (("row", row, known.m), ("col", col, known.n)):
-        if not 0 <= index < size:
-            raise StcsimError(f"{name} of D", f"0 to {size - 1} in {known.name}", str(index))
+    for name, index, count in (("row", row, known.m), ("col", col, known.n)):
+        if not 0 <= size(index, name, 0) < count:
+            raise StcsimError(f"{name} of D", f"0 to {count - 1} in {known.name}", str(index))
 
 
 def _groups(line: Sparse24, path: Datapath) -> tuple[Group, ...]:

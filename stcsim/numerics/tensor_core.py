@@ -18,19 +18,19 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from stcsim.errors import StcsimError, UnsupportedError, closest
+from stcsim.errors import StcsimError, UnsupportedError, quoted
 from stcsim.isa import DTYPES, instructions
+from stcsim.isa.capabilities import ArchLike, capability
 from stcsim.isa.instructions import Instruction
 from stcsim.numerics.codes import Codes, sparse_type, to_codes
 from stcsim.numerics.rules import Datapath, datapath
 from stcsim.numerics.sparse.selection import kept_columns
 from stcsim.numerics.sparse.sparse24 import Sparse24, expand
-
-ENGINES = ("fast", "reference")
+from stcsim.words import Blocking, Engine, flag, word
 
 
 def mma(
-    instruction: str, a: npt.ArrayLike, b: npt.ArrayLike, c: npt.ArrayLike | None = None, *, arch: str, engine: str = "fast"
+    instruction: str, a: npt.ArrayLike, b: npt.ArrayLike, c: npt.ArrayLike | None = None, *, arch: ArchLike, engine: str = "fast"
 ) -> Codes:
     """Return D = A . B + C of a dense instruction, (..., m, n): codes in unsigned integers, or int32 numbers.
 
@@ -39,7 +39,7 @@ def mma(
         a: (..., m, k) raw codes as unsigned integers (4-bit types: one in each byte), or the matching numpy or ml_dtypes array.
         b: (..., k, n), likewise.
         c: (..., m, n) of the accumulator's type; ``None`` is zero (wgmma with scale-d false).
-        arch: compute capability, ``"sm_70"`` to ``"sm_120"``.
+        arch: a GPU (``"a100"`` or an ``Arch``), or a compute capability (``"sm_80"`` or ``"8.0"``).
         engine: ``"fast"``, or ``"reference"`` in exact Python integers, the same bits.
 
     Raises:
@@ -48,7 +48,7 @@ def mma(
     """
     known = _known(instruction, arch, sparse=False)
     codes_a, codes_b = _operand(a, known.a, (known.m, known.k), "A", known), _operand(b, known.b, (known.k, known.n), "B", known)
-    return product(datapath(known, instructions.check_arch(arch)), codes_a, codes_b, _addend(c, known), None, engine)
+    return product(datapath(known, capability(arch)), codes_a, codes_b, _addend(c, known), None, engine)
 
 
 def mma_sp(
@@ -57,7 +57,7 @@ def mma_sp(
     b: npt.ArrayLike,
     c: npt.ArrayLike | None = None,
     *,
-    arch: str,
+    arch: ArchLike,
     blocking: str = "kept",
     ordered: bool = True,
     engine: str = "fast",
@@ -70,7 +70,7 @@ def mma_sp(
         b: (..., k, n) raw codes, or the matching numpy or ml_dtypes array; rows that are not selected are never read in
             ``"kept"`` blocking.
         c: (..., m, n) of the accumulator's type; ``None`` is zero.
-        arch: compute capability.
+        arch: a GPU or a compute capability, as in ``mma``.
         blocking: ``"kept"`` (assumed) or ``"expanded"``: see the module.
         ordered: indices must ascend, as in ``mma.sp::ordered_metadata``; else unordered ones are taken as they stand.
         engine: ``"fast"`` or ``"reference"``.
@@ -80,13 +80,16 @@ def mma_sp(
         StcsimError: when an operand has another type or shape, or an encoding is undefined; row and group are named.
     """
     known = _known(instruction, arch, sparse=True)
-    path = datapath(known, instructions.check_arch(arch), blocking)
+    blocking, ordered = word(Blocking, blocking, "blocking"), flag(ordered, "ordered")
+    path = datapath(known, capability(arch), blocking)
+    if not isinstance(a, Sparse24):
+        raise StcsimError(f"{known.name}: A", "a compressed matrix (numerics.compress makes one)", quoted(type(a).__name__))
     if sparse_type(a.dtype).name != known.a:
         raise StcsimError(f"{known.name}: A", f"a compressed matrix of {known.a}", a.dtype)
     columns = kept_columns(a, ordered)
     kept = _operand(a.values, known.a, (known.m, known.k // 2), "compressed A", known)
     codes_b = _operand(b, known.b, (known.k, known.n), "B", known)
-    if blocking == "expanded":
+    if blocking == Blocking.EXPANDED:
         return product(path, expand(a), codes_b, _addend(c, known), None, engine)
     return product(path, kept, codes_b, _addend(c, known), columns, engine)
 
@@ -100,15 +103,14 @@ def product(
         UnsupportedError: for an unknown engine.
         StcsimError: when batch dimensions do not broadcast.
     """
-    if engine not in ENGINES:
-        raise UnsupportedError("engine", " or ".join(f"'{each}'" for each in ENGINES), f"'{engine}'{closest(engine, ENGINES)}")
+    taken = word(Engine, engine, "engine")
     try:
         lead = np.broadcast_shapes(a.shape[:-2], b.shape[:-2], c.shape[:-2])
     except ValueError:
         shapes = ", ".join(str(each.shape[:-2]) for each in (a, b, c))
         raise StcsimError("batch dimensions of A, B, C", "shapes that broadcast", shapes) from None
-    multiply: Any = import_module(f"stcsim.numerics.engine.{engine}").multiply
-    options = {"workers": workers} if engine == "fast" else {}
+    multiply: Any = import_module(f"stcsim.numerics.engine.{taken}").multiply
+    options = {"workers": workers} if taken is Engine.FAST else {}
     chosen = None if columns is None else _batched(columns, lead)
     d: Codes = multiply(path, _batched(a, lead), _batched(b, lead), _batched(c, lead), chosen, **options)
     return (d if path.d.is_float else d.view(path.d.numpy)).reshape(*lead, *d.shape[1:])
@@ -119,14 +121,14 @@ def _batched(array: npt.NDArray[Any], lead: tuple[int, ...]) -> npt.NDArray[Any]
     return np.broadcast_to(array, (*lead, *array.shape[-2:])).reshape(-1, *array.shape[-2:])
 
 
-def _known(name: str, arch: str, sparse: bool) -> Instruction:
+def _known(name: str, arch: ArchLike, sparse: bool) -> Instruction:
     """Return the instruction when ``arch`` has it and it is dense or sparse, as wanted."""
     known = instructions.parse(name)
     if known.sparse != sparse:
         raise UnsupportedError(
             name, f"a {'sparse' if sparse else 'dense'} instruction", f"a {'sparse' if known.sparse else 'dense'} one"
         )
-    instructions.require(known, instructions.check_arch(arch))
+    instructions.require(known, capability(arch))
     return known
 
 

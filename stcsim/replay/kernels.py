@@ -7,13 +7,11 @@ from dataclasses import dataclass, replace
 
 from stcsim.replay.clock_steps import Steps
 from stcsim.result import KernelResult, MemoryResult
-from stcsim.timing.board.board import simulated
-from stcsim.timing.board.launch import Launch
 from stcsim.timing.board.memory_op import Traffic, gemm_load, memory_load, time_memory, with_fused_reads
 from stcsim.timing.board.power import Load
-from stcsim.timing.choice.gains import gains_of
-from stcsim.timing.choice.outcome import outcome, result_of
-from stcsim.timing.choice.select import Key, key_of, select
+from stcsim.timing.board.setup import Setup
+from stcsim.timing.choice.outcome import Choice, choose
+from stcsim.timing.choice.select import Key, key_of
 from stcsim.timing.offers.candidates import Candidate
 from stcsim.timing.problem import Problem
 
@@ -57,10 +55,10 @@ class Terms:
 class Kernels:
     """Chooses and times kernels, and remembers them."""
 
-    def __init__(self, setup: Launch) -> None:
+    def __init__(self, setup: Setup) -> None:
         self.setup = setup
         self._fast = replace(setup, engine="fast")
-        self._chosen: dict[tuple[Problem, bool, Terms | None], list[Candidate]] = {}
+        self._chosen: dict[tuple[Problem, bool, Terms | None], Choice] = {}
         self._known: dict[tuple[Problem, bool], dict[Key, Load]] = {}
         self._timed: dict[tuple[Problem, Key, float], Candidate] = {}
         self._loads: dict[tuple[Work, Terms, Steps], Load] = {}
@@ -77,8 +75,8 @@ class Kernels:
         Raises:
             UnsupportedError: when no kernel fits.
         """
-        ranked = self._choose(layer, None)
-        return with_fused_reads(self.setup.arch, ranked[0], outcome(self.setup, layer.problem, ranked), layer.beside)
+        choice = self._choose(layer, None)
+        return with_fused_reads(self.setup.arch, choice.chosen, choice.result(), layer.beside)
 
     def layer(self, layer: Layer, terms: Terms, clock_mhz: float, steps: Steps) -> KernelResult:
         """Return the kernel of ``layer`` that is chosen on ``terms``, at a clock near ``steps``. Raises as :meth:`alone`."""
@@ -86,8 +84,7 @@ class Kernels:
         result = high
         if steps.low_mhz != steps.high_mhz:
             result = steps.between(self.setup.arch, self.load(layer, terms, steps).spent, low, high, clock_mhz)
-        setup = replace(self.setup, clock_mhz=clock_mhz, price_us_per_j=terms.price_us_per_j)
-        return replace(result, gains=gains_of(setup, layer.problem, self._choose(layer, terms)))
+        return replace(result, gains=self._choose(layer, terms).gains(clock_mhz))
 
     def memory(self, moved: Traffic, clock_mhz: float, steps: Steps) -> MemoryResult:
         """Return the kernel of a memory operation at a clock near ``steps``."""
@@ -107,8 +104,8 @@ class Kernels:
         if isinstance(work, Traffic):
             near = memory_load(self.setup, work)
         else:
-            timed = self._time(work, terms, steps.high_mhz)
-            near = gemm_load(self._fast, work.problem, timed, self._result(work, timed), work.beside)
+            choice, timed = self._choose(work, terms), self._time(work, terms, steps.high_mhz)
+            near = gemm_load(self._fast, timed, choice.result(timed), work.beside)
         if steps.low_mhz == steps.high_mhz:
             return near
         low_us, high_us = (self._time_us(work, terms, mhz) for mhz in (steps.low_mhz, steps.high_mhz))
@@ -119,34 +116,30 @@ class Kernels:
             return time_memory(replace(self.setup, clock_mhz=clock_mhz), work).time_us
         return self._at(self._fast, work, terms, clock_mhz).time_us
 
-    def _at(self, setup: Launch, layer: Layer, terms: Terms, clock_mhz: float) -> KernelResult:
+    def _at(self, setup: Setup, layer: Layer, terms: Terms, clock_mhz: float) -> KernelResult:
         """Return the kernel of ``layer`` that is chosen on ``terms``, at a clock step, with what is read beside it."""
         key = (setup.engine, layer, terms, clock_mhz)
         if key not in self._results:
-            timed = self._time(layer, terms, clock_mhz)
+            choice, timed = self._choose(layer, terms), self._time(layer, terms, clock_mhz)
             if setup.engine != "fast":
-                timed = simulated(setup, layer.problem, timed, clock_mhz)
-            self._results[key] = with_fused_reads(setup.arch, timed, self._result(layer, timed), layer.beside)
+                timed = choice.by_engine(timed)
+            self._results[key] = with_fused_reads(setup.arch, timed, choice.result(timed), layer.beside)
         return self._results[key]
 
-    def _result(self, layer: Layer, timed: Candidate) -> KernelResult:
-        return result_of(self._fast, layer.problem, timed, gains_of(self._fast, layer.problem, [timed]))
-
     def _time(self, layer: Layer, terms: Terms, clock_mhz: float) -> Candidate:
-        chosen = self._choose(layer, terms)[0]
-        key = (layer.problem, key_of(chosen), clock_mhz)
+        choice = self._choose(layer, terms)
+        key = (layer.problem, key_of(choice.chosen), clock_mhz)
         if key not in self._timed:
-            same = chosen.timing is not None and chosen.clock_mhz == clock_mhz
-            self._timed[key] = chosen if same else simulated(self._fast, layer.problem, chosen, clock_mhz)
+            self._timed[key] = choice.at(clock_mhz)
         return self._timed[key]
 
-    def _choose(self, layer: Layer, terms: Terms | None) -> list[Candidate]:
-        """Return the kernel of ``layer`` and those that may take its place, best first."""
+    def _choose(self, layer: Layer, terms: Terms | None) -> Choice:
+        """Return the kernel of ``layer`` and those that may take its place."""
         key = (layer.problem, layer.sparse, terms)
         if key not in self._chosen:
-            setup = self._fast
+            setup = self.setup
             if terms is not None:
                 setup = replace(setup, clock_mhz=terms.clock_mhz, price_us_per_j=terms.price_us_per_j)
             known = self._known.setdefault((layer.problem, layer.sparse), {})
-            self._chosen[key] = select(setup, layer.problem, layer.sparse, known)
+            self._chosen[key] = choose(setup, layer.problem, layer.sparse, known)
         return self._chosen[key]

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import fnmatch
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
-from stcsim.errors import UnsupportedError, closest
+from stcsim.errors import UnsupportedError, quoted
 from stcsim.isa import DType
-from stcsim.isa import dtype as find_dtype
+from stcsim.replay.door import element_of
 from stcsim.trace import Memory, Op, Trace
-
-FIRST, LAST = "first", "last"
-"""Words that stand for the first and the last layer with weights."""
+from stcsim.trace.choose import EXPECTED, chosen
+from stcsim.words import texts
 
 
 class LayerRules:
@@ -23,33 +21,32 @@ class LayerRules:
         keep_dense: patterns of layers that are not pruned.
         dtype_of: element type by pattern; the last pattern that fits is the rule. It may name memory operations too.
 
-    A pattern is an operation's name with ``*``, ``?`` and ``[...]`` as in a shell, or ``first`` or ``last``.
+    A pattern is what ``stcsim.trace.choose`` understands: an operation's name, with ``*``, ``?`` and ``[...]`` as in a shell, the
+    number of a layer, a range of them, ``first`` or ``last``, or several of these with commas between.
 
     Raises:
         UnsupportedError: for a pattern that fits nothing, or an unknown type.
     """
 
     def __init__(
-        self, trace: Trace, dtype: str | None, keep_dense: Sequence[str] = (), dtype_of: Mapping[str, str] | None = None
+        self,
+        trace: Trace,
+        dtype: str | None,
+        keep_dense: str | Sequence[str] = (),
+        dtype_of: Mapping[str, str] | None = None,
     ) -> None:
-        self.element = find_dtype(dtype or trace.dtype)
-        layers = [op.name for op in trace.ops if op.weight_elements]
-        self._ends = {FIRST: layers[:1], LAST: layers[-1:]}
-        self._dense = {name: pattern for pattern in keep_dense for name in self._named("--keep-dense", pattern, layers)}
-        every = [op.name for op in trace.ops]
+        self.element = element_of(trace.dtype if dtype is None else dtype)
+        self.keep_dense = texts(keep_dense, "keep_dense", EXPECTED)
+        if not isinstance(dtype_of or {}, Mapping):
+            raise UnsupportedError("dtype_of", "a mapping of patterns to element types", quoted(dtype_of))
+        self.dtype_of = dict(dtype_of or {})
+        layers = [op for op in trace.ops if op.weight_elements]
+        self._dense = {name: pattern for pattern in self.keep_dense for name in chosen(trace.ops, pattern, "keep_dense", layers)}
         self._types = {
-            name: find_dtype(word)
-            for pattern, word in (dtype_of or {}).items()
-            for name in self._named("--dtype-of", pattern, every)
+            name: element_of(word, "dtype_of")
+            for pattern, word in self.dtype_of.items()
+            for name in chosen(trace.ops, pattern, "dtype_of", trace.ops)
         }
-
-    def _named(self, option: str, pattern: str, names: Sequence[str]) -> Iterable[str]:
-        """Return the names that ``pattern`` stands for."""
-        found = self._ends.get(pattern) or [name for name in names if fnmatch.fnmatchcase(name, pattern)]
-        if not found:
-            expected = "the name of a layer, a pattern such as '*.fc*', first or last"
-            raise UnsupportedError(option, expected, f"'{pattern}', which no layer has{closest(pattern, names)}")
-        return found
 
     def type_of(self, op: Op) -> DType:
         """Return the element type ``op`` runs in."""

@@ -5,28 +5,31 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from stcsim.arch import Arch, arch_from_dict
-from stcsim.isa import dtype as find_dtype
+from stcsim import words
+from stcsim.arch import Arch, ArchOrName, arch_from_dict, load_arch
+from stcsim.errors import StcsimError
 from stcsim.replay.choice import Progress
+from stcsim.replay.door import element_of, kernel_of, out_type_of
 from stcsim.replay.footprint import footprint
 from stcsim.replay.intervals import bars
 from stcsim.replay.layer_rules import LayerRules
 from stcsim.replay.planned import Planned
-from stcsim.replay.problem import modes_of, problem_of, why_not_sparse
+from stcsim.replay.problem import modes_of, problem_of, sparsity_of, why_not_sparse
 from stcsim.replay.residency import Placed, Residency
 from stcsim.replay.schedule import Step, has_edges, schedule
 from stcsim.replay.timed import Timed, timed_alone, timed_network
 from stcsim.result import Footprint, RunResult
-from stcsim.timing.board.launch import Launch
 from stcsim.timing.board.memory_op import Traffic
-from stcsim.timing.lowering.lower import l2_capacity_bytes
-from stcsim.trace import Gemm, Memory, Trace
+from stcsim.timing.board.setup import Setup
+from stcsim.timing.rates import l2_capacity_bytes
+from stcsim.trace import Gemm, Memory, Trace, TraceOrName, load_trace
 from stcsim.version import __version__
+from stcsim.words import flag, size, word
 
 
 def run(
-    trace: Trace,
-    arch: Arch,
+    trace: TraceOrName,
+    arch: ArchOrName,
     *,
     dtype: str | None = None,
     sparsity: str | None = None,
@@ -34,28 +37,33 @@ def run(
     kernel: str | None = None,
     launch: str = "graph",
     fusion: str = "epilogue",
-    keep_dense: Sequence[str] = (),
+    keep_dense: str | Sequence[str] = (),
     dtype_of: Mapping[str, str] | None = None,
     progress: Progress | None = None,
 ) -> RunResult:
     """Predict one pass of ``trace`` on ``arch``, replayed over and over.
 
     Args:
-        trace: the network (its batch as it is; rescale with ``trace.with_batch``).
-        arch: the GPU.
+        trace: the network (its batch as it is; rescale with ``trace.with_batch``), or the name or file of a trace.
+        arch: the GPU, or its name or file. Names, like all words here, are taken in any case of letters.
         dtype: input element type of every layer; the trace's own by default.
         sparsity: ``"dense"``, ``"2:4"`` or ``"both"``; ``None`` is both where the GPU has Sparse Tensor Cores, else dense.
         engine: ``"fast"``, or ``"reference"`` to time the chosen kernels once more with it; they agree exactly, it is slow.
-        kernel: force one catalogue kernel for the sparsity asked for.
-        launch: ``"graph"`` (CUDA-graph replay) or ``"stream"`` (back-to-back launches).
+        kernel: force one catalogue kernel for the sparsity asked for; ``"search"``, the default, takes the fastest of all;
+            ``"heuristic"`` takes dense ones as cuBLAS does unmeasured (known before Hopper only), and 2:4 ones by search.
+        launch: ``"graph"`` (CUDA-graph replay), ``"stream"`` (back-to-back launches) or ``"kernel"`` (no cost of launching).
         fusion: ``"epilogue"`` (memory operations run in the kernel ahead where they can) or ``"none"``.
         keep_dense, dtype_of: layers that are not pruned, and element types by layer (see ``LayerRules``).
         progress: called with (layers done, layers in all).
 
     Raises:
-        UnsupportedError: when the GPU lacks the type or sparsity, no kernel fits, or a pattern names no layer.
-        TraceError: when operations that fuse would wait for each other.
+        UnsupportedError: when a word is unknown, the GPU lacks the type or sparsity, no kernel fits, or a pattern names no layer.
+        ArchError: when there is no such GPU.
+        TraceError: when there is no such trace, or operations that fuse would wait for each other.
     """
+    trace, arch = load_trace(trace), load_arch(arch)
+    engine, launch = word(words.Engine, engine, "engine").value, word(words.Launch, launch, "launch").value
+    fusion, kernel = word(words.Fusion, fusion, "fusion").value, kernel_of(arch, kernel)
     rules = LayerRules(trace, dtype, keep_dense, dtype_of)
     modes = modes_of(arch, rules.element, sparsity)
     for element in sorted(rules.types, key=lambda each: each.name):
@@ -63,7 +71,7 @@ def run(
     steps = schedule(trace, fusion)
     residency = Residency(steps, rules.type_of, has_edges(trace), l2_capacity_bytes(arch))
     planned = [_planned(step, placed, rules, arch, modes) for step, placed in zip(steps, residency.placed(), strict=True)]
-    setup = Launch(arch, engine, launch, kernel)
+    setup = Setup(arch, engine, launch, kernel)
     alone = len(planned) == 1 and not isinstance(planned[0].op, Memory)
     if alone:
         timed = timed_alone(setup, planned[0], residency.placed()[0], progress)
@@ -75,16 +83,16 @@ def run(
         "trace_sha256": trace.sha256,
         "dtype": rules.element.name,
         "batch": trace.batch,
-        "sparsity": _sparsity(modes),
+        "sparsity": sparsity_of(modes),
         "engine": engine,
         "kernel": kernel,
         "launch": launch,
         "fusion": fusion,
-        "keep_dense": list(keep_dense),
-        "dtype_of": dict(dtype_of or {}),
+        "keep_dense": list(rules.keep_dense),
+        "dtype_of": rules.dtype_of,
         "version": __version__,
     }
-    head = arch.name, trace.name, rules.element.name, trace.batch, _sparsity(modes), engine
+    head = arch.name, trace.name, rules.element.name, trace.batch, sparsity_of(modes), engine
     order = sorted(timed.rows, key=lambda at: steps[at].index), sorted(timed.memory, key=lambda at: steps[at].index)
     return _result(head, inputs, arch, timed, order, footprint(timed.rows.values(), steps, rules.type_of, _capacity_bytes(arch)))
 
@@ -93,7 +101,7 @@ def gemm(
     m: int,
     n: int,
     k: int,
-    arch: Arch,
+    arch: ArchOrName,
     *,
     dtype: str = "fp16",
     batch: int = 1,
@@ -105,32 +113,50 @@ def gemm(
     weights_in_l2: bool = False,
     data: str = "randn",
 ) -> RunResult:
-    """Predict one GEMM D[m x n] = A[m x k] . B[k x n] (A is the weight); a result with one row. Raises as :func:`run`.
+    """Predict one GEMM D[m x n] = A[m x k] . B[k x n]; a result with one row.
 
-    ``data`` is what is multiplied: ``"randn"``, or ``"low-power"`` (zeros, constants), which draws less.
+    Args:
+        m: rows of A, the weight and the sparse operand.
+        n: columns of B: tokens, or batch times pixels.
+        k: the reduction.
+        arch: the GPU, or its name or file.
+        dtype: input element type.
+        batch: independent GEMMs in one launch.
+        out_dtype: element type of D; what a library writes by default.
+        sparsity, engine, kernel, launch: as in :func:`run`.
+        weights_in_l2: whether A may still be in L2 from the launch before, if it fits.
+        data: what is multiplied: ``"randn"``, or ``"low-power"`` (zeros, constants), which draws less.
+
+    Raises:
+        UnsupportedError: as :func:`run`, or when a size is no whole number above 0.
+        ArchError: when there is no such GPU.
     """
-    element = find_dtype(dtype)
+    m, n, k, batch = size(m, "m"), size(n, "n"), size(k, "k"), size(batch, "batch")
+    arch, element, warm = load_arch(arch), element_of(dtype), flag(weights_in_l2, "weights_in_l2")
+    out_dtype = out_type_of(out_dtype, element)
+    engine, launch = word(words.Engine, engine, "engine").value, word(words.Launch, launch, "launch").value
+    data, kernel = word(words.Data, data, "data").value, kernel_of(arch, kernel)
     modes = modes_of(arch, element, sparsity)
     name = f"gemm {m}x{n}x{k}"
     op = Gemm(name=name, m=m, n=n, k=k, batch=batch, weight_operand="a", scales_with_batch=None, origin="command line")
-    problem = problem_of(op, element, out_dtype, weights_in_l2)
+    problem = problem_of(op, element, out_dtype, warm)
     reason = why_not_sparse(problem, False)
     step = Planned(op, element, (), *_asked(reason, modes))
-    timed = timed_alone(Launch(arch, engine, launch, kernel, data=data), step, Placed(problem, Traffic()))
+    timed = timed_alone(Setup(arch, engine, launch, kernel, data=data), step, Placed(problem, Traffic()))
     inputs: dict[str, Any] = {
         "arch": arch.to_dict(),
         "gemm": op.model_dump(mode="json"),
         "dtype": element.name,
-        "out_dtype": out_dtype or element.out,
-        "sparsity": _sparsity(modes),
+        "out_dtype": out_dtype,
+        "sparsity": sparsity_of(modes),
         "engine": engine,
         "kernel": kernel,
         "launch": launch,
-        "weights_in_l2": weights_in_l2,
+        "weights_in_l2": warm,
         "data": data,
         "version": __version__,
     }
-    head = arch.name, name, element.name, batch, _sparsity(modes), engine
+    head = arch.name, name, element.name, batch, sparsity_of(modes), engine
     return _result(head, inputs, arch, timed, ([0], []))
 
 
@@ -138,16 +164,18 @@ def rerun(inputs: Mapping[str, Any]) -> RunResult:
     """Return the result of the run that left ``inputs`` (as ``RunResult.inputs``, or read back from JSON) once more.
 
     Raises:
-        StcsimError: when ``inputs`` hold what this version refuses. KeyError: when a part is missing.
+        StcsimError: when a part is missing, or ``inputs`` hold what this version refuses.
     """
+    one = "gemm" in inputs
+    own = ("gemm", "out_dtype", "weights_in_l2", "data") if one else ("trace", "fusion", "keep_dense", "dtype_of")
+    names = ("arch", "dtype", "sparsity", "engine", "kernel", "launch", *own)
+    if missing := [name for name in names if name not in inputs]:
+        raise StcsimError("inputs", f"{', '.join(names)}", f"no {missing[0]}")
+    options = {name: inputs[name] for name in names if name not in ("arch", "gemm", "trace")}
     arch = arch_from_dict(inputs["arch"])
-    names = ("dtype", "sparsity", "engine", "kernel", "launch")
-    options = {name: inputs[name] for name in names}
-    if "gemm" in inputs:
+    if one:
         op = Gemm(**inputs["gemm"])
-        options |= {name: inputs[name] for name in ("out_dtype", "weights_in_l2", "data")}
         return gemm(op.m, op.n, op.k, arch, batch=op.batch, **options)
-    options |= {name: inputs[name] for name in ("fusion", "keep_dense", "dtype_of")}
     return run(Trace(**inputs["trace"]), arch, **options)
 
 
@@ -169,10 +197,6 @@ def _result(
 
 def _capacity_bytes(arch: Arch) -> int:
     return int(arch.dram.capacity_gib * 1024**3)
-
-
-def _sparsity(modes: Sequence[str]) -> str:
-    return "both" if len(modes) == 2 else modes[0]
 
 
 def _planned(step: Step, found: Placed, rules: LayerRules, arch: Arch, modes: Sequence[str]) -> Planned:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from stcsim.arch import Arch
-from stcsim.isa import DType, type_bytes
-from stcsim.timing.problem import Problem
+from stcsim.isa import DType
+from stcsim.timing.problem import Problem, gemm_problem
 from stcsim.trace import Conv2d, Gemm
+from stcsim.words import Sparsity, word
 
 
 def problem_of(
@@ -21,18 +24,40 @@ def problem_of(
     g = op.gemm() if isinstance(op, Conv2d) else op
     unnamed = {"name": "", "weight_of": "", "inputs": (), "origin": "", "count": 1}
     conv = op.direct().model_copy(update=unnamed) if isinstance(op, Conv2d) else None
-    out_bytes = type_bytes(out_dtype or element.out)
-    return Problem(g.m, g.n, g.k, g.batch, element, out_bytes, weights_in_l2, conv, activations_in_l2, a_on_chip, d_on_chip)
+    return gemm_problem(
+        g.m,
+        g.n,
+        g.k,
+        element.name,
+        g.batch,
+        out_dtype,
+        weights_in_l2,
+        conv=conv,
+        activations_in_l2=activations_in_l2,
+        a_on_chip=a_on_chip,
+        d_on_chip=d_on_chip,
+    )
 
 
 def modes_of(arch: Arch, element: DType, sparsity: str | None) -> tuple[str, ...]:
-    """Sparsities to run; raises when the GPU lacks what was asked for."""
+    """Sparsities to run.
+
+    Raises:
+        UnsupportedError: when ``sparsity`` is no such word, or the GPU lacks what was asked for.
+    """
+    dense, sparse = Sparsity.DENSE.value, Sparsity.SPARSE.value
+    wanted = None if sparsity is None else word(Sparsity, sparsity, "sparsity")
     arch.require(element.name, False)
-    if sparsity is None:
-        return ("dense", "2:4") if arch.supports(element.name, True) else ("dense",)
-    if sparsity != "dense":
+    if wanted is None:
+        return (dense, sparse) if arch.supports(element.name, True) else (dense,)
+    if wanted is not Sparsity.DENSE:
         arch.require(element.name, True)
-    return ("dense", "2:4") if sparsity == "both" else (sparsity,)
+    return (dense, sparse) if wanted is Sparsity.BOTH else (wanted.value,)
+
+
+def sparsity_of(modes: Sequence[str]) -> str:
+    """Return the one word for the sparsities that are run."""
+    return Sparsity.BOTH.value if len(modes) == 2 else modes[0]
 
 
 def why_not_sparse(problem: Problem, weightless: bool) -> str | None:

@@ -7,11 +7,9 @@ from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from stcsim.errors import TraceError, UnsupportedError
+from stcsim.errors import TraceError
 from stcsim.trace import Memory, Op, Trace
-
-FUSIONS = ("epilogue", "none")
-"""``epilogue``: a memory operation runs in the kernel that can do it on the way; ``none``: each is a kernel of its own."""
+from stcsim.words import Fusion, word
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,14 +46,13 @@ def schedule(trace: Trace, fusion: str = "epilogue") -> tuple[Step, ...]:
     A sum that fuses into one of two branches waits for the other one, and so does the kernel it fuses into.
 
     Raises:
-        UnsupportedError: for a fusion that is not in ``FUSIONS``.
+        UnsupportedError: for a fusion that is none of ``stcsim.words.Fusion``.
         TraceError: when two kernels would wait for each other.
     """
-    if fusion not in FUSIONS:
-        raise UnsupportedError("fusion", " or ".join(FUSIONS), f"'{fusion}'")
+    fuses = word(Fusion, fusion, "fusion") is Fusion.EPILOGUE
     riders: dict[str, list[Memory]] = defaultdict(list)
     for op in trace.ops:
-        if isinstance(op, Memory) and op.fuses_into and fusion == "epilogue":
+        if isinstance(op, Memory) and op.fuses_into and fuses:
             riders[op.fuses_into].append(op)
     riding = {op.name for group in riders.values() for op in group}
     steps = [Step(index, op, tuple(riders.get(op.name, ()))) for index, op in enumerate(trace.ops) if op.name not in riding]

@@ -13,7 +13,7 @@ from stcsim.replay.rows import Case, Cases, layer_row, memory_row
 from stcsim.replay.savings import groups_of, prune_groups, with_savings
 from stcsim.replay.totals import totals
 from stcsim.result import LayerRow, MemoryRow, PruneGroup, Totals
-from stcsim.timing.board.launch import Launch
+from stcsim.timing.board.setup import Setup
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,7 +26,7 @@ class Timed:
     groups: tuple[PruneGroup, ...] = ()
 
 
-def timed_network(setup: Launch, steps: Sequence[Planned], residency: Residency, progress: Progress | None = None) -> Timed:
+def timed_network(setup: Setup, steps: Sequence[Planned], residency: Residency, progress: Progress | None = None) -> Timed:
     """Time the networks of a run: dense, all 2:4 and best of both, as far as they were asked for."""
     kernels, groups = Kernels(setup), groups_of(steps)
     chooser = Chooser(kernels, steps, residency, groups)
@@ -47,7 +47,7 @@ def timed_network(setup: Launch, steps: Sequence[Planned], residency: Residency,
     return Timed(rows, memory, totals(rows, memory, cases), prune_groups(rows, groups, chooser, best))
 
 
-def timed_alone(setup: Launch, step: Planned, placed: Placed, progress: Progress | None = None) -> Timed:
+def timed_alone(setup: Setup, step: Planned, placed: Placed, progress: Progress | None = None) -> Timed:
     """Time one GEMM that is launched over and over by itself, each side at the clock that it holds."""
     kernels = Kernels(setup)
     dense, sparse = (

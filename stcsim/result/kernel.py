@@ -7,10 +7,17 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import TypedDict
 
+from stcsim.errors import StcsimError
+
 
 @dataclass(frozen=True, slots=True)
 class Interval:
-    """Where a measurement is to be expected: 80 % of them lie between ``low`` and ``high`` (``stcsim.trust.accuracy``)."""
+    """Where a measurement is to be expected: 80 % of them lie between its ends (``stcsim.trust.accuracy``).
+
+    Attributes:
+        low: the lower end.
+        high: the upper end.
+    """
 
     low: float
     high: float
@@ -32,6 +39,15 @@ class Gains(Mapping[str, float]):
         """Remember how to find out."""
         self._simulate = simulate
         self._found: dict[float, dict[str, float]] = {}
+
+    @classmethod
+    def saved(cls, tenth: Mapping[str, float] | None = None, half: Mapping[str, float] | None = None) -> Gains:
+        """Return the gains that a file holds; looking at those that it lacks is refused (StcsimError)."""
+        gains = cls(_refused)
+        for factor, found in ((cls._TENTH, tenth), (cls._HALF, half)):
+            if found is not None:
+                gains._found[factor] = dict(found)
+        return gains
 
     def _more(self, factor: float) -> dict[str, float]:
         if factor not in self._found:
@@ -82,6 +98,10 @@ class Gains(Mapping[str, float]):
         return f"Gains({self._found.get(self._TENTH, '…')})"
 
 
+def _refused(factor: float) -> dict[str, float]:
+    raise StcsimError("gains", "a result that was saved after they were looked at (Gains.look)", "one that was saved before")
+
+
 class Account(TypedDict):
     """What time and energy come to, in the fields that all results of kernels have (units as there)."""
 
@@ -112,24 +132,29 @@ class KernelResult:
 
     Attributes:
         kernel: name of the catalogue kernel with its split, e.g. ``"sm80_128x256x32_s3_2x4"``.
-        time_us: launch to end.
+        time_us: launch to end, microseconds.
         tops: effective tera-operations per second, ``2 * macs / time`` (2:4 counts the pruned products too).
         share_of_peak: ``tops`` over the vendor peak of this sparsity and type.
         cycles: SM clock cycles of the kernel, launch excluded.
         clock_mhz: SM clock it holds: below the sustained one where the board's power limit binds.
-        watts: average board power when launched over and over. energy_uj: ``watts * time_us``.
+        watts: average board power when launched over and over.
+        energy_uj: ``watts * time_us``, microjoules.
         energy_parts_uj: the same by part (mac, smem, l2, dram, idle); they sum to ``energy_uj``.
         most_time: what most of the time goes to: a key of ``breakdown``.
         breakdown: microseconds by what they go to (launch, tensor, smem, issue, ingress, l2, dram, latency, prologue, epilogue,
             reduction, tail); they sum to ``time_us``. A CTA that waits counts for what it happened to wait for, so a resource
             with a small part may still be the one that all depends on: that is what ``gains`` says.
-        gains: what would help (:class:`Gains`); simulated when it is first looked at.
-        time_us_interval, tops_interval, energy_uj_interval: where measurements are to be expected. No joules were ever measured
-            beside times: the energy's is that of the time.
         bytes: ``l2_read`` and ``write`` (D), which pass the L2; of these ``dram_read`` and ``dram_write`` pass DRAM too.
-        ctas: CTAs launched. ctas_per_sm: resident at once. waves: ``ctas`` over what fits on the GPU at once.
+        ctas: CTAs launched.
+        ctas_per_sm: CTAs resident on one SM at once.
+        waves: ``ctas`` over what fits on the GPU at once.
         roofline_us: the plain roofline beside it: the larger of compute at peak and compulsory DRAM traffic at peak.
         bounds_us: closed-form lower bounds of this kernel by resource, launch included (no simulation).
+        gains: what would help (:class:`Gains`); simulated when it is first looked at.
+        time_us_interval: where measured times are to be expected.
+        tops_interval: where measured rates are to be expected.
+        energy_uj_interval: where measured energies are to be expected. No joules were ever measured beside times: it is that of
+            the time.
     """
 
     kernel: str
@@ -165,13 +190,15 @@ class MemoryResult:
     """One memory operation as one kernel; times are for a single launch.
 
     Attributes:
-        time_us: launch to end. clock_mhz: SM clock.
-        watts: average board power when launched over and over. energy_uj: ``watts * time_us``.
+        time_us: launch to end, microseconds.
+        clock_mhz: SM clock it holds.
+        watts: average board power when launched over and over.
+        energy_uj: ``watts * time_us``, microjoules.
         energy_parts_uj: the same by part (mac, smem, l2, dram, idle); they sum to ``energy_uj``.
         most_time: what most of the time goes to: a key of ``breakdown``.
         breakdown: microseconds by part (launch, latency, and l2 or dram, whichever is slower); they sum to ``time_us``.
         bytes: ``read`` and ``write``, all of which pass the L2; ``dram_read`` and ``dram_write`` of these pass DRAM too.
-        time_us_interval: where measurements are to be expected.
+        time_us_interval: where measured times are to be expected.
     """
 
     time_us: float

@@ -1,268 +1,53 @@
-"""What a run returns: frozen rows and totals, in microseconds, TOPS and bytes, ready to print or to save as JSON."""
+"""What a run returns: frozen rows and totals, in microseconds, TOPS and bytes, ready to print, to save and to load again."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Any
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from importlib.util import find_spec
+from os import PathLike, fspath
+from typing import TYPE_CHECKING, Any
 
-from stcsim.result.kernel import Gains, Interval, KernelResult, MemoryResult, account
+from stcsim.errors import StcsimError, quoted
+from stcsim.files import write_whole
+from stcsim.result.document import columns, document, flat, json_text, plain
+from stcsim.result.load import build
+from stcsim.result.rows import LayerRow, MemoryRow, PruneGroup
+from stcsim.result.totals import Footprint, Totals, Trust
+from stcsim.words import Sparsity
 
-__all__ = [
-    "Footprint",
-    "Gains",
-    "Interval",
-    "KernelResult",
-    "LayerRow",
-    "MemoryResult",
-    "MemoryRow",
-    "PruneGroup",
-    "RunResult",
-    "TimeSplit",
-    "Totals",
-    "Trust",
-    "account",
-]
+if TYPE_CHECKING:
+    from pandas import DataFrame
 
+SCHEMA = "run-1"
+"""The shape of a saved result; a change of it is another number."""
 
-@dataclass(frozen=True, slots=True)
-class LayerRow:
-    """One GEMM or convolution of a trace, dense beside 2:4.
-
-    Attributes:
-        m, n, k, batch: the GEMM it lowers to: weight rows, tokens or pixels, reduction, independent GEMMs (groups).
-        count: how often the trace launches it; times are of one launch, totals multiply by ``count``.
-        macs: multiply-accumulates of one launch.
-        dense: the kernel in the dense network, at that network's clock; ``None`` where not asked for.
-        sparse: the kernel in the all-2:4 network, at that network's clock; ``None`` also where the layer may not be pruned.
-        not_sparse_because: why there is no 2:4 kernel, else ``None``.
-        best: ``"dense"`` or ``"2:4"``, what the layer is in the best-of-both network: what makes the whole fastest.
-        chosen: that kernel in the best-of-both network, at that network's clock.
-        speedup: dense time over 2:4 time, ``None`` without both; under a power limit each at its own network's clock.
-        speedup_interval: where measured ones are to be expected, from GEMMs measured on both sides.
-        weight_bytes: weights stored dense. compressed_bytes: values plus metadata when pruned (equal to
-            ``weight_bytes`` where not pruned, 0 where the operation has no weights).
-        metadata_bytes: the metadata share of ``compressed_bytes``.
-        weight_of: name of the earlier layer that has the same weights, empty where they are its own.
-        fused: names of the memory operations that run in this kernel. fused_bytes: what one launch reads for them.
-        in_l2: which of weight (``a``), activation (``b``) the best-of-both kernel finds in L2, such as ``"b"`` or ``"ab"``.
-        saved_us: what the best-of-both network would lose, all launches and its clock included, if this layer alone went back to
-            dense; 0 where it is dense. prune_rank: its place among these, the largest first, from 1; ``None`` where it is dense.
-    """
-
-    name: str
-    kind: str
-    m: int
-    n: int
-    k: int
-    batch: int
-    count: int
-    dtype: str
-    macs: int
-    dense: KernelResult | None
-    sparse: KernelResult | None
-    not_sparse_because: str | None
-    best: str
-    chosen: KernelResult
-    speedup: float | None
-    weight_bytes: int
-    compressed_bytes: int
-    metadata_bytes: int
-    weight_of: str = ""
-    fused: tuple[str, ...] = ()
-    fused_bytes: int = 0
-    in_l2: str = ""
-    speedup_interval: Interval | None = None
-    saved_us: float = 0.0
-    prune_rank: int | None = None
+_SIDES = ("dense", "sparse", "chosen")
+_OF_CHOSEN = ("kernel", "time_us", "clock_mhz", "watts", "energy_uj")
+"""What a line says of the chosen kernel, whose other figures stand under its side."""
 
 
-@dataclass(frozen=True, slots=True)
-class MemoryRow:
-    """One memory operation of a trace that is a kernel of its own.
-
-    Attributes:
-        operator: what it does, e.g. ``"layer_norm"``. fused: names of the memory operations that run in its kernel.
-        count: how often the trace launches it; times are of one launch, totals multiply by ``count``.
-        dense: in the dense network, at that network's clock; ``None`` where not asked for. sparse: in the all-2:4 network.
-        chosen: in the best-of-both network, at that network's clock.
-    """
-
-    name: str
-    operator: str
-    count: int
-    dtype: str
-    dense: MemoryResult | None
-    sparse: MemoryResult | None
-    chosen: MemoryResult
-    fused: tuple[str, ...] = ()
-    kind: str = "memory"
-
-
-@dataclass(frozen=True, slots=True)
-class PruneGroup:
-    """Layers that are alike: the same sizes, the same name but for its numbers.
-
-    Attributes:
-        patterns: what ``--keep-dense`` takes to name just these. layers: their names, in the order of the trace.
-        m, n, k, batch: the GEMM of each. launches: of all of them in one pass.
-        pruned: how many of them are 2:4 in the best-of-both network.
-        dense_us: all launches in the dense network, ``sparse_us`` in the all-2:4 one, ``chosen_us`` in best-of-both.
-        saved_us: what the best-of-both network would lose, its clock included, if all of them went back to dense.
-        running_us: what the dense network saves when this group and all before it in the list are pruned.
-        weight_bytes: dense. compressed_bytes: with the pruned ones compressed, metadata included. Shared weights count once.
-    """
-
-    patterns: tuple[str, ...]
-    layers: tuple[str, ...]
-    m: int
-    n: int
-    k: int
-    batch: int
-    launches: int
-    pruned: int
-    dense_us: float
-    sparse_us: float
-    chosen_us: float
-    saved_us: float
-    running_us: float
-    weight_bytes: int
-    compressed_bytes: int
-
-
-@dataclass(frozen=True, slots=True)
-class TimeSplit:
-    """Where the time of a network goes, microseconds; the three sum to its total.
-
-    Attributes:
-        layers: kernels of GEMMs and convolutions. memory: kernels of memory operations. launch: gaps before all of them.
-    """
-
-    layers: float
-    memory: float
-    launch: float
-
-
-@dataclass(frozen=True, slots=True)
-class Totals:
-    """Sums over the trace (each row times its count), memory operations included.
-
-    Attributes:
-        launches: kernels of one pass. memory_launches: those of memory operations. fused: operations that need no kernel.
-        macs: multiply-accumulates. eligible_macs: in layers that may be pruned.
-        dense_us: every layer dense. sparse_us: 2:4 wherever a layer may be pruned, dense elsewhere.
-        best_us: the sides of ``LayerRow.best``, chosen so that the whole is fastest.
-        speedup: ``dense_us / best_us``. sparse_speedup: ``dense_us / sparse_us``.
-        A time is ``None`` where that side was not asked for.
-        dense_tops, best_tops: ``2 * macs`` over the time.
-        dense_uj, sparse_uj, best_uj: board energy of the same, microjoules.
-        perf_per_watt_gain: work for each joule of best-of-both over that of dense.
-        dense_clock_mhz, sparse_clock_mhz, best_clock_mhz: the one clock each network holds when replayed over and over.
-        clock_is_limited: whether the board's power limit holds one of them below the highest clock.
-        dense_split, sparse_split, best_split: where the time goes.
-        dense_energy_parts_uj, sparse_energy_parts_uj, best_energy_parts_uj: energy by part (mac, smem, l2, dram, idle).
-        weight_bytes, compressed_bytes: all weights dense, and with every eligible layer pruned; shared ones count once.
-        pruned_weight_bytes, pruned_compressed_bytes: the same over eligible layers only.
-        …_interval: where measurements are to be expected, 80 % of them.
-    """
-
-    launches: int
-    memory_launches: int
-    fused: int
-    macs: int
-    eligible_macs: int
-    dense_us: float | None
-    sparse_us: float | None
-    best_us: float
-    speedup: float | None
-    sparse_speedup: float | None
-    dense_tops: float | None
-    best_tops: float
-    dense_uj: float | None
-    sparse_uj: float | None
-    best_uj: float
-    perf_per_watt_gain: float | None
-    dense_clock_mhz: float | None
-    sparse_clock_mhz: float | None
-    best_clock_mhz: float
-    clock_is_limited: bool
-    dense_split: TimeSplit | None
-    sparse_split: TimeSplit | None
-    best_split: TimeSplit
-    dense_energy_parts_uj: dict[str, float] | None
-    sparse_energy_parts_uj: dict[str, float] | None
-    best_energy_parts_uj: dict[str, float]
-    weight_bytes: int
-    compressed_bytes: int
-    pruned_weight_bytes: int
-    pruned_compressed_bytes: int
-    dense_us_interval: Interval | None = None
-    sparse_us_interval: Interval | None = None
-    best_us_interval: Interval | None = None
-    speedup_interval: Interval | None = None
-    sparse_speedup_interval: Interval | None = None
-    dense_tops_interval: Interval | None = None
-    best_tops_interval: Interval | None = None
-    dense_uj_interval: Interval | None = None
-    sparse_uj_interval: Interval | None = None
-    best_uj_interval: Interval | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Footprint:
-    """Memory that a network needs on the GPU, bytes.
-
-    Attributes:
-        dense_weight_bytes, sparse_weight_bytes, best_weight_bytes: weights of GEMMs and convolutions: all dense, all that may be
-            pruned, as in best-of-both.
-        activation_bytes: alive at once at the worst moment. cache_bytes: keys and values of attention, where the trace has them.
-        capacity_bytes: of the GPU.
-    """
-
-    dense_weight_bytes: int
-    sparse_weight_bytes: int
-    best_weight_bytes: int
-    activation_bytes: int
-    cache_bytes: int
-    capacity_bytes: int
-
-    def total(self, weight_bytes: int) -> int:
-        """Return all bytes with so many of weights."""
-        return weight_bytes + self.activation_bytes + self.cache_bytes
-
-    def fits(self, weight_bytes: int) -> bool:
-        """Whether a network with so many bytes of weights fits."""
-        return self.total(weight_bytes) <= self.capacity_bytes
-
-
-@dataclass(frozen=True, slots=True)
-class Trust:
-    """How far to trust a run's figures.
-
-    Attributes:
-        evidence: ``board``, ``sibling`` or ``generation``: what was measured nearest to this GPU. rows: measured rows that the
-            intervals were learned from, of the class with fewest.
-        assumed: leaves of the GPU that are assumed or a what-if. verdict: ``pays``, ``does not pay`` or ``cannot tell``; ``None``
-            where there is nothing to prune. made: when and from what the error model was made.
-    """
-
-    evidence: str
-    rows: int
-    assumed: tuple[str, ...]
-    verdict: str | None
-    made: str
-
-
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class RunResult:
     """A whole run: the fully resolved inputs and everything printed. A result can be re-run from ``inputs``.
 
     Attributes:
-        inputs: ``arch`` (every leaf), ``trace`` (its operations) and ``trace_sha256``, or ``gemm``; and every option of the
-            call by its name: ``dtype``, ``sparsity``, ``engine``, ``kernel``, ``launch``, ``fusion``, ``keep_dense``,
-            ``dtype_of``; ``batch`` and ``version`` to be read. ``stcsim.replay.rerun`` takes them.
-        rows: GEMMs and convolutions. memory: memory operations with a kernel of their own. Both in the order of the trace.
+        arch: name of the GPU.
+        trace: name of the network, or of the GEMM.
+        dtype: input element type of all layers that have no rule of their own.
+        batch: samples in one pass.
+        sparsity: what was run: ``"both"``, ``"dense"`` or ``"2:4"``.
+        engine: which one timed it.
+        inputs: ``arch`` (every leaf), ``trace`` (its operations) and ``trace_sha256``, or ``gemm``; and every option of the call
+            by its name: ``dtype``, ``sparsity``, ``engine``, ``kernel``, ``launch``, ``fusion``, ``keep_dense``, ``dtype_of``;
+            ``batch`` and ``version`` to be read. ``stcsim.rerun`` takes them.
+        rows: GEMMs and convolutions, in the order of the trace.
+        totals: sums over all of it.
+        memory: memory operations with a kernel of their own, in the order of the trace.
         groups: alike layers that have the choice between dense and 2:4, those that save most when pruned first.
-        footprint: memory that it needs. trust: how far to trust it all.
+        footprint: memory that it needs.
+        trust: how far to trust it all.
     """
 
     arch: str
@@ -278,3 +63,87 @@ class RunResult:
     groups: tuple[PruneGroup, ...] = ()
     footprint: Footprint | None = None
     trust: Trust | None = None
+
+    @property
+    def pattern(self) -> str:
+        """The name of the sparse side: ``"2:4"``."""
+        return Sparsity.SPARSE.value
+
+    def __repr__(self) -> str:
+        """Return one line: what was run, how long it takes dense, pruned and at best, and the speedup with its interval."""
+        totals = self.totals
+        times = (("dense", totals.dense_us), (self.pattern, totals.sparse_us), ("best", totals.best_us))
+        shown = [f"{side} {time_us:,.1f} µs" for side, time_us in times if time_us is not None]
+        if totals.speedup is not None and totals.sparse_us is not None:
+            likely = totals.speedup_interval
+            shown.append(f"{totals.speedup:.2f}×" + (f" ({likely.low:.2f}–{likely.high:.2f})" if likely else ""))
+        return f"RunResult({self.trace} on {self.arch}, {self.dtype}, batch {self.batch}: {', '.join(shown)})"
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return everything as plain mappings, lists, numbers and texts (``stcsim schema run`` prints their JSON schema)."""
+        return document(SCHEMA, self)
+
+    def to_json(self) -> str:
+        """Return :meth:`to_dict` as JSON text."""
+        return json_text(self.to_dict())
+
+    def lines(self) -> list[dict[str, object]]:
+        """Return one flat mapping for each layer, then for each memory operation with a kernel of its own.
+
+        The names are the paths in :meth:`to_dict`'s rows, such as ``dense.time_us`` and ``sparse.breakdown.l2``.
+        """
+        return [*map(_line, self.rows), *map(_line, self.memory)]
+
+    def to_dataframe(self) -> DataFrame:
+        """Return :meth:`lines` as a pandas ``DataFrame``.
+
+        Raises:
+            StcsimError: when pandas is not installed.
+        """
+        if find_spec("pandas") is None:
+            raise StcsimError("to_dataframe", "pandas (pip install 'stcsim[pandas]')", "none")
+        from pandas import DataFrame
+
+        lines = self.lines()
+        return DataFrame(lines, columns=columns(lines))
+
+    def save(self, path: str | PathLike[str]) -> None:
+        """Write everything to ``path`` as JSON, whole or not at all; :meth:`load` reads it again.
+
+        Raises:
+            StcsimError: when nothing can be written there.
+        """
+        write_whole(path, self.to_json())
+
+    @classmethod
+    def load(cls, path: str | PathLike[str]) -> RunResult:
+        """Return the result that :meth:`save`, or ``--json``, wrote.
+
+        Raises:
+            StcsimError: when it cannot be read, is no result of a run, or was written by a version whose schema is another.
+        """
+        file = fspath(path)
+        try:
+            with open(file, encoding="utf-8") as text:
+                content = json.load(text)
+        except OSError as error:
+            raise StcsimError(file, "a file that can be read", error.strerror or str(error)) from None
+        except (ValueError, RecursionError):
+            raise StcsimError(file, "JSON", "something else") from None
+        return cls.from_dict(content, file)
+
+    @classmethod
+    def from_dict(cls, content: object, where: str = "result") -> RunResult:
+        """Return the result that :meth:`to_dict` made plain; errors begin with ``where``. Raises as :meth:`load`."""
+        wanted = f"stcsim/{SCHEMA}"
+        if not isinstance(content, Mapping) or "schema" not in content:
+            raise StcsimError(where, f"a result of stcsim run (schema {wanted})", "none")
+        if content["schema"] != wanted:
+            raise StcsimError(f"{where}: schema", f"'{wanted}', the one that this version reads", quoted(content["schema"]))
+        return build(cls, {name: each for name, each in content.items() if name not in ("schema", "stcsim")}, where)
+
+
+def _line(row: LayerRow | MemoryRow) -> dict[str, object]:
+    own = {field.name: plain(getattr(row, field.name)) for field in fields(row) if field.name not in _SIDES}
+    chosen = {name: getattr(row.chosen, name) for name in _OF_CHOSEN if hasattr(row.chosen, name)}
+    return flat({**own, "dense": plain(row.dense), "sparse": plain(row.sparse), "chosen": chosen})

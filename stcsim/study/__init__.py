@@ -9,13 +9,19 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from stcsim.study.axis import parse_gemm
+    from stcsim.study.axis import parse_axis, parse_gemm
     from stcsim.study.curve import sweep
     from stcsim.study.roofline import roofline_of
 
-__all__ = ["parse_gemm", "roofline_of", "sweep"]
+__all__ = ["parse_axis", "parse_gemm", "roofline_of", "sweep"]
 
-_HOMES = {"parse_gemm": "stcsim.study.axis", "sweep": "stcsim.study.curve", "roofline_of": "stcsim.study.roofline"}
+_AXIS = "stcsim.study.axis"
+_HOMES = {
+    "parse_axis": _AXIS,
+    "parse_gemm": _AXIS,
+    "roofline_of": "stcsim.study.roofline",
+    "sweep": "stcsim.study.curve",
+}
 
 
 def __getattr__(name: str) -> Any:

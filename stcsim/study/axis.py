@@ -1,4 +1,4 @@
-"""What a curve runs over: the grammar of ``--over`` and of ``--gemm``, as frozen values.
+"""What a curve runs over: the grammar of ``over`` and of ``gemm``, as frozen values.
 
 An axis is a name, ``=`` and values with commas between; they are put in ascending order, each once::
 
@@ -16,6 +16,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from stcsim.errors import StcsimError, closest
+from stcsim.words import text as word_text
 
 Value = int | tuple[int, int]
 """A point of an axis: a number, or height and width of an image."""
@@ -31,6 +32,7 @@ NETWORK_AXES = {
 GEMM_AXES = ("m", "n", "k")
 _MAX_VALUES = 1000
 _NUMBER = re.compile("0*[1-9][0-9]{0,8}")
+_GEMM = re.compile("(m|[0-9]+)x(n|[0-9]+)x(k|[0-9]+)")
 _VALUES = "numbers with commas between, or ranges such as 1..64 (doubling) or 64..512:64 (steps)"
 _IMAGES = f"heights x widths such as 800x1280, {_VALUES}"
 
@@ -81,16 +83,16 @@ def parse_axis(text: str) -> Axis:
     Raises:
         StcsimError: when it is no axis, or has too many values.
     """
-    words, equals, values = text.partition("=")
+    words, equals, values = word_text(text, "over", "an axis and its values, e.g. 'batch=1..64'").partition("=")
     names = tuple(word.strip().lower() for word in words.split(","))
     known = (*NETWORK_AXES, *GEMM_AXES)
     for name in names:
         if name not in known:
-            raise StcsimError("--over", f"one of {', '.join(known)}", f"'{name}'{closest(name, known)}")
+            raise StcsimError("over", f"one of {', '.join(known)}", f"'{name}'{closest(name, known)}")
     if len(set(names)) < len(names) or len(names) > 1 and not set(names) <= set(GEMM_AXES):
-        raise StcsimError("--over", "one axis, or several of m, n and k with one value", f"'{words}'")
+        raise StcsimError("over", "one axis, or several of m, n and k with one value", f"'{words}'")
     if not equals:
-        raise StcsimError("--over", f"values, e.g. {words}=64..512", f"'{text}'")
+        raise StcsimError("over", f"values, e.g. {words}=64..512", f"'{text}'")
     found: set[Value] = set()
     for word in values.split(","):
         found.update(_values(word.strip(), names[0], len(found)))
@@ -103,14 +105,17 @@ def parse_gemm(text: str) -> GemmPattern:
     Raises:
         StcsimError: when it is none.
     """
-    words = text.lower().split("x")
+    words = word_text(text, "gemm", "sizes such as '4096x4096xk'").lower().replace("×", "x").split("x")
     if len(words) != len(GEMM_AXES) or not all(
         w == name or _NUMBER.fullmatch(w) for w, name in zip(words, GEMM_AXES, strict=True)
     ):
-        raise StcsimError(
-            "--gemm", "sizes above 0 with an x between and letters for what --over runs over, e.g. 4096x4096xk", f"'{text}'"
-        )
+        raise StcsimError("gemm", "sizes above 0 with an x between and letters for what varies, e.g. 4096x4096xk", f"'{text}'")
     return GemmPattern(*(None if word in GEMM_AXES else int(word) for word in words))
+
+
+def is_gemm(text: str) -> bool:
+    """Say whether ``text`` is meant as a GEMM, not as a trace: three sizes or letters with an x between."""
+    return _GEMM.fullmatch(text.strip().lower().replace("×", "x")) is not None
 
 
 def value_order(value: Value) -> tuple[int, int]:
@@ -120,7 +125,7 @@ def value_order(value: Value) -> tuple[int, int]:
 
 def _values(word: str, name: str, already: int) -> Iterator[Value]:
     """Yield the values of one number, range or image size; ``already`` were found before it."""
-    where = f"--over {name}"
+    where = f"over {name}"
     height, by, width = word.lower().partition("x")
     if by and name == "resolution":
         yield _number(height, where, word), _number(width, where, word)

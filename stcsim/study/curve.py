@@ -7,15 +7,16 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from stcsim import replay
-from stcsim.arch import Arch
+from stcsim.arch import Arch, ArchOrName, load_arch
 from stcsim.errors import StcsimError
-from stcsim.isa import dtype as known_dtype
+from stcsim.replay.door import element_of
 from stcsim.result import Footprint, Interval, Totals, Trust
-from stcsim.study.axis import NETWORK_AXES, Axis, GemmPattern, Value, parse_axis
-from stcsim.trace import Gemm, Source, Trace
+from stcsim.study.axis import NETWORK_AXES, Axis, GemmPattern, Value, is_gemm, parse_axis, parse_gemm
+from stcsim.trace import Gemm, Source, Trace, TraceOrName, load_trace
 from stcsim.trace.rescale.lengths import at_length
 from stcsim.trace.rescale.resolution import at_resolution
 from stcsim.version import __version__
+from stcsim.words import listed
 
 Side = Literal["dense", "2:4", "best"]
 """Every layer dense, 2:4 wherever a layer may be pruned, or the faster of the two layer by layer."""
@@ -112,53 +113,68 @@ class Curve:
 
 
 def sweep(
-    source: Trace | GemmPattern,
+    source: TraceOrName | GemmPattern,
     over: Axis | str,
-    archs: Sequence[Arch],
-    dtypes: Sequence[str] = (),
+    archs: ArchOrName | Sequence[ArchOrName],
+    dtypes: str | Sequence[str] = (),
     progress: replay.Progress | None = None,
 ) -> Curve:
     """Run ``source`` at every value of ``over`` on every GPU in every type, dense and 2:4.
 
     Args:
-        source: a network, or a GEMM whose free sizes are the axis (``parse_gemm("4096x4096xk")``).
+        source: a network, or its name or file; or a GEMM whose free sizes are the axis, such as ``"4096x4096xk"``.
         over: an axis, or its text such as ``"batch=1..2048"`` (``stcsim.study.axis`` has the grammar).
-        archs: each name once.
-        dtypes: input element types; by default the trace's own, or fp16 for a GEMM.
+        archs: GPUs, or their names or files, each once; one text may hold several names with commas between.
+        dtypes: input element types, likewise; by default the trace's own, or fp16 for a GEMM.
         progress: called with (layers done, layers in all).
 
     Raises:
         StcsimError: an axis that ``source`` does not have, or a value it cannot be brought to; before any run.
         UnsupportedError: a GPU lacks a type.
     """
-    axis = parse_axis(over) if isinstance(over, str) else over
+    axis, source, gpus = over if isinstance(over, Axis) else parse_axis(over), _opened(source), _gpus(archs)
     places = [(value, _at(source, axis, value)) for value in axis.values]
-    elements = _once("--dtype", [known_dtype(name).name for name in dtypes or [places[0][1].dtype]])
-    _once("--arch", [arch.name for arch in archs])
-    for arch in archs:
+    asked = listed(dtypes, "dtypes", "element types") if dtypes else [places[0][1].dtype]
+    elements = _once("dtypes", [element_of(name, "dtypes").name for name in asked])
+    for arch in gpus:
         for element in elements:
             arch.require(element, False)
     trust: dict[str, Trust] = {}
-    points, runs = [], [(arch, element, *place) for arch in archs for element in elements for place in places]
+    points, runs = [], [(arch, element, *place) for arch in gpus for element in elements for place in places]
     for at, (arch, element, value, trace) in enumerate(runs):
         advance = None if progress is None else _within(progress, at, len(runs), len(trace.ops))
         result = replay.run(trace, arch, dtype=element, progress=advance)
         points.append(CurvePoint(value, arch.name, element, result.totals, result.footprint))
         if result.trust:
             trust[arch.name] = result.trust
-    inputs: dict[str, Any] = {"archs": {arch.name: arch.to_dict() for arch in archs}, "version": __version__}
+    inputs: dict[str, Any] = {"archs": {arch.name: arch.to_dict() for arch in gpus}, "version": __version__}
     if isinstance(source, GemmPattern):
         return Curve(source.title, None, False, axis, tuple(points), trust, inputs)
     batch = None if axis.names == ("batch",) else source.batch
     return Curve(source.name, batch, True, axis, tuple(points), trust, {"trace_sha256": source.sha256, **inputs})
 
 
+def _opened(source: TraceOrName | GemmPattern) -> Trace | GemmPattern:
+    if isinstance(source, GemmPattern):
+        return source
+    return parse_gemm(source) if isinstance(source, str) and is_gemm(source) else load_trace(source)
+
+
+def _gpus(archs: ArchOrName | Sequence[ArchOrName]) -> list[Arch]:
+    """Return the GPUs, each once."""
+    gpus = [load_arch(each) for each in listed(archs, "archs", "names")]  # type: ignore[arg-type]  # load_arch refuses others
+    _once("archs", [gpu.name for gpu in gpus])
+    return gpus
+
+
 def _at(source: Trace | GemmPattern, axis: Axis, value: Value) -> Trace:
     """Return ``source`` at one value of ``axis``."""
-    name, where = axis.names[0], f"--over {','.join(axis.names)}"
+    name, where = axis.names[0], f"over {','.join(axis.names)}"
     if isinstance(source, GemmPattern):
         if axis.names != source.free or isinstance(value, tuple):
-            free = f"{','.join(source.free)}=…, the letters in --gemm" if source.free else "a letter in --gemm for what varies"
+            free = (
+                f"{','.join(source.free)}=…, the letters of the GEMM" if source.free else "a letter in the GEMM for what varies"
+            )
             raise StcsimError(where, free, source.title)
         return _gemm_trace(source.sizes(value))
     if name == "batch" and isinstance(value, int):
@@ -167,7 +183,7 @@ def _at(source: Trace | GemmPattern, axis: Axis, value: Value) -> Trace:
         return at_resolution(source, *value)
     if name in _LENGTHS and isinstance(value, int):
         return at_length(source, _LENGTHS[name], value)
-    raise StcsimError("--over", f"one of {', '.join(NETWORK_AXES)} for a network", ",".join(axis.names))
+    raise StcsimError("over", f"one of {', '.join(NETWORK_AXES)} for a network", ",".join(axis.names))
 
 
 def _gemm_trace(sizes: tuple[int, int, int]) -> Trace:
@@ -177,10 +193,10 @@ def _gemm_trace(sizes: tuple[int, int, int]) -> Trace:
     return Trace(name=name, title=name, source=source, batch=1, input_shape=(k,), ops=(Gemm(name=name, m=m, n=n, k=k),))
 
 
-def _once(option: str, names: Sequence[str]) -> Sequence[str]:
+def _once(argument: str, names: Sequence[str]) -> Sequence[str]:
     for name in names:
         if names.count(name) > 1:
-            raise StcsimError(option, "each name once", f"'{name}' twice")
+            raise StcsimError(argument, "each name once", f"'{name}' twice")
     return names
 
 

@@ -3,23 +3,28 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
+from typing import Any
 
-from stcsim.arch import Arch
-from stcsim.isa import dtype as find_dtype
-from stcsim.isa import type_bytes
-from stcsim.replay import bars, modes_of, why_not_sparse
+from stcsim import words
+from stcsim.arch import Arch, ArchOrName, load_arch
+from stcsim.replay import bars, modes_of, sparsity_of, why_not_sparse
+from stcsim.replay.door import element_of, kernel_of, out_type_of
 from stcsim.result import Interval, KernelResult, Trust
 from stcsim.timing.board.board import simulated
-from stcsim.timing.board.launch import Launch, launch_us, starts_early
+from stcsim.timing.board.setup import Setup, launch_us, starts_early
 from stcsim.timing.catalogue.kernel import Kernel
 from stcsim.timing.catalogue.menu import menu
-from stcsim.timing.choice.outcome import outcome
-from stcsim.timing.choice.select import HEURISTIC, select
-from stcsim.timing.lowering.tiling import Tiling, stage_bytes
+from stcsim.timing.choice.outcome import Choice, busy_shares, choose
+from stcsim.timing.choice.select import HEURISTIC, key_of
+from stcsim.timing.lowering.cut import Tiling
+from stcsim.timing.lowering.tiling import stage_bytes
 from stcsim.timing.offers.candidates import Candidate
-from stcsim.timing.plan import FINISHER, WHOLE, TilePlan
+from stcsim.timing.plan import FINISHER, WHOLE, TilePlan, in_cycles
 from stcsim.timing.problem import Problem
+from stcsim.timing.problem import gemm_problem as gemm_problem
+from stcsim.version import __version__
+from stcsim.words import flag, word
 
 _SIMULATED = 8
 """Kernels that are simulated to the end to show why they lose; a selection ends them as soon as they have lost."""
@@ -47,12 +52,14 @@ class Side:
 
     Attributes:
         result: the chosen kernel, with its lower bounds.
+        busy: share of its time, launch left out, that each server is busy: tensor, smem, ingress, l2, dram.
         plan: what the chosen kernel does on this GPU, as (name, value) rows. contenders: best first.
         offered: how many kernels the library is known to have for this type; smallest_tile: of those, rows by columns.
     """
 
     mode: str
     result: KernelResult
+    busy: dict[str, float]
     plan: tuple[tuple[str, str], ...]
     contenders: tuple[Contender, ...]
     offered: int
@@ -67,6 +74,7 @@ class Explanation:
         peak_mhz: clock of the data sheet's peak. board_limit_w: what the board may draw.
         note: says why a side is missing, if one is.
         speedup: where a measured one is to be expected. trust: how far to trust it all.
+        inputs: the GPU with every leaf, and the words of the call.
     """
 
     arch: str
@@ -77,25 +85,40 @@ class Explanation:
     note: str | None
     speedup: Interval | None
     trust: Trust
-
-
-def gemm_problem(
-    m: int, n: int, k: int, dtype: str = "fp16", batch: int = 1, out_dtype: str | None = None, weights_in_l2: bool = False
-) -> Problem:
-    """Return the GEMM D[m x n] = A[m x k] . B[k x n] as a problem. Raises UnsupportedError for an unknown type."""
-    element = find_dtype(dtype)
-    return Problem(m, n, k, batch, element, type_bytes(out_dtype or element.out), weights_in_l2)
+    inputs: dict[str, Any] = field(default_factory=dict)
 
 
 def explain(
-    arch: Arch, problem: Problem, *, sparsity: str | None = None, kernel: str | None = None, launch: str = "graph"
+    m: int,
+    n: int,
+    k: int,
+    arch: ArchOrName,
+    *,
+    dtype: str = "fp16",
+    batch: int = 1,
+    out_dtype: str | None = None,
+    sparsity: str | None = None,
+    kernel: str | None = None,
+    launch: str = "graph",
+    weights_in_l2: bool = False,
 ) -> Explanation:
-    """Explain ``problem`` on ``arch``; arguments as :func:`stcsim.replay.gemm`.
+    """Explain one GEMM; arguments and errors as :func:`stcsim.gemm`."""
+    element, warm = element_of(dtype), flag(weights_in_l2, "weights_in_l2")
+    problem = gemm_problem(m, n, k, element.name, batch, out_type_of(out_dtype, element), warm)
+    return explain_problem(arch, problem, sparsity=sparsity, kernel=kernel, launch=launch)
+
+
+def explain_problem(
+    arch: ArchOrName, problem: Problem, *, sparsity: str | None = None, kernel: str | None = None, launch: str = "graph"
+) -> Explanation:
+    """Explain ``problem``, which may be a convolution, on ``arch``; arguments as :func:`stcsim.gemm`.
 
     Raises:
-        UnsupportedError: when the GPU lacks the type or sparsity, or no kernel fits.
+        UnsupportedError: when a word is unknown, the GPU lacks the type or sparsity, or no kernel fits.
     """
-    setup = Launch(arch, "fast", launch, kernel)
+    arch = load_arch(arch)
+    launch, kernel = word(words.Launch, launch, "launch").value, kernel_of(arch, kernel)
+    setup = Setup(arch, "fast", launch, kernel)
     modes = modes_of(arch, problem.dtype, sparsity)
     reason = why_not_sparse(problem, False)
     sides = tuple(_side(setup, problem, mode == "2:4") for mode in modes if mode == "dense" or reason is None)
@@ -105,39 +128,41 @@ def explain(
         speedup = bars(arch).speedup_of(problem.dtype, 2 * problem.macs, ratio)
     note = f"no 2:4: {reason}" if reason and "2:4" in modes else None
     trust = bars(arch).trust_of(problem.dtype, 2 * problem.macs, speedup)
-    return Explanation(arch.name, arch.clock.peak_mhz, arch.power.board_limit_w, problem, sides, note, speedup, trust)
+    inputs = {"arch": arch.to_dict(), "sparsity": sparsity_of(modes), "kernel": kernel, "launch": launch, "version": __version__}
+    return Explanation(arch.name, arch.clock.peak_mhz, arch.power.board_limit_w, problem, sides, note, speedup, trust, inputs)
 
 
-def _side(setup: Launch, problem: Problem, sparse: bool) -> Side:
-    ranked = _ranked(setup, problem, sparse)
-    result = bars(setup.arch).kernel(outcome(setup, problem, ranked), problem.dtype, 2 * problem.macs, sparse)
-    losers = sorted((_contender(setup, problem, each, result) for each in _shown(setup, problem, ranked[1:])), key=_by_time)
-    contenders = (Contender(result.kernel, _estimate_us(setup, ranked[0]), result.time_us, "chosen"), *losers)
+def _side(setup: Setup, problem: Problem, sparse: bool) -> Side:
+    choice = choose(setup, problem, sparse)
+    timed = choice.settled()
+    result = bars(setup.arch).kernel(choice.result(timed), problem.dtype, 2 * problem.macs, sparse)
+    shown = _shown(setup, _losers(choice, problem, sparse))
+    losers = sorted((_contender(setup, problem, each, result) for each in shown), key=_by_time)
+    contenders = (Contender(result.kernel, _estimate_us(setup, timed), result.time_us, "chosen"), *losers)
     offered = [
         each
         for each in menu(setup.arch.kernel.family, sparse, problem.dtype, problem.conv, problem.out_bytes)
         if each.takes(problem.dtype) and (problem.n == 1 or not each.gemv)
     ]
     smallest = min(((each.cta_m, each.cta_n) for each in offered), key=lambda tile: tile[0] * tile[1])
-    plan = _plan_rows(setup.arch, problem, ranked[0])
-    return Side("2:4" if sparse else "dense", result, plan, contenders, len(offered), smallest)
+    plan = _plan_rows(setup.arch, problem, timed)
+    return Side("2:4" if sparse else "dense", result, busy_shares(timed), plan, contenders, len(offered), smallest)
 
 
-def _ranked(setup: Launch, problem: Problem, sparse: bool) -> list[Candidate]:
-    """Return the winner and the rest; behind what heuristics take, what a search would have timed."""
-    found = select(setup, problem, sparse)
-    if setup.kernel != HEURISTIC:
-        return found
-    searched = select(replace(setup, kernel=None), problem, sparse)
-    return [found[0], *(each for each in searched if (each.kernel, each.tiling) != (found[0].kernel, found[0].tiling))]
+def _losers(choice: Choice, problem: Problem, sparse: bool) -> Sequence[Candidate]:
+    """Return those that were not chosen; behind what heuristics take, what a search would have timed."""
+    if choice.setup.kernel != HEURISTIC:
+        return choice.ranked[1:]
+    searched = choose(replace(choice.setup, kernel=None), problem, sparse).ranked
+    return [each for each in searched if key_of(each) != key_of(choice.chosen)]
 
 
-def _shown(setup: Launch, problem: Problem, losers: Sequence[Candidate]) -> list[Candidate]:
+def _shown(setup: Setup, losers: Sequence[Candidate]) -> list[Candidate]:
     """Return the losers, one for each kernel and slicing, the first few simulated to the end."""
     named = {(each.kernel, each.tiling.splits): each for each in reversed(losers)}
     order = sorted(named.values(), key=lambda each: each.estimate.cycles)
     clock_mhz = setup.arch.clock.sustained_mhz
-    first = [each if each.timing else simulated(setup, problem, each, clock_mhz) for each in order[:_SIMULATED]]
+    first = [each if each.timing else simulated(setup, each, clock_mhz) for each in order[:_SIMULATED]]
     return first + order[_SIMULATED:]
 
 
@@ -145,19 +170,19 @@ def _by_time(contender: Contender) -> tuple[bool, float]:
     return contender.time_us is None, contender.time_us or contender.estimate_us
 
 
-def _estimate_us(setup: Launch, candidate: Candidate) -> float:
+def _estimate_us(setup: Setup, candidate: Candidate) -> float:
     early = starts_early(setup.arch, setup.launch, candidate.kernel)
     cycles = candidate.estimate.cycles - (setup.arch.kernel.prologue_cycles if early else 0)
     return launch_us(setup.arch, setup.launch, early) + cycles / setup.arch.clock.sustained_mhz
 
 
-def _contender(setup: Launch, problem: Problem, candidate: Candidate, best: KernelResult) -> Contender:
+def _contender(setup: Setup, problem: Problem, candidate: Candidate, best: KernelResult) -> Contender:
     name, estimate = candidate.kernel.name(problem.dtype, candidate.tiling.splits), _estimate_us(setup, candidate)
     if candidate.tiling.leaves_idle:
         name += f" on {candidate.tiling.units * candidate.tiling.unit_ctas} SMs"
     if candidate.timing is None:
         return Contender(name, estimate, None, "closed form: too slow to be worth simulating")
-    result = outcome(setup, problem, [candidate])
+    result = Choice(setup, [candidate]).result()
     worse = {part: result.breakdown[part] - best.breakdown[part] for part in best.breakdown}
     part = max(worse, key=lambda key: worse[key])
     slower = result.time_us / best.time_us - 1
@@ -182,6 +207,16 @@ def _cut_text(plan: TilePlan) -> str:
     return f"{finishers} tiles cut along k into {pieces} pieces, {plan.tiles - pieces} whole"
 
 
+def _iteration_text(plan: TilePlan) -> str:
+    tensor, alone = plan.tensor_ticks, max(plan.tensor_ticks, plan.warp_ticks)
+    fills = int(plan.a_fill_ticks[0, 0] + plan.b_fill_ticks[0, 0])
+    return (
+        f"tensor {in_cycles(tensor):.0f} ({in_cycles(alone):.0f} for one CTA alone), "
+        f"shared-memory reads {in_cycles(plan.smem_read_ticks):.0f}, "
+        f"fills {in_cycles(fills):.0f}, sync {in_cycles(plan.iteration_ticks):.0f}"
+    )
+
+
 def _plan_rows(arch: Arch, problem: Problem, chosen: Candidate) -> tuple[tuple[str, str], ...]:
     """Return the chosen kernel's plan in words."""
     kernel, tiling, plan = chosen.kernel, chosen.tiling, chosen.plan
@@ -200,12 +235,7 @@ def _plan_rows(arch: Arch, problem: Problem, chosen: Candidate) -> tuple[tuple[s
         ("shared memory", f"{smem / 1024:.0f} KiB per CTA, {tiling.ctas_per_sm} CTAs per SM"),
         ("CTAs", f"{ctas} on {_sms(arch, tiling)}: {tiling.tiles * problem.batch / plan.slots:.2f} waves"),
         ("raster", f"groups of {kernel.swizzle} n-tiles, along m"),
-        (
-            "cycles per iteration",
-            f"tensor {plan.tensor_ticks / 256:.0f} ({max(plan.tensor_ticks, plan.warp_ticks) / 256:.0f} for one CTA alone), "
-            f"shared-memory reads {plan.smem_read_ticks / 256:.0f}, "
-            f"fills {(plan.a_fill_ticks[0, 0] + plan.b_fill_ticks[0, 0]) / 256:.0f}, sync {plan.iteration_ticks / 256:.0f}",
-        ),
+        ("cycles per iteration", _iteration_text(plan)),
     ]
     if tiling.unit_ctas > 1:
         rows.insert(2, ("cluster", f"{kernel.cluster_m} x {kernel.cluster_n} CTAs share operands by multicast"))

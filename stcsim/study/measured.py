@@ -5,14 +5,18 @@ from __future__ import annotations
 import csv
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from enum import StrEnum
 from pathlib import Path
 from typing import TypeVar
 
 from stcsim.errors import StcsimError, TraceError, closest
 from stcsim.isa import dtype, type_bytes
+from stcsim.words import Data, Launch, Sparsity, word
 
 T = TypeVar("T")
+W = TypeVar("W", bound=StrEnum)
 
+SIDES = (Sparsity.DENSE, Sparsity.SPARSE)
 REQUIRED = ("arch", "sparsity", "dtype", "m", "n", "k", "time_us")
 _DEFAULTS = {
     "batch": "1",
@@ -131,11 +135,11 @@ def _parse(record: dict[str, str], where: str) -> Measured:
     out_dtype = full["out_dtype"] or element.out
     _named(type_bytes, out_dtype, f"{where}: out_dtype")
     return Measured(
-        arch=full["arch"], sparse=_choice(full["sparsity"], ("dense", "2:4"), f"{where}: sparsity") == "2:4", dtype=element.name,
+        arch=full["arch"], sparse=_word(SIDES, full["sparsity"], f"{where}: sparsity") is Sparsity.SPARSE, dtype=element.name,
         out_dtype=out_dtype, m=m, n=n, k=k, batch=batch, time_us=_positive(full["time_us"], f"{where}: time_us"),
-        timing=_choice(full["timing"], ("graph", "stream", "kernel"), f"{where}: timing"),
+        timing=_word(Launch, full["timing"], f"{where}: timing").value,
         weights_in_l2=_choice(full["weights_in_l2"].lower(), ("true", "false"), f"{where}: weights_in_l2") == "true",
-        data=_choice(full["data"], ("randn", "low-power"), f"{where}: data"),
+        data=_word(Data, full["data"], f"{where}: data").value,
         launches=_whole(full["launches"], f"{where}: launches"),
         by_heuristic=_picks_unmeasured(full["library"].lower()),
         grade=full["grade"], where=where, record={str(key): value or "" for key, value in record.items()},
@@ -145,6 +149,10 @@ def _parse(record: dict[str, str], where: str) -> Measured:
 def _picks_unmeasured(library: str) -> bool:
     """Whether ``library``, in lower case, is cuBLAS: cuBLASLt and cuSPARSELt let their callers search."""
     return library.startswith("cublas") and not library.startswith("cublaslt")
+
+
+def _word(known: Iterable[W], text: str, where: str) -> W:
+    return _named(lambda name: word(known, name, where), text, where)
 
 
 def _named(find: Callable[[str], T], name: str, where: str) -> T:

@@ -14,11 +14,11 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from stcsim import replay
-from stcsim.arch import Arch
+from stcsim.arch import Arch, ArchOrName, load_arch
 from stcsim.errors import StcsimError
-from stcsim.isa import dtype as known_dtype
+from stcsim.replay.door import element_of
 from stcsim.result import KernelResult, LayerRow, Trust
-from stcsim.trace import Conv2d, Gemm, Trace
+from stcsim.trace import Conv2d, Gemm, TraceOrName, load_trace
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,12 +124,14 @@ class Roofline:
         return tuple(sorted(together, key=lambda layer: -layer.dense.share_of_time))
 
 
-def roofline_of(trace: Trace, arch: Arch, dtype: str | None = None, progress: replay.Progress | None = None) -> Roofline:
+def roofline_of(
+    trace: TraceOrName, arch: ArchOrName, dtype: str | None = None, progress: replay.Progress | None = None
+) -> Roofline:
     """Run ``trace`` on ``arch`` and place every GEMM and convolution under the roofs.
 
     Args:
-        trace: the network, at its batch.
-        arch: the GPU.
+        trace: the network, at its batch, or its name or file.
+        arch: the GPU, or its name or file.
         dtype: input element type; the trace's own by default.
         progress: called with (layers done, layers in all).
 
@@ -137,7 +139,8 @@ def roofline_of(trace: Trace, arch: Arch, dtype: str | None = None, progress: re
         UnsupportedError: when the GPU lacks the type.
         StcsimError: when the trace has neither GEMM nor convolution.
     """
-    element = known_dtype(dtype or trace.dtype)
+    trace, arch = load_trace(trace), load_arch(arch)
+    element = element_of(trace.dtype if dtype is None else dtype)
     arch.require(element.name, False)
     if not any(isinstance(op, Gemm | Conv2d) for op in trace.ops):
         raise StcsimError(trace.name, "a GEMM or convolution", "none")

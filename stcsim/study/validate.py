@@ -8,20 +8,24 @@ import statistics
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from multiprocessing import get_context
+from os import PathLike
 from pathlib import Path
+from typing import Any
 
-from stcsim.arch import Arch, arch_names, load_arch
+from stcsim.arch import Arch, ArchOrName, arch_names, load_arch
 from stcsim.errors import TraceError, UnsupportedError
-from stcsim.isa import dtype, type_bytes
+from stcsim.isa import dtype
 from stcsim.result import Interval
 from stcsim.study.measured import Measured, read_measured
-from stcsim.timing.board.launch import Launch, launch_us
+from stcsim.timing.board.setup import Setup, launch_us
 from stcsim.timing.choice.outcome import time_gemm
 from stcsim.timing.choice.select import HEURISTIC
-from stcsim.timing.problem import Problem
+from stcsim.timing.problem import gemm_problem
 from stcsim.trust.accuracy import Known, error_model
+from stcsim.version import __version__
+from stcsim.words import size, text
 
 Progress = Callable[[int, int], None]
 
@@ -83,12 +87,21 @@ class SpeedupCell:
 
 @dataclass(frozen=True, slots=True)
 class ValidationReport:
-    """All of it: ``cells`` by GPU, sparsity, type and grade; ``sizes`` by GPU, sparsity and decade of operations (grade A)."""
+    """All of it.
+
+    Attributes:
+        cells: by GPU, sparsity, type and grade.
+        sizes: by GPU, sparsity and decade of operations (grade A).
+        speedups: by GPU, type and grade.
+        rows: every row.
+        inputs: the paths, every GPU with all its leaves, and the grades asked for.
+    """
 
     cells: tuple[Cell, ...]
     sizes: tuple[Cell, ...]
     speedups: tuple[SpeedupCell, ...]
     rows: tuple[Predicted, ...]
+    inputs: dict[str, Any] = field(default_factory=dict)
 
     @property
     def pairs(self) -> tuple[tuple[Predicted, Predicted], ...]:
@@ -97,8 +110,8 @@ class ValidationReport:
 
 
 def validate(
-    paths: Sequence[Path],
-    arch: Arch | None = None,
+    paths: str | PathLike[str] | Sequence[str | PathLike[str]],
+    arch: ArchOrName | None = None,
     progress: Progress | None = None,
     jobs: int | None = None,
     grades: str = "",
@@ -106,17 +119,20 @@ def validate(
     """Predict every row of the measured tables in ``paths``.
 
     Args:
-        paths: CSV files or folders of them.
-        arch: use this GPU, and only the rows whose ``arch`` column carries its name.
+        paths: CSV files or folders of them, one or several.
+        arch: use this GPU, or the one of this name or file, and only the rows whose ``arch`` column carries its name.
         progress: called with (rows done, rows in all).
         jobs: processes; all cores by default.
         grades: letters of the grades to use; all by default.
 
     Raises:
         TraceError: a bad table, or no row left to predict.
-        ArchError: a row names an unknown GPU.
+        ArchError: there is no such GPU.
     """
-    found = read_measured(paths)
+    paths = [paths] if isinstance(paths, str | PathLike) else list(paths)
+    arch, jobs = None if arch is None else load_arch(arch), (os.cpu_count() or 1) if jobs is None else size(jobs, "jobs")
+    grades = text(grades, "grades", "letters of grades, e.g. 'AB'")
+    found = read_measured(map(Path, paths))
     rows = [row for row in found if (arch is None or row.arch == arch.name) and (not grades or row.grade in grades.upper())]
     if not rows:
         of_grade = f" of grade {' or '.join(grades.upper())}" if grades else ""
@@ -125,9 +141,12 @@ def validate(
     archs = {row.arch: arch or _arch_of(row) for row in rows}
     for row in rows:
         check_row(row, archs[row.arch])
-    predicted = predict_all(rows, archs, progress, jobs or os.cpu_count() or 1)
+    predicted = predict_all(rows, archs, progress, jobs)
     known = {name: error_model().known(each) for name, each in archs.items()}
-    return summarise([replace(row, likely=_likely(row, known[row.measured.arch])) for row in predicted])
+    report = summarise([replace(row, likely=_likely(row, known[row.measured.arch])) for row in predicted])
+    trees = {name: each.to_dict() for name, each in archs.items()}
+    inputs = {"paths": list(map(str, paths)), "archs": trees, "grades": grades, "version": __version__}
+    return replace(report, inputs=inputs)
 
 
 def _likely(row: Predicted, known: Known) -> Interval:
@@ -175,9 +194,9 @@ def _predict_batch(batch: tuple[Sequence[Measured], dict[str, Arch]]) -> list[Pr
 
 def predict(row: Measured, arch: Arch) -> Predicted:
     """Predict one measured row on ``arch``; its timing mode, output type and warm weights are honoured."""
-    problem = Problem(row.m, row.n, row.k, row.batch, dtype(row.dtype), type_bytes(row.out_dtype), row.weights_in_l2)
+    problem = gemm_problem(row.m, row.n, row.k, row.dtype, row.batch, row.out_dtype, row.weights_in_l2)
     kernel = HEURISTIC if row.by_heuristic else None
-    setup = Launch(arch, launch=row.timing, kernel=kernel, launches=row.launches, data=row.data)
+    setup = Setup(arch, launch=row.timing, kernel=kernel, launches=row.launches, data=row.data)
     result = time_gemm(setup, problem, row.sparse)
     roofline_us = result.roofline_us + launch_us(arch, row.timing)
     return Predicted(row, result.time_us, roofline_us, result.kernel, result.most_time)

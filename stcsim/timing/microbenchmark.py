@@ -2,7 +2,7 @@
 
 A benchmark loop keeps ``ilp`` independent instructions of every warp in flight; each round waits for the results of the round
 before. Warps are dealt to the four sub-cores, each with its own tensor core (``mma``), or four at a time to all of them
-(``wgmma``). Figures come from the leaves of an ``Arch``; the constants below hold for every GPU that was measured.
+(``wgmma``). Figures come from the leaves of an ``Arch``, and from ``timing.hardware`` where they hold for every measured GPU.
 """
 
 from __future__ import annotations
@@ -14,21 +14,7 @@ from stcsim.arch import Arch
 from stcsim.errors import UnsupportedError
 from stcsim.isa import DTYPES
 from stcsim.isa.instructions import Instruction, available, require
-
-SUB_CORES = 4
-"""Sub-cores of an SM, and warps of a warpgroup (CUDA programming guide)."""
-MIN_ISSUE_CYCLES = 4.0
-"""Between two ``mma`` of one sub-core. H100: half-depth shapes in every type, 4.00-4.05 (Johnsonms/NVIDIA-Hopper-Benchmark);
-A100: s8 m8n8k16 at half of peak (arXiv 2206.02874)."""
-HALF_DEPTH_CYCLES = 7.5
-"""What the second half of k adds to the latency: 24.7 - 17.7 on A100 (arXiv 2206.02874, table 3), 24.1 - 16.0 on H100
-(Johnsonms/NVIDIA-Hopper-Benchmark); where the half occupies the tensor core for longer, that is what it adds."""
-ROUND_CYCLES = 2.5
-"""What a warp loses in a round of two or more, unless other warps of its sub-core fill it: 1.4-3.3 at 4 warps in ten dense and
-sparse rows of A100 (arXiv 2206.02874, tables 3 and 6). The cause is unpublished."""
-WGMMA_FLOOR_CYCLES = 13.4
-"""Shortest ``wgmma``: n = 8 with A in registers, 216.7 TFLOPS (H800 PCIe, arXiv 2402.13499, table X), and n = 16 at 0.6 of the
-wide rate (H100, public model file)."""
+from stcsim.timing.hardware import HALF_DEPTH_CYCLES, MIN_ISSUE_CYCLES, ROUND_CYCLES, SUB_CORES, WGMMA_FLOOR_CYCLES
 
 OPERANDS = ("ss", "rs")
 """Where a ``wgmma`` has A: shared memory or registers. B is always in shared memory."""
@@ -188,12 +174,12 @@ def _check(instruction: Instruction, arch: Arch, warps: int | None, ilp: int | N
         what = f"at least {SUB_CORES}, since {instruction.name} takes a warpgroup"
         raise UnsupportedError(f"{arch.name}: sm.max_warps", what, str(most))
     if warps is not None and not 1 <= warps <= most:
-        raise UnsupportedError("--warps", f"a whole number from 1 to {most}, which an SM of {arch.name} holds", str(warps))
+        raise UnsupportedError("warps", f"a whole number from 1 to {most}, which an SM of {arch.name} holds", str(warps))
     if warps is not None and warpgroup and warps % SUB_CORES:
-        raise UnsupportedError("--warps", f"a multiple of {SUB_CORES}, since {instruction.name} takes a warpgroup", str(warps))
+        raise UnsupportedError("warps", f"a multiple of {SUB_CORES}, since {instruction.name} takes a warpgroup", str(warps))
     if ilp is not None and ilp < 1:
-        raise UnsupportedError("--ilp", "a whole number above 0", str(ilp))
+        raise UnsupportedError("ilp", "a whole number above 0", str(ilp))
     if operands is not None and not warpgroup:
-        raise UnsupportedError("--operands", "a wgmma, whose A may be in shared memory", instruction.name)
+        raise UnsupportedError("operands", "a wgmma, whose A may be in shared memory", instruction.name)
     if operands is not None and operands not in OPERANDS:
-        raise UnsupportedError("--operands", f"one of {', '.join(OPERANDS)}", f"'{operands}'")
+        raise UnsupportedError("operands", f"one of {', '.join(OPERANDS)}", f"'{operands}'")

@@ -95,6 +95,12 @@ import numpy.typing as npt
 TICKS_PER_CYCLE = 256
 """Ticks in one SM clock cycle."""
 
+
+def in_cycles(ticks: int) -> float:
+    """Return ``ticks`` in SM clock cycles."""
+    return ticks / TICKS_PER_CYCLE
+
+
 PARTS = ("tensor", "smem", "issue", "ingress", "l2", "dram", "latency", "prologue", "epilogue", "reduction", "tail")
 """Names of the breakdown, in the order of ``GemmTiming.part_ticks``.
 
@@ -215,10 +221,14 @@ class GemmTiming:
     Attributes:
         total_ticks: from the first prologue to the end of the last tile, plus the plan's tail.
         part_ticks: slot-ticks by part, in the order of ``PARTS``; they sum to ``slots * total_ticks``.
-        tensor_busy_ticks, smem_busy_ticks, ingress_busy_ticks: booked ticks summed over the units.
-        l2_busy_ticks, dram_busy_ticks: booked ticks of the shared servers.
-        l2_read_bytes: ``l2_bytes`` of all loads, hit or miss. dram_read_bytes: ``dram_bytes`` of misses. write_bytes: of D and
-            partial sums (reads of partial sums book ticks, but are no load and not counted).
+        tensor_busy_ticks: booked ticks of the tensor pipes, summed over the units.
+        smem_busy_ticks: the same of the shared-memory ports.
+        ingress_busy_ticks: the same of the ingress ports.
+        l2_busy_ticks: booked ticks of the L2.
+        dram_busy_ticks: booked ticks of the DRAM, those of writes that were put off included.
+        l2_read_bytes: ``l2_bytes`` of all loads, hit or miss.
+        dram_read_bytes: ``dram_bytes`` of misses.
+        write_bytes: of D and partial sums (reads of partial sums book ticks, but are no load and not counted).
     """
 
     total_ticks: int

@@ -4,20 +4,31 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from stcsim.isa import DType
+from stcsim.isa import DType, type_bytes
+from stcsim.isa import dtype as find_dtype
 from stcsim.trace import Conv2d
+from stcsim.words import size
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Problem:
     """D[m x n] = A[m x k] . B[k x n], ``batch`` times; A is the weight and the sparse operand.
 
     Attributes:
+        m: rows of A and D.
+        n: columns of B and D.
+        k: columns of A and rows of B: the reduction.
+        batch: how many such GEMMs.
         dtype: input element type.
         out_bytes: bytes of one element of D.
-        weights_in_l2: whether A may still be in L2 from an earlier launch (if it fits). activations_in_l2: the same for B.
+        weights_in_l2: whether A may still be in L2 from an earlier launch (if it fits).
         conv: the convolution this is the implicit GEMM of, else ``None``.
-        a_on_chip, d_on_chip: A was made, or D is used, by the same kernel (the scores of fused attention): no traffic.
+        activations_in_l2: whether B may still be in L2 from an earlier launch (if it fits).
+        a_on_chip: A was made by the same kernel (the scores of fused attention): no traffic.
+        d_on_chip: D is used by the same kernel: no traffic.
+
+    Raises:
+        UnsupportedError: when a size is no whole number of at least 1.
     """
 
     m: int
@@ -31,6 +42,11 @@ class Problem:
     activations_in_l2: bool = True
     a_on_chip: bool = False
     d_on_chip: bool = False
+
+    def __post_init__(self) -> None:
+        """Refuse sizes that no GEMM has."""
+        for name in ("m", "n", "k", "batch"):
+            size(getattr(self, name), name)
 
     @property
     def macs(self) -> int:
@@ -57,9 +73,62 @@ class Problem:
         return 0 if self.d_on_chip else self.batch * self.m * self.n * self.out_bytes
 
 
+def gemm_problem(
+    m: int,
+    n: int,
+    k: int,
+    dtype: str = "fp16",
+    batch: int = 1,
+    out_dtype: str | None = None,
+    weights_in_l2: bool = False,
+    *,
+    conv: Conv2d | None = None,
+    activations_in_l2: bool = True,
+    a_on_chip: bool = False,
+    d_on_chip: bool = False,
+) -> Problem:
+    """Return the GEMM D[m x n] = A[m x k] . B[k x n] as a problem: the one way from sizes and names of types to one.
+
+    Args:
+        m: rows of A and D.
+        n: columns of B and D.
+        k: columns of A and rows of B.
+        dtype: input element type, by name.
+        batch: how many such GEMMs.
+        out_dtype: type of D, by name; what libraries write by default for ``dtype``.
+        weights_in_l2: as in :class:`Problem`, and so are the others.
+        conv: the convolution this is the implicit GEMM of.
+        activations_in_l2: whether B may be in L2.
+        a_on_chip: whether A was made by the same kernel.
+        d_on_chip: whether D is used by the same kernel.
+
+    Raises:
+        UnsupportedError: when a type is unknown or a size is no whole number of at least 1.
+    """
+    element = find_dtype(dtype)
+    return Problem(
+        m=m,
+        n=n,
+        k=k,
+        batch=batch,
+        dtype=element,
+        out_bytes=type_bytes(out_dtype or element.out),
+        weights_in_l2=weights_in_l2,
+        conv=conv,
+        activations_in_l2=activations_in_l2,
+        a_on_chip=a_on_chip,
+        d_on_chip=d_on_chip,
+    )
+
+
+def ceil_div(a: int, b: int) -> int:
+    """Return ``a / b`` rounded up."""
+    return -(-a // b)
+
+
 def a_row_bytes(dtype: DType, k: int, sparse: bool) -> int:
     """Bytes of ``k`` elements of one row of A: dense, or kept values plus metadata; values and metadata begin in whole bytes."""
     if not sparse or not dtype.sparse_group:  # without structured sparsity nothing is left out
         return dtype.bytes_of(k)
-    groups = -(-k // dtype.sparse_group)
+    groups = ceil_div(k, dtype.sparse_group)
     return dtype.bytes_of(groups * dtype.sparse_kept) + dtype.metadata_bytes(k)

@@ -10,17 +10,19 @@ from typing import Annotated, Any, ClassVar, Final, Literal
 
 from pydantic import Field, field_validator, model_validator
 
-from stcsim.data import data_folder
-from stcsim.errors import StcsimError, TraceError, UnsupportedError, closest
+from stcsim.data import data_folder, data_names, shipped_name
+from stcsim.errors import StcsimError, TraceError, UnsupportedError, closest, quoted
 from stcsim.files import write_whole
 from stcsim.isa import dtype as known_dtype
 from stcsim.trace.edges import check_edges
 from stcsim.trace.model import Model, Offset, Size, inside, shorten
 from stcsim.trace.ops import Conv2d, Gemm, Memory, Op, build_op
 
-__all__ = ["Conv2d", "Gemm", "Memory", "Op", "Source", "Trace", "load_trace", "trace_names"]
+__all__ = ["Conv2d", "Gemm", "Memory", "Op", "Source", "Trace", "TraceOrName", "load_trace", "trace_names"]
 
 FORMAT_VERSION: Final = 1
+_OTHERS = (".onnx", ".csv")
+"""Endings of networks that are no traces yet."""
 
 
 class Source(Model):
@@ -140,14 +142,26 @@ class Trace(Model):
             raise TraceError(error.where, error.expected, error.found) from None
 
 
-def load_trace(name_or_path: str | os.PathLike[str]) -> Trace:
-    """Return the trace in a JSON file, or the shipped one of that name (a bare word such as ``"resnet34"``).
+TraceOrName = Trace | str | os.PathLike[str]
+"""A trace, or what ``load_trace`` finds it by."""
+
+
+def load_trace(trace: TraceOrName) -> Trace:
+    """Return the trace in a JSON file, or the shipped one of that name (a bare word such as ``"resnet34"``, in any case).
+
+    A trace that is loaded already is returned as it is. ONNX models and tables are opened by ``stcsim.capture.open_trace``.
 
     Raises:
         TraceError: when there is no such file, or it does not hold a trace; names file, operation and field.
     """
-    path = _find(name_or_path)
-    file = str(name_or_path) if path.name != f"{name_or_path}.json" else path.name
+    if isinstance(trace, Trace):
+        return trace
+    if not isinstance(trace, str | os.PathLike):
+        raise TraceError("trace", "the name of a shipped trace, the path of a file, or a Trace", quoted(trace))
+    path = _find(trace)
+    if path.suffix.lower() in _OTHERS:
+        raise TraceError(str(trace), "a trace in JSON (stcsim.open_trace reads ONNX models and tables)", f"'{path.suffix}'")
+    file = path.name if shipped_name(trace, trace_names()) else str(trace)
     fields = _read(path, file)
     with inside(file, joint=": "):
         _check_version(fields)
@@ -156,17 +170,21 @@ def load_trace(name_or_path: str | os.PathLike[str]) -> Trace:
 
 def trace_names() -> list[str]:
     """Return the names of the traces that come with stcsim."""
-    return sorted(path.stem for path in data_folder("traces").glob("*.json"))
+    return data_names("traces", ".json")
 
 
 def _find(name_or_path: str | os.PathLike[str]) -> Path:
-    """Return the shipped file of a bare name, else the path itself."""
+    """Return the shipped file of a bare name, in any case of letters, else the path itself."""
     path, names = Path(name_or_path), trace_names()
-    if str(name_or_path) in names:
-        return data_folder("traces") / f"{name_or_path}.json"
-    if not path.exists():
-        expected = f"a path to a trace, or one of {', '.join(names)}"
-        raise TraceError("trace", expected, f"'{name_or_path}', which is neither{closest(path.stem, names)}")
+    if shipped := shipped_name(name_or_path, names):
+        return data_folder("traces") / f"{shipped}.json"
+    try:
+        found = path.exists()
+    except (OSError, ValueError):  # a name too long, or with characters no file can have
+        found = False
+    if not found:
+        expected = f"the name of one of the {len(names)} traces that ship (`stcsim traces` lists them), or the path of a file"
+        raise TraceError("trace", expected, f"{quoted(str(name_or_path))}, which is neither{closest(path.stem[:100], names)}")
     return path
 
 

@@ -21,7 +21,7 @@ def fastest_s(*arguments: str, times: int = 5) -> float:
 
 @pytest.mark.parametrize(
     ("arguments", "most_s"),
-    [(("--help",), 0.5), (("run", "resnet34", "--arch", "a100"), 3.0)],
+    [(("--help",), 0.3), (("run", "resnet34", "--arch", "a100"), 3.0)],
     ids=["stcsim --help", "second stcsim run resnet34"],
 )
 def test_a_person_does_not_wait(arguments: tuple[str, ...], most_s: float) -> None:

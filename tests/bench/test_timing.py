@@ -13,14 +13,13 @@ from pathlib import Path
 import pytest
 
 import stcsim
-from stcsim.timing.board.launch import Launch
+from stcsim.timing.board.setup import Setup
 from stcsim.timing.catalogue.menu import find
 from stcsim.timing.choice.outcome import time_gemm
 from stcsim.timing.engine.fast import simulate
 from stcsim.timing.lowering.lower import lower
-from stcsim.timing.lowering.tiling import tile_up
 from stcsim.trace import trace_names
-from tests.shapes import problem
+from tests.shapes import cut_of, problem
 
 
 def fastest_s(work: Callable[[], object], times: int = 5) -> float:
@@ -37,9 +36,7 @@ def fastest_s(work: Callable[[], object], times: int = 5) -> float:
 def test_engine_rate() -> None:
     arch, each = stcsim.load_arch("a100"), problem(8192, 8192, 8192)
     kernel, _ = find("sm80", False, each.dtype, None, "sm80_128x128x32_s5_2x2")
-    tiling = tile_up(arch, each, kernel, 1)
-    assert tiling is not None
-    plan = lower(arch, each, kernel, tiling)
+    plan = lower(cut_of(arch, each, kernel))
     rate = plan.tile_iterations / fastest_s(lambda: simulate(plan)) / 1e6
     print(f"\nfast engine: {rate:.1f} M tile-iterations a second on one core (at least 10)")
     assert rate >= 10
@@ -56,7 +53,7 @@ def test_selection_of_one_gemm() -> None:
     archs = [stcsim.load_arch(name) for name in ("a100", "h100")]
     sizes = [(m, n, k) for m in (1024, 4096, 12288) for n in (1, 64, 1024, 4096) for k in (256, 2048, 8192)]
     taken_ms = [
-        1e3 * fastest_s(lambda: time_gemm(Launch(arch), problem(*size), sparse), 1)  # noqa: B023 (called at once)
+        1e3 * fastest_s(lambda: time_gemm(Setup(arch), problem(*size), sparse), 1)  # noqa: B023 (called at once)
         for arch in archs for size in sizes for sparse in (False, True)
     ]  # fmt: skip
     print(f"\none GEMM with selection: {statistics.median(taken_ms):.1f} ms in the median of {len(taken_ms)} (at most 10)")
@@ -67,7 +64,7 @@ def test_selection_of_one_gemm() -> None:
 @pytest.mark.parametrize("sparse", [False, True], ids=["dense", "2:4"])
 def test_very_large_gemm(name: str, sparse: bool) -> None:
     arch, each = stcsim.load_arch(name), problem(65_536, 65_536, 65_536)
-    taken_s = fastest_s(lambda: time_gemm(Launch(arch), each, sparse), 1)
+    taken_s = fastest_s(lambda: time_gemm(Setup(arch), each, sparse), 1)
     print(f"\n65,536^3 {'2:4' if sparse else 'dense'} on {name} with selection: {taken_s:.2f} s (at most 2)")
     assert taken_s <= 2
 

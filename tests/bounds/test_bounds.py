@@ -9,10 +9,10 @@ import pytest
 
 from stcsim.arch import arch_names, load_arch
 from stcsim.timing.board.board import simulated
-from stcsim.timing.board.launch import Launch
+from stcsim.timing.board.setup import Setup
 from stcsim.timing.catalogue.families import kernels
 from stcsim.timing.choice.bounds import lower_bound_ticks
-from stcsim.timing.choice.outcome import outcome, time_gemm
+from stcsim.timing.choice.outcome import Choice, time_gemm
 from stcsim.timing.choice.resources import MORE, with_more
 from stcsim.timing.engine.fast import simulate
 from stcsim.timing.lowering.lower import lower
@@ -21,7 +21,7 @@ from stcsim.timing.offers.candidates import candidates
 from stcsim.timing.plan import PARTS, TICKS_PER_CYCLE, WHOLE, TilePlan
 from tests.differential.random_plans import random_plan
 from tests.plans import make_plan
-from tests.shapes import problem, random_problems
+from tests.shapes import cut_of, problem, random_problems
 
 
 def lowered_plans(seed: int, count: int) -> list[TilePlan]:
@@ -31,11 +31,9 @@ def lowered_plans(seed: int, count: int) -> list[TilePlan]:
         arch = load_arch(("a100", "h100", "a40", "t4")[place % 4])
         sparse = place % 3 == 0 and arch.supports(each.dtype.name, True)
         splits = 1 + (place % 2 if each.k >= 1000 else 0)
-        fitting = [(kernel, tile_up(arch, each, kernel, splits)) for kernel in kernels(arch.kernel.family, sparse)]
-        fitting = [pair for pair in fitting if pair[1]]
-        kernel, tiling = fitting[place % len(fitting)]
-        assert tiling is not None
-        plans.append(lower(arch, each, kernel, tiling))
+        cuts = (tile_up(arch, each, kernel, splits) for kernel in kernels(arch.kernel.family, sparse))
+        fitting = [cut for cut in cuts if cut]
+        plans.append(lower(fitting[place % len(fitting)]))
     return plans
 
 
@@ -71,7 +69,7 @@ def test_breakdown_sums_to_slots_times_total() -> None:
 
 def test_breakdown_of_a_result_sums_to_its_time() -> None:
     for each in random_problems(10, 20):
-        result = time_gemm(Launch(load_arch("a100")), each, sparse=False)
+        result = time_gemm(Setup(load_arch("a100")), each, sparse=False)
         assert list(result.breakdown) == ["launch", *PARTS]
         assert sum(result.breakdown.values()) == pytest.approx(result.time_us, rel=1e-12)
 
@@ -80,9 +78,7 @@ def test_one_cta_alone_equals_the_formula() -> None:
     # One 128x128 tile on an idle A100: prologue, first load from DRAM, iterations bound by the tensor pipe, epilogue.
     arch, one = load_arch("a100"), problem(128, 128, 4096)
     kernel = next(k for k in kernels("sm80", False) if (k.cta_m, k.cta_n, k.k_bytes, k.stages) == (128, 128, 64, 5))
-    tiling = tile_up(arch, one, kernel, 1)
-    assert tiling is not None
-    plan = lower(arch, one, kernel, tiling)
+    plan = lower(cut_of(arch, one, kernel))
 
     timing = simulate(plan)
 
@@ -126,10 +122,10 @@ def test_a_lone_cta_is_never_slower_on_a_faster_server(what: str) -> None:
 
 @pytest.mark.parametrize("name", ["a100", "h100", "l40s"])
 def test_no_kernel_goes_below_its_floor(name: str) -> None:
-    setup = Launch(load_arch(name))
+    setup = Setup(load_arch(name))
     for place, each in enumerate(random_problems(41, 12)):
         for candidate in candidates(setup.arch, each, sparse=place % 2 == 1):
-            done, least = simulated(setup, each, candidate, setup.arch.clock.sustained_mhz), candidate.estimate
+            done, least = simulated(setup, candidate, setup.arch.clock.sustained_mhz), candidate.estimate
             assert done.timing is not None and done.plan is not None
             cycles = done.timing.total_ticks / TICKS_PER_CYCLE
             assert cycles >= least.least_cycles + least.reduction_us * setup.arch.clock.sustained_mhz, (each, candidate)
@@ -138,11 +134,11 @@ def test_no_kernel_goes_below_its_floor(name: str) -> None:
 
 @pytest.mark.parametrize("name", ["a100", "l40s"])
 def test_the_search_finds_the_fastest_of_all_that_are_offered(name: str) -> None:
-    setup = Launch(load_arch(name))
+    setup = Setup(load_arch(name))
     for place, each in enumerate(random_problems(42, 12)):
         offered = candidates(setup.arch, each, sparse=place % 2 == 1)
         highest_mhz = setup.arch.clock.sustained_mhz
-        all_us = [outcome(setup, each, [simulated(setup, each, candidate, highest_mhz)]).time_us for candidate in offered]
+        all_us = [Choice(setup, [simulated(setup, candidate, highest_mhz)]).result().time_us for candidate in offered]
         found_us = time_gemm(setup, each, sparse=place % 2 == 1).time_us
         assert found_us <= min(all_us) * (1 + 2e-4), each  # clocks that differ by less are taken for one
 
@@ -152,9 +148,9 @@ def test_more_of_a_resource_costs_a_selected_gemm_next_to_nothing(name: str) -> 
     # never for one kernel (test_monotone); here the kernel is chosen again, by a search that is exact but for its budget
     arch, saved = load_arch(name), dict.fromkeys(MORE, 0.0)
     for each, sparse in product(random_problems(21, 20), (False, True)):
-        before_us = time_gemm(Launch(arch), each, sparse).time_us
+        before_us = time_gemm(Setup(arch), each, sparse).time_us
         for resource, factor in product(MORE, (1.1, 1.5)):
-            after_us = time_gemm(Launch(with_more(arch, resource, factor)), each, sparse).time_us
+            after_us = time_gemm(Setup(with_more(arch, resource, factor)), each, sparse).time_us
             assert after_us <= 1.001 * before_us, (each, sparse, resource, factor)
             saved[resource] = max(saved[resource], 1 - after_us / before_us)
     assert min(saved.values()) > 0.001, saved  # each of them is felt
@@ -166,7 +162,7 @@ def test_two_four_is_never_more_than_twice_as_fast(name: str) -> None:
     for each in random_problems(31, 25):
         # cold weights: a compressed A that stays in a small L2 where the dense one does not may well gain more
         each = dataclasses.replace(each, weights_in_l2=False)
-        dense, sparse = (time_gemm(Launch(arch), each, mode) for mode in (False, True))
+        dense, sparse = (time_gemm(Setup(arch), each, mode) for mode in (False, True))
         assert dense.time_us / sparse.time_us <= 2.0, each
 
 
@@ -175,7 +171,7 @@ def test_never_above_vendor_peak(name: str) -> None:
     arch = load_arch(name)
     for size in (1024, 4096, 8192):
         for dtype in ("fp16", "int8"):
-            result = time_gemm(Launch(arch), problem(size, size, size, dtype), False)
+            result = time_gemm(Setup(arch), problem(size, size, size, dtype), False)
             # the clock may be above the one behind the quoted peak
             highest_mhz = max(arch.clock.boost_mhz, arch.clock.sustained_mhz)
             assert 0 < result.share_of_peak <= highest_mhz / arch.clock.peak_mhz, (size, dtype)

@@ -10,12 +10,12 @@ import pytest
 from stcsim.arch import load_arch
 from stcsim.timing.board.steady import simulate_long
 from stcsim.timing.catalogue.families import kernels
-from stcsim.timing.catalogue.kernel import Kernel
 from stcsim.timing.engine.fast import simulate
+from stcsim.timing.lowering.cut import Cut
 from stcsim.timing.lowering.lower import lower
-from stcsim.timing.lowering.tiling import Tiling, tile_up
+from stcsim.timing.lowering.tiling import tile_up
 from stcsim.timing.plan import PARTS, GemmTiming, TilePlan
-from tests.shapes import problem
+from tests.shapes import cut_of, problem
 
 SHAPES = 60
 ABOVE, MOST = 200_000, 6_000_000  # tile-iterations: small enough to run whole, large enough to skip
@@ -33,17 +33,17 @@ def test_skipping_ahead_is_within_one_percent() -> None:
             if kernel.cta_m * kernel.cta_n >= 8192 and not kernel.stream_k
         ]
         kernel = rng.choice(menu)
-        tiling = tile_up(arch, each, kernel, 1)
-        if tiling is None or not ABOVE < tiling.tiles * tiling.k_iters < MOST:
+        cut = tile_up(arch, each, kernel, 1)
+        if cut is None or not ABOVE < cut.tile_iterations < MOST:
             continue
-        plan = lower(arch, each, kernel, tiling)
+        plan = lower(cut)
         simulated: list[TilePlan] = []
 
         def noted(part: TilePlan, simulated: list[TilePlan] = simulated) -> GemmTiming:
             simulated.append(part)
             return simulate(part)
 
-        skipped = simulate_long(plan, tiling, kernel, noted, ABOVE)
+        skipped = simulate_long(plan, cut, noted, ABOVE)
         if any(part is plan for part in simulated):
             continue  # nothing was skipped
         whole = simulate(plan)
@@ -56,28 +56,26 @@ def test_skipping_ahead_is_within_one_percent() -> None:
 def test_small_kernels_are_simulated_whole() -> None:
     arch, each = load_arch("a100"), problem(4096, 4096, 4096)
     kernel = kernels("sm80", False)[0]
-    tiling = tile_up(arch, each, kernel, 1)
-    assert tiling is not None
-    plan = lower(arch, each, kernel, tiling)
-    assert simulate_long(plan, tiling, kernel, simulate) == simulate(plan)
+    cut = cut_of(arch, each, kernel)
+    plan = lower(cut)
+    assert simulate_long(plan, cut, simulate) == simulate(plan)
 
 
 Ticks = Callable[[int], int]
 """What an engine made for a test takes for so many tile-iterations."""
 
 
-def long_plan() -> tuple[TilePlan, Tiling, Kernel]:
+def long_plan() -> tuple[TilePlan, Cut]:
     """Return a kernel of 900 waves and what it is cut from; its reductions are too short to be shortened."""
     arch, each = load_arch("a100"), problem(16_384, 100_000, 8192, "int8")
     kernel = next(k for k in kernels("sm80", True) if (k.cta_m, k.cta_n, k.k_bytes, k.stages) == (128, 128, 256, 3))
-    tiling = tile_up(arch, each, kernel, 1)
-    assert tiling is not None
-    return lower(arch, each, kernel, tiling), tiling, kernel
+    cut = cut_of(arch, each, kernel)
+    return lower(cut), cut
 
 
 def skipped_by(ticks_of: Ticks) -> tuple[list[int], int]:
     """Return the tile-iterations of all that is simulated, the shortest first, and the ticks that follow for the whole."""
-    plan, tiling, kernel = long_plan()
+    plan, cut = long_plan()
     runs: list[int] = []
 
     def engine(part: TilePlan) -> GemmTiming:
@@ -85,7 +83,7 @@ def skipped_by(ticks_of: Ticks) -> tuple[list[int], int]:
         ticks = ticks_of(part.tile_iterations)
         return GemmTiming(ticks, (part.slots * ticks, *[0] * (len(PARTS) - 1)), *[0] * 8)
 
-    ticks = simulate_long(plan, tiling, kernel, engine, above=600_000).total_ticks
+    ticks = simulate_long(plan, cut, engine, above=600_000).total_ticks
     return sorted(runs), ticks
 
 

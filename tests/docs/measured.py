@@ -35,6 +35,9 @@ _ASKED = (
     ("rtx4090", 4096, 1024, 4096, "int8"),
 )
 
+_CELLS = ("cells", "sizes", "speedups")
+"""Figures of a validation that pages show."""
+
 Document = dict[str, Any]
 
 
@@ -61,6 +64,11 @@ def stored(path: Path) -> Document:
     return document
 
 
+def figures_in(path: Path, *names: str) -> Document:
+    """Return those figures of a document, without what it was made from."""
+    return {name: stored(path)[name] for name in names}
+
+
 def _keep(path: Path, document: Document) -> None:
     path.write_text(json.dumps({"made_with": fingerprint(), **document}, indent=1) + "\n", encoding="utf-8")
 
@@ -75,10 +83,11 @@ def measure(measured: Path, silicon: Path) -> None:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         workshop, picture = Workshop(folder), FIGURES / "validation.png"
-        workshop.printed_by(f"stcsim validate {measured.resolve()} --json v.json --rows rows.csv --report {picture}")
+        workshop.printed_by(f"stcsim validate {measured.resolve()} --json v.json --csv rows.csv --figure {picture}")
         workshop.printed_by(f"stcsim accuracy check {silicon.resolve()} --json c.json")
-        document = {"validation": stored(folder / "v.json"), "thirds": thirds(folder / "rows.csv")}
-        _keep(MEASURED, document | {"coverage": stored(folder / "c.json")})
+        document = {"validation": figures_in(folder / "v.json", *_CELLS), "thirds": thirds(folder / "rows.csv")}
+        coverage = figures_in(folder / "c.json", "rows", "times", "speedups", "verdicts")
+        _keep(MEASURED, document | {"coverage": coverage})
 
 
 def study() -> None:
@@ -90,7 +99,7 @@ def study() -> None:
         for each in STUDIED:
             workshop.printed_by(f"stcsim reproduce {each} --json {each}.json")
         studies = {each: _points(stored(folder / f"{each}.json")["studies"][0]) for each in STUDIED}
-        _keep(STUDIES, {"octomul": stored(folder / "v.json"), "studies": studies})
+        _keep(STUDIES, {"octomul": figures_in(folder / "v.json", *_CELLS), "studies": studies})
 
 
 def _points(study: Document) -> Document:

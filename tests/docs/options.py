@@ -44,7 +44,7 @@ def _row(param: Shown, kind: object) -> tuple[str, str, str]:
 
 
 def _spelled(param: Shown, kind: object) -> str:
-    value = param.metavar or "/".join(_choices(kind)) or ("" if getattr(param, "is_flag", False) else "VALUE")
+    value = (param.metavar or "/".join(_choices(kind)) or ("" if getattr(param, "is_flag", False) else "VALUE")).replace("|", "/")
     if param.param_type_name == "argument":
         return value
     return f"{', '.join(param.opts)} {value}".strip()

@@ -179,7 +179,10 @@ def test_channels_run_fastest_in_the_reduction() -> None:
             "gemm: C: expected fp32 as an array of uint32 or float32, found an array of uint16",
         ),
         (lambda a, b: gemm(a, b, b, arch="sm_80", acc_dtype="fp16"), "gemm: C: expected shape (..., 16, 8), found (32, 8)"),
-        (lambda a, b: gemm(a, b, arch="sm_80", sparsity="1:4"), "sparsity: expected None or '2:4', found '1:4'"),
+        (
+            lambda a, b: gemm(a, b, arch="sm_80", sparsity="1:4"),
+            "sparsity: expected one of dense, 2:4, found '1:4' (did you mean '2:4'?)",
+        ),
         (lambda a, b: gemm(a, b, arch="sm_80", dtype="haf"), "dtype: expected one of fp16, bf16, tf32, int8, "),
         (lambda a, b: gemm(a, b, arch="sm_80", acc_dtype="bf16"), "acc_dtype: expected one of fp32, fp16, int32, found 'bf16'"),
         (lambda a, b: gemm(a[0], b, arch="sm_80"), "gemm: A: expected shape (..., m, k) with at least one column, found (32,)"),

@@ -6,6 +6,7 @@ import pytest
 
 from stcsim.errors import UnsupportedError
 from stcsim.isa import instructions
+from stcsim.isa.capabilities import capability
 from stcsim.isa.instructions import Instruction, parse
 
 
@@ -61,7 +62,7 @@ def test_wgmma_widths() -> None:
     ],
 )
 def test_a_gemm_takes_the_newest_and_largest(arch: str, name: str) -> None:
-    assert instructions.gemm_instruction(instructions.check_arch(arch), "fp32", "fp16", "fp16", sparse=False).name == name
+    assert instructions.gemm_instruction(capability(arch), "fp32", "fp16", "fp16", sparse=False).name == name
 
 
 def refusal(name: str, arch: str) -> str:
@@ -96,7 +97,7 @@ def test_refusals_are_one_sentence() -> None:
 
 
 def test_a_gemm_without_instruction_lists_the_types() -> None:
-    with pytest.raises(UnsupportedError, match=r"2:4 sparse types of sm_75 \(none\), found fp16 x fp16 to fp32"):
+    with pytest.raises(UnsupportedError, match=r"2:4 sparse types of a GEMM \(none\), found fp16 x fp16 to fp32"):
         instructions.gemm_instruction("sm_75", "fp32", "fp16", "fp16", sparse=True)
-    with pytest.raises(UnsupportedError, match=r"dense types of sm_70 \(fp16 x fp16 to fp32, fp16 x fp16 to fp16\), found bf16"):
+    with pytest.raises(UnsupportedError, match=r"dense types of a GEMM \(fp16 x fp16 to fp32, fp16 x fp16 to fp16\), found bf16"):
         instructions.gemm_instruction("sm_70", "fp32", "bf16", "bf16", sparse=False)

@@ -196,8 +196,8 @@ def sentences() -> list[tuple[str, str]]:
         ),
         (lambda: mma_sp(name, a, b[:16], arch="sm_80"), f"{name}: B: expected shape (..., 32, 8), found (16, 8)"),
         (lambda: mma_sp(name, a, b, arch="sm_75"), f"{name}: expected an instruction of sm_75 (it has no mma.sp)"),
-        (lambda: mma_sp(name, a, b, arch="sm_80", blocking="both"), "blocking: expected 'kept' or 'expanded', found 'both'"),
-        (lambda: mma_sp(name, a, b, arch="sm_80", engine="quick"), "engine: expected 'fast' or 'reference', found 'quick'"),
+        (lambda: mma_sp(name, a, b, arch="sm_80", blocking="both"), "blocking: expected one of kept, expanded, found 'both'"),
+        (lambda: mma_sp(name, a, b, arch="sm_80", engine="quick"), "engine: expected one of fast, reference, found 'quick'"),
         (lambda: mma(dense, codes.astype(int), codes[:, :8], arch="sm_80"), f"{dense}: A: expected fp16 as an array of uint16"),
         (
             lambda: mma(dense, np.stack([codes] * 2), np.stack([codes[:, :8]] * 3), arch="sm_80"),

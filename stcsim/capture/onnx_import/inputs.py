@@ -87,7 +87,7 @@ class InputAxes:
         """Return the sizes of open axes that whole shapes settle."""
         sizes: dict[str, int] = {}
         for words in given:
-            where = f"--input {words}"
+            where = f"inputs {words}"
             axes, shape = self._given(where, words)
             if len(axes) != len(shape):
                 raise TraceError(where, f"{len(axes)} axes ({_times(axes)})", str(len(shape)))
@@ -119,11 +119,11 @@ class InputAxes:
                 continue
             usual = "224" if self._elements[name] not in INTEGERS and len(axes) == 4 else "128"
             shape = [sizes.get(str(axis), axis if isinstance(axis, int) else "1" if axis == batch else usual) for axis in axes]
-            command = "--batch 1, or " if missing == [batch] else ""
+            command = "batch 1, or " if missing == [batch] else ""
             where = f"input '{name}'"
             named = [(place, axis in _symbols(axes), axis) for place, axis in enumerate(axes) if axis in missing]
             places = ", ".join(f"{place} ({axis})" if is_named else str(place) for place, is_named, axis in named)
-            expected = f"a size for every axis (give {command}e.g. --input {name}={_times(shape)})"
+            expected = f"a size for every axis (give {command}e.g. the input {name}={_times(shape)})"
             raise TraceError(where, expected, f"dynamic axes {places}" if len(missing) > 1 else f"dynamic axis {places}")
 
     def _batch_axis(self) -> Axis | None:

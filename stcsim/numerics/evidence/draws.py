@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from stcsim.isa import DType, instructions
+from stcsim.isa.capabilities import ARCHS
 from stcsim.numerics.formats import code_type, encoded
 from stcsim.numerics.rules import Datapath, datapath
 
@@ -22,7 +23,7 @@ def rows() -> Iterator[tuple[str, Datapath]]:
     Rows that compute the same, such as sm_80 and sm_86, come once; fp8 comes with every mix of e4m3 and e5m2.
     """
     seen = set()
-    for arch in instructions.ARCHS:
+    for arch in ARCHS:
         for instruction in instructions.available(arch):
             if instruction.sparse or instruction.d == "int32" or instruction.n != 8:
                 continue

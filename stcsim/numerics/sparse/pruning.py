@@ -15,6 +15,7 @@ import numpy.typing as npt
 
 from stcsim.errors import StcsimError, UnsupportedError, closest
 from stcsim.numerics.codes import Codes, magnitude_keys, magnitudes
+from stcsim.words import size, text
 
 METHODS = ("magnitude", "2d-best", "2d-greedy")
 PAIRS = "4:8-pairs"
@@ -119,7 +120,7 @@ def _keep_tiles(weights: Codes, method: str) -> npt.NDArray[np.bool_]:
 
 def _parse(pattern: str) -> tuple[int, int]:
     """Return N and M."""
-    found = re.fullmatch(r"(\d+):(\d+)(-pairs)?", pattern)
+    found = re.fullmatch(r"(\d+):(\d+)(-pairs)?", text(pattern, "pattern", f"N:M, or {PAIRS}"))
     kept, group = (int(found[1]), int(found[2])) if found else (0, 0)
     if not 1 <= kept < group or (found and found[3] and pattern != PAIRS):
         raise UnsupportedError("pruning pattern", f"N:M with 1 <= N < M, or {PAIRS}", f"'{pattern}'")
@@ -128,7 +129,7 @@ def _parse(pattern: str) -> tuple[int, int]:
 
 def _axis(name: str, axis: int, ndim: int) -> int:
     """Return ``axis`` counted from the front."""
-    if not -ndim <= axis < ndim:
+    if not -ndim <= size(axis, name, -ndim) < ndim:
         raise StcsimError(f"{name} of prune", f"a dimension of weights that have {ndim}", f"{axis}")
     return axis % ndim
 

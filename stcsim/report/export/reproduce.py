@@ -1,17 +1,17 @@
-"""Reproduced case studies as JSON, as rows for a CSV file, and all their files at once."""
+"""Reproduced case studies as a document, and as lines."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import asdict
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from stcsim.report.export.result import write_json, write_lines
+from stcsim.report.sheet import Field, Sheet
 from stcsim.report.terminal.reproduce import point_name
+from stcsim.result import document as documents
 
 if TYPE_CHECKING:
-    from stcsim.study.reproduce.model import Reproduction, Row
+    from stcsim.study.reproduce.model import Reproduction, Row, Study
 
 
 def row_lines(found: Sequence[Reproduction]) -> list[dict[str, object]]:
@@ -19,14 +19,21 @@ def row_lines(found: Sequence[Reproduction]) -> list[dict[str, object]]:
     return [{"study": each.study.name, **_line(row), "source": each.study.source} for each in found for row in each.rows]
 
 
-def to_json(found: Sequence[Reproduction]) -> dict[str, Any]:
-    """Return the studies as plain data: what was published where, what was assumed, every row, and what it was run from."""
+def document(found: Sequence[Reproduction]) -> dict[str, Any]:
+    """Return the studies: what was published where, what was assumed, every row, and what it was run from."""
     studies = []
     for each in found:
         fields = {name: getattr(each.study, name) for name in ("name", "title", "gpu", "claim", "source", "assumed", "axis")}
         rows = [{**_line(row), "runs": [_run(case) for case in row.point.cases]} for row in each.rows]
         studies.append({**fields, "rows": rows, "inputs": each.inputs})
-    return {"studies": studies}
+    return documents.document("reproduce-1", {"studies": studies})
+
+
+def studies_sheet(studies: Sequence[Study]) -> Sheet:
+    """Return one row for each study: its name, the GPU, what was run, what was published, and where."""
+    names = ("name", "title", "gpu", "claim", "source")
+    rows = [{name: getattr(study, name) for name in names} for study in studies]
+    return Sheet("studies-1", "", [Field(name) for name in names], rows, {})
 
 
 def _line(row: Row) -> dict[str, object]:
@@ -46,15 +53,3 @@ def _line(row: Row) -> dict[str, object]:
 
 def _run(case: Any) -> dict[str, Any]:
     return {"of": asdict(case.of), "over": asdict(case.base)}
-
-
-def write_reproductions(found: Sequence[Reproduction], json: Path | None, rows: Path | None, figure: Path | None) -> None:
-    """Write the files asked for: everything as JSON, the points as CSV, and a figure: of one study, or of all together."""
-    if figure:
-        from stcsim.report.figures.reproduce import write_overview_figure, write_study_figure  # waits for matplotlib
-
-        write_study_figure(found[0], figure) if len(found) == 1 else write_overview_figure(found, figure)
-    if json:
-        write_json(to_json(found), json)
-    if rows:
-        write_lines(row_lines(found), rows)

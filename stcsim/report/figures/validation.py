@@ -36,7 +36,7 @@ _WIDTH_INCHES = 7.2  # two columns of a paper
 _BAND_SHARE = 0.1
 
 
-def write_validation_figure(report: ValidationReport, path: Path, option: str = "--report") -> None:
+def write_validation_figure(report: ValidationReport, path: Path, option: str = "--figure") -> None:
     """Draw the grade A rows of ``report`` (all rows where there is none) into ``path``.
 
     Raises:

@@ -1,4 +1,4 @@
-"""Calibration as tables, as JSON, and its progress on stderr."""
+"""Calibration as tables, as a document, and its progress on stderr."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from rich.text import Text
 from stcsim.arch import unit_of
 from stcsim.report.terminal.columns import Column, FittedTable
 from stcsim.report.terminal.console import say
+from stcsim.result import document as documents
 
 if TYPE_CHECKING:
     from stcsim.study.calibration.calibrate import Calibration, Errors
@@ -73,9 +74,9 @@ def notes(result: Calibration) -> list[str]:
     return said
 
 
-def to_json(result: Calibration) -> dict[str, Any]:
-    """Return parameters, errors (fractions) and how they came about as plain data."""
-    return {
+def document(result: Calibration) -> dict[str, Any]:
+    """Return parameters, errors (fractions) and how they came about."""
+    content = {
         "arch": result.start.name,
         "base": result.base,
         "source": result.source,
@@ -84,9 +85,16 @@ def to_json(result: Calibration) -> dict[str, Any]:
         "interrupted": result.fit.interrupted,
         "cost": result.fit.cost,
         "parameters": [_parameter(result, each) for each in result.ranges],
-        "errors": [asdict(each) for each in result.errors],
+        "errors": result.errors,
         "notes": notes(result),
+        "inputs": {"arch": result.start.to_dict(), "seed": result.seed, "parameters": [each.path for each in result.ranges]},
     }
+    return documents.document("calibrate-1", content)
+
+
+def row_lines(result: Calibration) -> list[dict[str, object]]:
+    """Return one flat line for each parameter."""
+    return [documents.flat(_parameter(result, each)) for each in result.ranges]
 
 
 def _parameter(result: Calibration, limits: Range) -> dict[str, Any]:

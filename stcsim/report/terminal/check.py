@@ -1,10 +1,9 @@
-"""A check against PyTorch as a table with its verdict, and as JSON."""
+"""A check against PyTorch as a table with its verdict, as a document, and as lines."""
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from rich.console import Group, RenderableType
@@ -13,6 +12,7 @@ from rich.text import Text
 from stcsim.isa import DTYPES
 from stcsim.report.terminal.columns import Column, FittedTable
 from stcsim.report.units import NOTHING, percent
+from stcsim.result import document as documents
 
 if TYPE_CHECKING:
     from stcsim.check.result import CheckReport, Errors, LayerCheck
@@ -28,11 +28,26 @@ def check_table(report: CheckReport) -> RenderableType:
     return Group(Text(title, "bold"), table, Text(), *_verdict(report))
 
 
-def to_json(report: CheckReport) -> dict[str, Any]:
-    """Return the report as plain data, with ``passed``, and the share computed of each layer."""
-    fields = asdict(report)
-    layers = [{**each, "share": layer.share} for each, layer in zip(fields.pop("layers"), report.layers, strict=True)]
-    return {**fields, "passed": report.passed, "layers": layers}
+_INPUTS = ("trace_sha256", "arch", "dtype", "weights", "seed", "max_columns", "max_macs")
+"""Fields of a report that are arguments of the call."""
+
+
+def document(report: CheckReport) -> dict[str, Any]:
+    """Return the report, with ``passed``, and the share computed of each layer."""
+    fields, inputs = documents.plain(report), {name: getattr(report, name) for name in _INPUTS}
+    return documents.document(
+        "check-1", {**fields, "passed": report.passed, "layers": list(map(_layer, report.layers)), "inputs": inputs}
+    )
+
+
+def row_lines(report: CheckReport) -> list[dict[str, object]]:
+    """Return one flat line for each layer of the document."""
+    return [documents.flat(_layer(layer)) for layer in report.layers]
+
+
+def _layer(layer: LayerCheck) -> dict[str, Any]:
+    plain: dict[str, Any] = documents.plain(layer)
+    return plain | {"share": layer.share}
 
 
 def _columns(report: CheckReport) -> list[Column]:

@@ -1,9 +1,8 @@
-"""How well error bars hold, as tables and as JSON."""
+"""How well error bars hold, as tables, as a document, and as lines."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import asdict
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from rich.console import Group, RenderableType
@@ -11,6 +10,7 @@ from rich.text import Text
 
 from stcsim.report.terminal.columns import Column, FittedTable
 from stcsim.report.units import percent
+from stcsim.result import document as documents
 
 if TYPE_CHECKING:
     from stcsim.study.error_model.coverage import Coverage, CoverageReport, Verdicts
@@ -28,9 +28,15 @@ def coverage_table(report: CoverageReport) -> RenderableType:
     return Group(*parts)
 
 
-def to_json(report: CoverageReport) -> dict[str, Any]:
-    """Return the report as plain data."""
-    return asdict(report)
+def document(report: CoverageReport, inputs: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the report, with the arguments that it was made from."""
+    return documents.document("accuracy-1", {**documents.plain(report), "inputs": inputs})
+
+
+def row_lines(report: CoverageReport) -> list[dict[str, object]]:
+    """Return one flat line for each class of times, then of speedups."""
+    kinds = (("time", report.times), ("speedup", report.speedups))
+    return [documents.flat({"of": kind, **documents.plain(each)}) for kind, classes in kinds for each in classes]
 
 
 def _table(classes: Sequence[Coverage]) -> FittedTable:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from rich.console import Console, ConsoleOptions, Group, RenderableType, RenderResult
@@ -86,7 +86,7 @@ def _side(side: Side, peak_mhz: float, top: int) -> list[RenderableType]:
         Phrases(f"{side.mode}: {time_text(result.time_us)}  ", f"{likely}{rate}, {board}, {result.kernel}", 16, "bold"),
         *(Phrases(f"  {name}", value, indent) for name, value in rows),
         Text("\nwhere the time goes (waits count for what is waited for)", "dim"),
-        _Bars(result.breakdown, result.time_us, MEANING, "cyan"),
+        _Bars(result.breakdown, result.time_us, MEANING, "cyan", side.busy),
         Text(),
         Phrases("", "what would help: time saved by more of one resource, kernel chosen again", 0, "dim"),
         _Helps(result.gains, result.gains.half_more),
@@ -100,20 +100,35 @@ def _side(side: Side, peak_mhz: float, top: int) -> list[RenderableType]:
 
 @dataclass(frozen=True, slots=True)
 class _Bars:
-    """Times by what they are of, the longest first; bars and meanings give way where the terminal is narrow."""
+    """Times by what they are of, the longest first; bars and meanings give way where the terminal is narrow.
+
+    Attributes:
+        times_us: the times.
+        total_us: what they are shares of.
+        meaning: of each, in words.
+        style: of the bars.
+        busy: share of the time that what is waited for is busy, where it can be, in a column of its own.
+    """
 
     times_us: Mapping[str, float]
     total_us: float
     meaning: Mapping[str, str]
     style: str
+    busy: Mapping[str, float] = field(default_factory=dict)
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
-        shown = sorted(((name, time) for name, time in self.times_us.items() if time > 0), key=lambda item: -item[1])
-        figures = 2 + 9 + 1 + 11 + 1 + 5 + 2
+        times = ((name, time) for name, time in self.times_us.items() if time > 0 or self.busy.get(name, 0) > 0)
+        shown = sorted(times, key=lambda item: -item[1])
+        figures = 2 + 9 + 1 + 11 + 1 + 5 + (6 if self.busy else 0) + 2
+        if self.busy:
+            yield Text(f"  {'':<9} {'time':>11} {'share':>5} {'busy':>5}", "dim")
         longest = max((len(self.meaning[name]) for name, _ in shown), default=0)
         columns = max(0, min(_MOST_BAR, options.max_width - figures - 1 - longest))
         for name, time_us in shown:
-            line = Text(f"  {name:<9} {time_text(time_us, self.total_us):>11} {percent(time_us / self.total_us):>5}  ")
+            line = Text(f"  {name:<9} {time_text(time_us, self.total_us):>11} {percent(time_us / self.total_us):>5}")
+            if self.busy:
+                line += Text(f" {percent(self.busy[name]) if name in self.busy else '':>5}", "dim")
+            line += Text("  ")
             if columns >= 4:
                 line += Text(bar(min(time_us / self.total_us, 1), columns), self.style) + Text(" ")
             meaning = self.meaning[name]

@@ -55,6 +55,12 @@ class Leaves:
 
     leaves: tuple[Leaf, ...]
 
+    def table(self) -> FittedTable:
+        """Return all of them as one table."""
+        columns = zip(*((leaf.path, _value(leaf.value), leaf.unit, leaf.kind, leaf.source) for leaf in self.leaves), strict=True)
+        headers = ("path", "value", "unit", "kind", "source")
+        return FittedTable(tuple(Column(header, tuple(map(Text, cells))) for header, cells in zip(headers, columns, strict=True)))
+
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
         """Draw them, one block for each section."""
         cells = [(leaf.path, _value(leaf.value), leaf.unit, leaf.kind) for leaf in self.leaves]

@@ -1,9 +1,8 @@
-"""A microbenchmark as a table and as JSON: latency, issue interval, and FMA/clk/SM by warps and ILP."""
+"""A microbenchmark as a table, as a document and as lines: latency, issue interval, and FMA/clk/SM by warps and ILP."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import asdict
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from rich.console import Group, RenderableType
@@ -11,6 +10,7 @@ from rich.text import Text
 
 from stcsim.report.terminal.columns import Column, FittedTable
 from stcsim.report.units import percent
+from stcsim.result import document as documents
 
 if TYPE_CHECKING:
     from stcsim.timing.microbenchmark import Microbench, Point
@@ -32,9 +32,19 @@ def microbench_text(benches: Sequence[Microbench]) -> RenderableType:
     return Group(*parts)
 
 
-def to_json(benches: Sequence[Microbench]) -> dict[str, Any]:
-    """Return the instruction and each placement of its operands as plain data."""
-    return {"instruction": benches[0].instruction, "arch": benches[0].arch, "operands": [asdict(bench) for bench in benches]}
+def document(benches: Sequence[Microbench], inputs: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the instruction and each placement of its operands, with the arguments of the call."""
+    content = {"instruction": benches[0].instruction, "arch": benches[0].arch, "operands": benches, "inputs": inputs}
+    return documents.document("microbench-1", content)
+
+
+def row_lines(benches: Sequence[Microbench]) -> list[dict[str, object]]:
+    """Return one flat line for each point, with what is the same for all of its placement."""
+    lines = []
+    for bench in benches:
+        shared = {name: value for name, value in documents.plain(bench).items() if name != "points"}
+        lines += [documents.flat(shared | documents.plain(point)) for point in bench.points]
+    return lines
 
 
 def _one(bench: Microbench) -> list[RenderableType]:

@@ -15,6 +15,7 @@ from stcsim.isa import DTYPES
 from stcsim.report.terminal.bits import LEADING, BitRow, bit_rows
 from stcsim.report.terminal.columns import Column, FittedTable
 from stcsim.report.units import NOTHING
+from stcsim.result import document as documents
 
 if TYPE_CHECKING:
     from stcsim.numerics.rules import DotRule
@@ -65,10 +66,20 @@ def summary(steps: MmaSteps) -> str:
     return f"{count} {kind}s are added {cut}" + (" (assumed; see --blocking)" if steps.blocking else "")
 
 
-def to_json(steps: MmaSteps) -> dict[str, Any]:
-    """Return ``steps`` as plain mappings, lists, numbers and texts; infinities and NaN are texts."""
-    document: dict[str, Any] = _plain({"name": steps.instruction.name, **asdict(steps)})
-    return document
+def document(steps: MmaSteps, seed: int | None = None) -> dict[str, Any]:
+    """Return ``steps``; infinities and NaN are texts. ``seed`` is that of the operands, where they were drawn."""
+    inputs = {"instruction": steps.instruction.name, "arch": steps.arch, "row": steps.row, "col": steps.col, "seed": seed}
+    content = {"name": steps.instruction.name, **asdict(steps), "inputs": inputs | {"blocking": steps.blocking or None}}
+    return documents.document("mma-1", _plain(content))
+
+
+def row_lines(steps: MmaSteps) -> list[dict[str, object]]:
+    """Return one flat line for each term that is added: block by block, or the products of integers."""
+    if steps.integers:
+        names = ("row", "a", "b", "value")
+        return [dict(zip(names, product, strict=True)) for product in steps.integers.products]
+    terms = ((at, asdict(term)) for at, block in enumerate(steps.blocks, 1) for term in block.terms)
+    return [documents.flat(_plain({"block": at, **term})) for at, term in terms]
 
 
 def _plain(value: Any) -> Any:

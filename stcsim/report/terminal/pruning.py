@@ -10,6 +10,7 @@ from rich.console import Console, ConsoleOptions, RenderResult
 from rich.text import Text
 
 from stcsim.report.phrases import broken
+from stcsim.report.terminal.columns import Column, FittedTable
 from stcsim.report.units import bytes_text, percent, time_decimals
 from stcsim.result import PruneGroup, RunResult
 
@@ -31,9 +32,8 @@ class PruneTable:
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
         """Draw one line for each group."""
-        groups = [group for group in self.result.groups if group.pruned]
-        count = sum(group.pruned for group in groups)
-        yield Text(f"prune {f'these {count} layers' if count > 1 else 'this layer'}: {_in_all(self.result)}", "bold")
+        groups = self._groups()
+        yield self.heading()
         columns, left_out = self._columns(groups), ""
         if sum(map(_width, columns)) + len(_GAP) * (len(columns) - 1) > options.max_width:
             left_out = f"; no room for {columns.pop()[0].strip()}"
@@ -45,6 +45,21 @@ class PruneTable:
         for line, group in zip(lines, groups, strict=True):
             yield from self._named(line, group, indent, options.max_width)
         yield from (Text(line, "dim") for line in broken(_EXPLAINED + left_out, options.max_width))
+
+    def heading(self) -> Text:
+        """Return how many layers are pruned, and what that saves."""
+        count = sum(group.pruned for group in self._groups())
+        return Text(f"prune {f'these {count} layers' if count > 1 else 'this layer'}: {_in_all(self.result)}", "bold")
+
+    def table(self) -> FittedTable:
+        """Return the groups with all columns, patterns last."""
+        groups = self._groups()
+        columns = [Column(header, tuple(map(Text, cells)), justify="right") for header, *cells in self._columns(groups)]
+        patterns = Column("layers", tuple(Text(" ".join(group.patterns)) for group in groups))
+        return FittedTable((*columns, patterns), foot=_EXPLAINED)
+
+    def _groups(self) -> list[PruneGroup]:
+        return [group for group in self.result.groups if group.pruned]
 
     @staticmethod
     def _named(line: str, group: PruneGroup, indent: int, width: int) -> Iterator[Text]:

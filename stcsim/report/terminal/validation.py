@@ -1,17 +1,15 @@
-"""Validation as tables, as JSON, and as rows for a CSV file."""
+"""Validation as tables, as a document, and as lines."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rich.console import Group, RenderableType
 from rich.text import Text
 
-from stcsim.report.export.result import write_json, write_lines
 from stcsim.report.terminal.columns import Column, FittedTable
+from stcsim.result import document as documents
 
 if TYPE_CHECKING:
     from stcsim.study.validate import Cell, Predicted, SpeedupCell, ValidationReport
@@ -34,9 +32,10 @@ def validation_table(report: ValidationReport) -> RenderableType:
     return Group(*parts)
 
 
-def to_json(report: ValidationReport) -> dict[str, Any]:
-    """Return cells, sizes and speedups as plain data; errors are fractions."""
-    return {name: [asdict(cell) for cell in getattr(report, name)] for name in ("cells", "sizes", "speedups")}
+def document(report: ValidationReport) -> dict[str, Any]:
+    """Return cells, sizes, speedups and every row; errors are fractions."""
+    cells = {name: getattr(report, name) for name in ("cells", "sizes", "speedups")}
+    return documents.document("validate-1", {**cells, "rows": row_lines(report), "inputs": report.inputs})
 
 
 def row_lines(report: ValidationReport) -> list[dict[str, object]]:
@@ -58,18 +57,6 @@ def _row_line(row: Predicted) -> dict[str, object]:
         "kernel": row.kernel,
         "most_time": row.most_time,
     }
-
-
-def write_validation(report: ValidationReport, json: Path | None, rows: Path | None, figure: Path | None) -> None:
-    """Write the files asked for: errors as JSON, every row as CSV, a figure as PNG or SVG."""
-    if json:
-        write_json(to_json(report), json)
-    if rows:
-        write_lines(row_lines(report), rows)
-    if figure:
-        from stcsim.report.figures.validation import write_validation_figure  # waits for matplotlib
-
-        write_validation_figure(report, figure)
 
 
 def _heading(text: str) -> Text:

@@ -122,7 +122,7 @@ def calibrate(
     split = split_rows(_rows_of(start, paths, grades), rows, seed)
     ranges = _free(start, params, bounds or {}, split.training)
     if evaluations < len(ranges) + 3:
-        raise StcsimError("--evaluations", f"at least {len(ranges) + 3} for {len(ranges)} parameters", str(evaluations))
+        raise StcsimError("evaluations", f"at least {len(ranges) + 3} for {len(ranges)} parameters", str(evaluations))
     values = [float(str(start.value(limits.path))) for limits in ranges]
     with predictor(jobs) as predict_rows:
         before = predict_rows(split.training, start), predict_rows(split.held_out, start)
@@ -180,7 +180,7 @@ def split_rows(rows: Sequence[Measured], wanted: int, seed: int) -> Split:
     for row in rows:
         shapes[(row.m, row.n, row.k, row.batch)].append(row)
     if len(shapes) < 3:
-        raise TraceError("--data", "rows of at least 3 shapes, to fit some and hold out others", str(len(shapes)))
+        raise TraceError("data", "rows of at least 3 shapes, to fit some and hold out others", str(len(shapes)))
     order = sorted(shapes)
     random.Random(seed).shuffle(order)
     training: list[Measured] = []
@@ -198,12 +198,12 @@ def _free(arch: Arch, params: Sequence[str] | None, bounds: Bounds, rows: Sequen
         try:
             with_values(arch, {path: end})
         except ArchError as error:
-            raise StcsimError(f"--bounds {path}", error.expected, error.found) from None
+            raise StcsimError(f"bounds {path}", error.expected, error.found) from None
     missing = [each.path for each in ranges if each.path in _LAUNCHES and _LAUNCHES[each.path] not in {r.timing for r in rows}]
     for path in missing:
         if path in (params or ()) or path in bounds:
-            option = "--bounds" if path in bounds else "--params"
-            raise StcsimError(f"{option} {path}", f"training rows of {_LAUNCHES[path]} timing", "none")
+            argument = "bounds" if path in bounds else "params"
+            raise StcsimError(f"{argument} {path}", f"training rows of {_LAUNCHES[path]} timing", "none")
     return tuple(each for each in ranges if each.path not in missing)
 
 

@@ -102,9 +102,9 @@ def parse_bounds(texts: Sequence[str]) -> dict[str, tuple[float, float]]:
         except ValueError:
             low = high = math.nan
         if not (low < high and math.isfinite(high - low)):
-            raise StcsimError("--bounds", "PATH=LOW:HIGH with LOW below HIGH, e.g. l2.shared_fraction=0.4:0.6", f"'{text}'")
+            raise StcsimError("bounds", "PATH=LOW:HIGH with LOW below HIGH, e.g. l2.shared_fraction=0.4:0.6", f"'{text}'")
         if path in bounds:
-            raise StcsimError("--bounds", "each parameter once", f"'{path}' twice")
+            raise StcsimError("bounds", "each parameter once", f"'{path}' twice")
         bounds[path] = low, high
     return bounds
 
@@ -121,16 +121,16 @@ def choose(paths: Sequence[str] | None, arch: Arch, bounds: Bounds | None = None
     known = {parameter.path: parameter for parameter in PARAMETERS}
     wanted = [path for path in known if arch.sources[path].kind != "vendor"] if paths is None else list(paths)
     if not wanted and not bounds:
-        raise StcsimError("--params", f"one or more of {', '.join(known)}", "none")
+        raise StcsimError("params", f"one or more of {', '.join(known)}", "none")
     for path in wanted:
-        reason = _refusal(path, arch) or ("" if path in known else f"{path}, which no fit changes unless --bounds says how far")
+        reason = _refusal(path, arch) or ("" if path in known else f"{path}, which no fit changes unless bounds say how far")
         if reason:
-            raise StcsimError("--params", f"one or more of {', '.join(known)}", reason)
+            raise StcsimError("params", f"one or more of {', '.join(known)}", reason)
         if wanted.count(path) > 1:
-            raise StcsimError("--params", "each parameter once", f"'{path}' twice")
+            raise StcsimError("params", "each parameter once", f"'{path}' twice")
     for path in bounds:
         if reason := _refusal(path, arch):
-            raise StcsimError("--bounds", "a quantity that may be fitted", reason)
+            raise StcsimError("bounds", "a quantity that may be fitted", reason)
     ranges = {path: known[path].range_on(arch) for path in wanted}
     ranges |= {path: Range(path, *ends, known[path].meaning if path in known else "") for path, ends in bounds.items()}
     return tuple(ranges.values())
@@ -143,8 +143,8 @@ def _refusal(path: str, arch: Arch) -> str:
     if arch.value(path) is None:
         return f"{path}, which {arch.name} does not have"
     if arch.sources[path].kind == "vendor" and path not in {parameter.path for parameter in PARAMETERS}:
-        return f"{path}, which is the vendor's figure (--set changes it)"
-    return "" if isinstance(arch.value(path), float) else f"{path}, which is no quantity (--set changes it)"
+        return f"{path}, which is the vendor's figure (an override changes it)"
+    return "" if isinstance(arch.value(path), float) else f"{path}, which is no quantity (an override changes it)"
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,9 +19,9 @@ def check_target(base: str, output: Path) -> None:
     """Refuse to write over the arch file that the new one is to lie on, or over one of its bases."""
     load_arch(base)
     try:
-        file_layer(base, Path(), "--output", (output.resolve(),))
+        file_layer(base, Path(), "output", (output.resolve(),))
     except ArchError:
-        raise StcsimError(f"--output {output}", "another file than ARCH and its bases", "one of them") from None
+        raise StcsimError(f"output {output}", "another file than ARCH and its bases", "one of them") from None
 
 
 def arch_text(result: Calibration, output: Path) -> str:

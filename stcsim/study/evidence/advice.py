@@ -7,7 +7,7 @@ layer of one, is said to save is what a run loses in which it alone stays dense.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
@@ -17,10 +17,10 @@ from stcsim.errors import StcsimError
 from stcsim.processes import Notify, on_processes
 from stcsim.result import PruneGroup, RunResult
 from stcsim.study.evidence.stand_ins import instead_of, shipped
-from stcsim.timing.board.launch import Launch
 from stcsim.timing.board.power import Load
+from stcsim.timing.board.setup import Setup
+from stcsim.timing.choice.outcome import Choice
 from stcsim.timing.choice.select import Key
-from stcsim.timing.offers.candidates import Candidate
 from stcsim.timing.problem import Problem
 from stcsim.trace import Trace, load_trace, trace_names
 
@@ -210,7 +210,7 @@ def _claim(found: Found, name: str, claimed_us: float, lost_us: float) -> None:
     found.count(holds, f"{name} is said to save {claimed_us:.1f} µs, a run says {lost_us:.1f} µs")
 
 
-_memory: dict[tuple[object, ...], list[Candidate]] = {}
+_memory: dict[tuple[object, ...], Choice] = {}
 _remembered: list[Arch] = []
 
 
@@ -223,15 +223,15 @@ def shared_kernels(arch: Arch) -> Iterator[None]:
     if _remembered != [arch]:
         _memory.clear()
         _remembered[:] = [arch]
-    select = shipped("select")
+    choose: Callable[..., Choice] = shipped("choose")
 
-    def remembered(setup: Launch, problem: Problem, sparse: bool, known: dict[Key, Load]) -> list[Candidate]:
+    def remembered(setup: Setup, problem: Problem, sparse: bool, known: dict[Key, Load]) -> Choice:
         if setup.arch is not arch:
-            return list(select(setup, problem, sparse, known))
+            return choose(setup, problem, sparse, known)
         key = setup.launch, setup.kernel, setup.clock_mhz, setup.price_us_per_j, setup.launches, setup.data, problem, sparse
         if key not in _memory:
-            _memory[key] = select(setup, problem, sparse, known)
+            _memory[key] = choose(setup, problem, sparse, known)
         return _memory[key]
 
-    with instead_of("select", remembered):
+    with instead_of("choose", remembered):
         yield

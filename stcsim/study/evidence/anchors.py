@@ -12,12 +12,11 @@ from dataclasses import dataclass
 from functools import cache
 
 from stcsim.arch import load_arch
-from stcsim.isa import dtype, type_bytes
 from stcsim.processes import Notify, on_processes
-from stcsim.timing.board.launch import Launch
+from stcsim.timing.board.setup import Setup
 from stcsim.timing.choice.outcome import time_gemm
 from stcsim.timing.choice.select import HEURISTIC
-from stcsim.timing.problem import Problem
+from stcsim.timing.problem import gemm_problem
 
 Shape = tuple[int, int, int]
 
@@ -174,7 +173,5 @@ def _time_us(
     shape: Shape,
     sparse: bool,
 ) -> float:
-    element = dtype(name)
-    out_bytes = type_bytes(out if out and not sparse else "int8" if name == "int8" else element.out)  # 8-bit results: assumed
-    problem = Problem(*shape, 1, element, out_bytes, warm)
-    return time_gemm(Launch(load_arch(gpu, settings), launch=launch, kernel=kernel, data=data), problem, sparse).time_us
+    problem = gemm_problem(*shape, name, 1, None if sparse else out or None, warm)  # else int8 has 8-bit results: assumed
+    return time_gemm(Setup(load_arch(gpu, settings), launch=launch, kernel=kernel, data=data), problem, sparse).time_us

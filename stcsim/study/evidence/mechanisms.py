@@ -173,7 +173,7 @@ MECHANISMS = (
     # a CTA's start and end
     Mechanism("prologue", "0", settings=leaves(kernel__prologue_cycles=0, kernel__next_prologue_cycles=0)),
     Mechanism("accumulators of mma.sync kernels pass shared memory unconverted", "as wide as D", (*AMPERE_DENSE, *AMPERE_SPARSE),
-              off=lambda: instead_of("staged_bytes", lambda problem, kernel, tiling, out: out)),
+              off=lambda: instead_of("staged_bytes", lambda problem, kernel, splits, out: out)),
     # which kernels there are, and how they walk
     Mechanism("cuSPARSELt's Ampere kernels walk along m", "groups of 8", AMPERE_SPARSE, off=only(is_ampere_sparse, swizzle=8)),
     Mechanism("dense kernels walk in groups of 8", "along m", DENSE, off=only(lambda kernel: not kernel.sparse, swizzle=1)),

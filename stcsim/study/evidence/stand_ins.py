@@ -20,14 +20,14 @@ from typing import Any
 FUNCTIONS = {
     "kernels": "stcsim.timing.catalogue.families:kernels",
     "metadata_bytes": "stcsim.isa.columns:DType.metadata_bytes",
-    "smem_read_bytes": "stcsim.timing.lowering.lower:smem_read_bytes",
-    "iteration_cycles": "stcsim.timing.lowering.lower:iteration_cycles",
-    "tensor_rate": "stcsim.timing.lowering.lower:tensor_rate",
-    "warp_rate": "stcsim.timing.lowering.lower:warp_rate",
+    "smem_read_bytes": "stcsim.timing.rates:smem_read_bytes",
+    "iteration_cycles": "stcsim.timing.rates:iteration_cycles",
+    "tensor_rate": "stcsim.timing.rates:tensor_rate",
+    "warp_rate": "stcsim.timing.rates:warp_rate",
     "out_bytes": "stcsim.timing.lowering.lower:_out_bytes",
-    "staged_bytes": "stcsim.timing.lowering.lower:staged_bytes",
+    "staged_bytes": "stcsim.timing.rates:staged_bytes",
     "reduction_ticks": "stcsim.timing.lowering.lower:reduction_ticks",
-    "select": "stcsim.timing.choice.select:select",
+    "choose": "stcsim.timing.choice.outcome:choose",
 }
 _USERS = ("stcsim.timing", "stcsim.replay")
 """Packages that are loaded as a whole first: a module that took a stand-in when it was imported would keep it."""

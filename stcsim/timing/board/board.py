@@ -6,43 +6,40 @@ import math
 from collections.abc import Sequence
 from dataclasses import replace
 
-from stcsim.timing.board.launch import Launch, engine, launch_us, starts_early
 from stcsim.timing.board.power import Energy, Load, ends_within, energy, held_clock_mhz, joules, least_energy, mean_clock_mhz
+from stcsim.timing.board.setup import Setup, engine, launch_us, starts_early
 from stcsim.timing.board.steady import simulate_long, simulate_long_until
 from stcsim.timing.lowering.lower import lower
 from stcsim.timing.offers.candidates import Candidate
 from stcsim.timing.plan import DRAM, PROLOGUE, TAIL, TICKS_PER_CYCLE, GemmTiming, TilePlan
-from stcsim.timing.problem import Problem
 
 _ROUNDS = 6  # most simulations at a clock that is held down: waits for DRAM do not follow the clock exactly
 _SAME_CLOCK = 2e-4  # relative difference of clocks that are taken for one
 
 
-def simulated(setup: Launch, problem: Problem, candidate: Candidate, clock_mhz: float) -> Candidate:
+def simulated(setup: Setup, candidate: Candidate, clock_mhz: float) -> Candidate:
     """Return ``candidate`` with its plan and timing at ``clock_mhz``."""
-    plan = lower(setup.arch, problem, candidate.kernel, candidate.tiling, clock_mhz)
-    timing = simulate_long(plan, candidate.tiling, candidate.kernel, engine(setup.engine))
+    plan = lower(candidate.cut, clock_mhz)
+    timing = simulate_long(plan, candidate.cut, engine(setup.engine))
     return _started(setup, candidate, plan, timing, clock_mhz)
 
 
-def simulated_until(
-    setup: Launch, problem: Problem, candidate: Candidate, clock_mhz: float, give_up_us: float
-) -> Candidate | None:
+def simulated_until(setup: Setup, candidate: Candidate, clock_mhz: float, give_up_us: float) -> Candidate | None:
     """Return :func:`simulated` by the fast engine, or ``None`` where it is certain to take longer than ``give_up_us``."""
-    plan = lower(setup.arch, problem, candidate.kernel, candidate.tiling, clock_mhz)
+    plan = lower(candidate.cut, clock_mhz)
     hidden = plan.prologue_ticks if starts_early(setup.arch, setup.launch, candidate.kernel) else 0
     left_us = give_up_us - start_us(setup, candidate)
     give_up = math.inf if left_us == math.inf else left_us * clock_mhz * TICKS_PER_CYCLE + hidden
-    timing = simulate_long_until(plan, candidate.tiling, candidate.kernel, give_up)
+    timing = simulate_long_until(plan, candidate.cut, give_up)
     return None if timing is None else _started(setup, candidate, plan, timing, clock_mhz)
 
 
-def start_us(setup: Launch, candidate: Candidate) -> float:
+def start_us(setup: Setup, candidate: Candidate) -> float:
     """Return what the launch of ``candidate`` adds to its own time."""
     return launch_us(setup.arch, setup.launch, starts_early(setup.arch, setup.launch, candidate.kernel))
 
 
-def _started(setup: Launch, candidate: Candidate, plan: TilePlan, timing: GemmTiming, clock_mhz: float) -> Candidate:
+def _started(setup: Setup, candidate: Candidate, plan: TilePlan, timing: GemmTiming, clock_mhz: float) -> Candidate:
     """Return ``candidate`` with its timing, without prologues that lie behind the kernel ahead: all else is so much earlier."""
     if starts_early(setup.arch, setup.launch, candidate.kernel):
         hidden, parts = plan.prologue_ticks, list(timing.part_ticks)
@@ -53,37 +50,37 @@ def _started(setup: Launch, candidate: Candidate, plan: TilePlan, timing: GemmTi
     return replace(candidate, plan=plan, timing=timing, clock_mhz=clock_mhz)
 
 
-def load_of(setup: Launch, problem: Problem, candidate: Candidate) -> Load:
+def load_of(setup: Setup, candidate: Candidate) -> Load:
     """Return what a launch of a simulated candidate asks of the board; waits for DRAM are taken to follow no clock."""
     plan, timing = candidate.plan, candidate.timing
     assert timing is not None and plan is not None
     waits = timing.part_ticks[DRAM] / plan.slots / TICKS_PER_CYCLE
     cycles = timing.total_ticks / TICKS_PER_CYCLE - waits
     fixed_us = start_us(setup, candidate) + waits / candidate.clock_mhz
-    return Load(energy(setup.arch, problem, candidate, setup.data), cycles, fixed_us)
+    return Load(energy(candidate, setup.data), cycles, fixed_us)
 
 
-def least_load(setup: Launch, problem: Problem, candidate: Candidate) -> Load:
+def least_load(setup: Setup, candidate: Candidate) -> Load:
     """Return what a launch asks at least, before it is simulated."""
-    return _load_before(setup, problem, candidate, candidate.estimate.least_cycles, candidate.estimate.reduction_us)
+    return _load_before(setup, candidate, candidate.estimate.least_cycles, candidate.estimate.reduction_us)
 
 
-def rough_load(setup: Launch, problem: Problem, candidate: Candidate) -> Load:
+def rough_load(setup: Setup, candidate: Candidate) -> Load:
     """Return about what a launch asks, before it is simulated."""
     known = candidate.estimate
     waits_us = known.waits_us + known.reduction_us
-    return _load_before(setup, problem, candidate, known.cycles - waits_us * setup.arch.clock.sustained_mhz, waits_us)
+    return _load_before(setup, candidate, known.cycles - waits_us * setup.arch.clock.sustained_mhz, waits_us)
 
 
-def _load_before(setup: Launch, problem: Problem, candidate: Candidate, cycles: float, waits_us: float) -> Load:
+def _load_before(setup: Setup, candidate: Candidate, cycles: float, waits_us: float) -> Load:
     arch, early = setup.arch, starts_early(setup.arch, setup.launch, candidate.kernel)
     counts = setup.price_us_per_j > 0 or not setup.clock_mhz  # else the clock is given and energy has no price
-    spent = least_energy(arch, problem, candidate, setup.data) if counts else Energy()
+    spent = least_energy(candidate, setup.data) if counts else Energy()
     hidden = arch.kernel.prologue_cycles if early else 0
     return Load(spent, cycles - hidden, launch_us(arch, setup.launch, early) + waits_us)
 
 
-def clock_mhz_of(setup: Launch, load: Load) -> float:
+def clock_mhz_of(setup: Setup, load: Load) -> float:
     """Return the clock at which ``load`` runs: the one that is given, or what it holds itself."""
     if setup.clock_mhz:
         return setup.clock_mhz
@@ -91,14 +88,14 @@ def clock_mhz_of(setup: Launch, load: Load) -> float:
     return mean_clock_mhz(setup.arch, steady_mhz, load.time_us(setup.arch.clock.sustained_mhz), setup.launches)
 
 
-def cost_us(setup: Launch, load: Load) -> float:
+def cost_us(setup: Setup, load: Load) -> float:
     """Return what a kernel is chosen by: its time at its clock, and the price of its energy where it is one of a network."""
     clock_mhz = clock_mhz_of(setup, load)
     price = setup.price_us_per_j * joules(setup.arch, load.spent, clock_mhz) if setup.clock_mhz else 0.0
     return load.time_us(clock_mhz) + price
 
 
-def may_cost_less(setup: Launch, least: Load, best_us: float) -> bool:
+def may_cost_less(setup: Setup, least: Load, best_us: float) -> bool:
     """Whether a kernel that asks for ``least`` or more may cost less than ``best_us``."""
     if best_us == math.inf:
         return True
@@ -109,18 +106,18 @@ def may_cost_less(setup: Launch, least: Load, best_us: float) -> bool:
     return ends_within(setup.arch, least, best_us)
 
 
-def settled(setup: Launch, problem: Problem, candidate: Candidate) -> Candidate:
+def settled(setup: Setup, candidate: Candidate) -> Candidate:
     """Return a simulated candidate simulated again at the clock that it holds, until that is the clock it was simulated at.
 
     The next clock is where the last two, each with the clock that was held there, meet (secant).
     """
     known: list[tuple[float, float]] = []
     for _ in range(_ROUNDS):
-        clock_mhz, held_mhz = candidate.clock_mhz, clock_mhz_of(setup, load_of(setup, problem, candidate))
+        clock_mhz, held_mhz = candidate.clock_mhz, clock_mhz_of(setup, load_of(setup, candidate))
         if abs(held_mhz / clock_mhz - 1) < _SAME_CLOCK:
             break
         known.append((clock_mhz, held_mhz - clock_mhz))
-        candidate = simulated(setup, problem, candidate, _next_mhz(known, setup.arch.clock.sustained_mhz))
+        candidate = simulated(setup, candidate, _next_mhz(known, setup.arch.clock.sustained_mhz))
     return candidate
 
 

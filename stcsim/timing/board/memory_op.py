@@ -10,11 +10,10 @@ from dataclasses import dataclass, replace
 
 from stcsim.arch import Arch
 from stcsim.result import KernelResult, MemoryResult, account
-from stcsim.timing.board.launch import Launch, launch_us
 from stcsim.timing.board.power import Energy, Load, energy, energy_parts_uj
-from stcsim.timing.lowering.lower import dram_bytes_per_us, l2_latency_cycles
+from stcsim.timing.board.setup import Setup, launch_us
 from stcsim.timing.offers.candidates import Candidate
-from stcsim.timing.problem import Problem
+from stcsim.timing.rates import dram_bytes_per_us, l2_latency_cycles
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +50,7 @@ def _dram_us(arch: Arch, amount: float) -> float:
     return amount / dram_bytes_per_us(arch)
 
 
-def time_memory(setup: Launch, moved: Traffic) -> MemoryResult:
+def time_memory(setup: Setup, moved: Traffic) -> MemoryResult:
     """Return what a kernel of its own takes that moves ``moved``.
 
     Launch, the latency of a first load, then the slower of the L2 with all bytes and DRAM with its own. ``setup.clock_mhz`` is
@@ -80,7 +79,7 @@ def _latency_cycles(arch: Arch, moved: Traffic) -> float:
     return arch.dram.latency_cycles if moved.dram_read else l2_latency_cycles(arch)
 
 
-def memory_load(setup: Launch, moved: Traffic) -> Load:
+def memory_load(setup: Setup, moved: Traffic) -> Load:
     """Return what a launch of :func:`time_memory` asks of the board."""
     arch = setup.arch
     cycles, dram_us = _l2_cycles(arch, moved), _dram_us(arch, moved.dram_bytes)
@@ -116,9 +115,9 @@ def with_fused_reads(arch: Arch, chosen: Candidate, alone: KernelResult, extra: 
     )
 
 
-def gemm_load(setup: Launch, problem: Problem, chosen: Candidate, alone: KernelResult, extra: Traffic) -> Load:
+def gemm_load(setup: Setup, chosen: Candidate, alone: KernelResult, extra: Traffic) -> Load:
     """Return what a launch of :func:`with_fused_reads` asks of the board."""
-    arch, spent = setup.arch, energy(setup.arch, problem, chosen, setup.data)
+    arch, spent = setup.arch, energy(chosen, setup.data)
     more, whole = traffic_energy(arch, extra), with_fused_reads(arch, chosen, alone, extra)
     waited_us = whole.breakdown["dram"]
     return Load(spent + more, whole.cycles - waited_us * whole.clock_mhz, whole.breakdown["launch"] + waited_us)

@@ -14,10 +14,10 @@ from dataclasses import dataclass
 
 from stcsim.arch import Arch
 from stcsim.isa import DType
-from stcsim.timing.lowering.lower import smem_read_bytes
+from stcsim.timing.lowering.cut import Cut
 from stcsim.timing.lowering.tiling import stage_bytes
 from stcsim.timing.offers.candidates import Candidate
-from stcsim.timing.problem import Problem
+from stcsim.timing.rates import smem_read_bytes
 
 _LOWEST_SHARE = 0.2  # of boost: no GPU clocks lower under load, whatever its limit
 _STEPS = 60  # most steps to the clock; eight are usual
@@ -48,7 +48,8 @@ class Load:
     """What one launch, or one pass of a network, asks of the board.
 
     Attributes:
-        spent: energy beyond idling. cycles: of the SM clock.
+        spent: energy beyond idling.
+        cycles: of the SM clock.
         fixed_us: microseconds that no clock changes: launches, waits for DRAM.
     """
 
@@ -61,7 +62,7 @@ class Load:
         return self.fixed_us + self.cycles / clock_mhz
 
 
-def energy(arch: Arch, problem: Problem, candidate: Candidate, data: str = "randn") -> Energy:
+def energy(candidate: Candidate, data: str = "randn") -> Energy:
     """Return the energy of a simulated kernel from what it did: MACs, and bytes at each level.
 
     A 2:4 kernel executes the kept MACs only, each at ``sparse_mac_ratio`` of a dense one; pixels outside the image are zeros
@@ -71,21 +72,21 @@ def energy(arch: Arch, problem: Problem, candidate: Candidate, data: str = "rand
     plan, timing = candidate.plan, candidate.timing
     assert plan is not None and timing is not None
     dram_bytes = timing.dram_read_bytes + plan.dram_write_bytes
-    return _spent(arch, problem, candidate, data, timing.l2_read_bytes + timing.write_bytes, dram_bytes)
+    return _spent(candidate, data, timing.l2_read_bytes + timing.write_bytes, dram_bytes)
 
 
-def least_energy(arch: Arch, problem: Problem, candidate: Candidate, data: str = "randn") -> Energy:
+def least_energy(candidate: Candidate, data: str = "randn") -> Energy:
     """Return what a kernel spends at least, before it is simulated."""
     known = candidate.estimate
-    return _spent(arch, problem, candidate, data, known.l2_bytes, known.least_dram_bytes)
+    return _spent(candidate, data, known.l2_bytes, known.least_dram_bytes)
 
 
-def _spent(arch: Arch, problem: Problem, candidate: Candidate, data: str, l2_bytes: float, dram_bytes: float) -> Energy:
-    kernel, tiling, power = candidate.kernel, candidate.tiling, arch.power
+def _spent(candidate: Candidate, data: str, l2_bytes: float, dram_bytes: float) -> Energy:
+    arch, problem, kernel, tiling = candidate.cut
+    power = arch.power
     ctas_iterations = tiling.m_tiles * tiling.n_tiles * problem.batch * tiling.k_iters * tiling.unit_ctas
     macs = ctas_iterations * kernel.cta_m * kernel.cta_n * kernel.cta_k(problem.dtype) * tiling.filled
-    if kernel.sparse:
-        macs *= power.sparse_mac_ratio * problem.dtype.sparse_kept / problem.dtype.sparse_group
+    macs *= _executed_share(candidate.cut)
     smem_bytes = ctas_iterations * (smem_read_bytes(problem, kernel) + stage_bytes(kernel, problem))
     switching = power.low_switching_ratio if data == "low-power" else 1.0
     return Energy(
@@ -94,6 +95,12 @@ def _spent(arch: Arch, problem: Problem, candidate: Candidate, data: str, l2_byt
         l2_j=1e-12 * switching * l2_bytes * power.l2_pj_per_byte,
         dram_j=1e-12 * power.dram_pj_per_byte * dram_bytes,
     )
+
+
+def _executed_share(cut: Cut) -> float:
+    """Return the energy of a kernel's MACs over that of as many dense ones: 2:4 multiplies the kept ones only, each dearer."""
+    dtype = cut.problem.dtype
+    return cut.arch.power.sparse_mac_ratio * dtype.sparse_kept / dtype.sparse_group if cut.kernel.sparse else 1.0
 
 
 def _mac_ratio(arch: Arch, dtype: DType) -> float:

@@ -16,8 +16,7 @@ from dataclasses import dataclass, fields, replace
 
 import numpy as np
 
-from stcsim.timing.catalogue.kernel import Kernel
-from stcsim.timing.lowering.tiling import Tiling
+from stcsim.timing.lowering.cut import Cut, Tiling
 from stcsim.timing.plan import TENSOR, GemmTiming, TilePlan
 
 SKIP_ABOVE_ITERATIONS = 3_000_000
@@ -45,30 +44,28 @@ class _Shorter:
     whole: int
 
 
-def simulate_long(
-    plan: TilePlan, tiling: Tiling, kernel: Kernel, simulate: Simulate, above: int = SKIP_ABOVE_ITERATIONS
-) -> GemmTiming:
+def simulate_long(plan: TilePlan, cut: Cut, simulate: Simulate, above: int = SKIP_ABOVE_ITERATIONS) -> GemmTiming:
     """Return the timing of ``plan``: skipping ahead if it has over ``above`` tile-iterations and a steady pace, else whole."""
-    if plan.tile_iterations <= above or kernel.stream_k:
+    if plan.tile_iterations <= above or cut.kernel.stream_k:
         return simulate(plan)
 
     def of_part(part: TilePlan) -> GemmTiming:
-        return simulate_long(part, tiling, kernel, simulate, above)
+        return simulate_long(part, cut, simulate, above)
 
     anyway = plan.tile_iterations > ANYWAY_ABOVE_ITERATIONS
-    for shorter in (_fewer_iterations(plan, tiling), _fewer_waves(plan, tiling, kernel)):
+    for shorter in (_fewer_iterations(plan, cut.tiling), _fewer_waves(plan, cut)):
         if shorter is not None and (timing := _skipped(shorter, of_part, anyway)) is not None:
             return replace(timing, l2_read_bytes=plan.of_loads("l2_bytes"), write_bytes=plan.write_bytes)
     return simulate(plan)
 
 
-def simulate_long_until(plan: TilePlan, tiling: Tiling, kernel: Kernel, give_up_ticks: float) -> GemmTiming | None:
+def simulate_long_until(plan: TilePlan, cut: Cut, give_up_ticks: float) -> GemmTiming | None:
     """Return :func:`simulate_long` by the fast engine, or ``None`` once it is certain to take more than ``give_up_ticks``."""
     from stcsim.timing.engine import fast
     from stcsim.timing.engine.kernels_fast import MAX_TICK
 
     if plan.tile_iterations > SKIP_ABOVE_ITERATIONS:
-        return simulate_long(plan, tiling, kernel, fast.simulate)
+        return simulate_long(plan, cut, fast.simulate)
     return fast.simulate_until(plan, int(min(give_up_ticks, MAX_TICK)))
 
 
@@ -99,11 +96,11 @@ def _is_steady(first: int, second: int, third: int) -> bool:
     return abs((third - second) - (second - first)) <= _SAME_PACE * (third - second)
 
 
-def _fewer_waves(plan: TilePlan, tiling: Tiling, kernel: Kernel) -> _Shorter | None:
+def _fewer_waves(plan: TilePlan, cut: Cut) -> _Shorter | None:
     """Return the first waves of a plan; ``None`` where they would be no saving."""
-    if tiling.splits > 1:
+    if cut.tiling.splits > 1:
         return None
-    step = _step_waves(plan.slots, _period_tiles(plan, tiling, kernel))
+    step = _step_waves(plan.slots, _period_tiles(plan, cut))
     waves, rest = divmod(plan.tiles, plan.slots)
     ends = _worthwhile([_WARM_UP_WAVES + each * step for each in range(_MOST_RUNS)], waves)
     return _Shorter(tuple(_first_tiles(plan, end * plan.slots + rest) for end in ends), tuple(ends), waves) if ends else None
@@ -134,9 +131,10 @@ def _worthwhile(ends: list[int], whole: int) -> list[int]:
     return ends if len(ends) >= _LEAST_RUNS else []
 
 
-def _period_tiles(plan: TilePlan, tiling: Tiling, kernel: Kernel) -> int:
+def _period_tiles(plan: TilePlan, cut: Cut) -> int:
     """Return after how many tiles the walk repeats: a group of columns; one matrix of a batch whose last group is smaller."""
-    group, whole = min(kernel.swizzle, tiling.n_tiles), tiling.m_tiles * tiling.n_tiles
+    tiling = cut.tiling
+    group, whole = min(cut.kernel.swizzle, tiling.n_tiles), tiling.m_tiles * tiling.n_tiles
     uneven = tiling.n_tiles % group > 0 or bool((plan.n_index >= plan.n_edge).any())
     repeats = plan.tiles >= _LEAST_RUNS * whole and whole <= _MOST_WAVES * plan.slots
     return whole if uneven and repeats else group * tiling.m_tiles

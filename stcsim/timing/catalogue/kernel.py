@@ -17,7 +17,9 @@ class Kernel:
     Attributes:
         family: ``"sm75"``, ``"sm80"`` or ``"sm90"``.
         sparse: whether it runs 2:4 (``mma.sp`` / ``wgmma.sp``); ``k_bytes`` then counts the expanded row.
-        cta_m, cta_n: elements of D one CTA computes. k_bytes: bytes of one dense row per main-loop iteration.
+        cta_m: rows of D one CTA computes.
+        cta_n: columns of D one CTA computes.
+        k_bytes: bytes of one dense row per main-loop iteration.
         stages: shared-memory buffers; 0 means as many as fit (Hopper's automatic carve-out).
         warps_m, warps_n: how the CTA's warps (Hopper: consumer warpgroups) tile D.
         wgmma: Hopper's asynchronous warpgroup MMA (operands read from shared memory), else ``mma.sync``.
@@ -30,7 +32,9 @@ class Kernel:
         gemv: a matrix-vector kernel: n = 1 only, no staging through shared memory to set up and to drain.
         early_launch: starts before the kernel ahead has ended, where the GPU can (programmatic dependent launch).
         staging_bytes: shared memory that is kept free of stages, where that is known (Hopper): for D on its way, and barriers.
-        widest_bits, narrowest_bits: the elements it is shipped for. only: the one input type it is shipped for; empty for all.
+        widest_bits: bits of the widest elements it is shipped for.
+        narrowest_bits: bits of the narrowest ones.
+        only: the one input type it is shipped for; empty for all.
         patch: rows and columns of pixels, where a convolution kernel's tile is a block of an image; else ``cta_n`` in a row.
         taps: neighbouring taps of a filter row that one load of pixels serves; ``k_bytes`` then spans their channels.
     """
@@ -59,6 +63,11 @@ class Kernel:
     only: str = ""
     patch: tuple[int, int] | None = None
     taps: int = 1
+
+    @property
+    def expansion(self) -> int:
+        """Elements of a row of A for each that is kept and multiplied: 2 for 2:4 (and for 1:2 in tf32), 1 dense."""
+        return 2 if self.sparse else 1
 
     def takes(self, dtype: DType) -> bool:
         """Whether the library ships it for ``dtype``."""

@@ -21,10 +21,10 @@ from stcsim.timing.board.board import (
     simulated,
     simulated_until,
 )
-from stcsim.timing.board.launch import Launch
 from stcsim.timing.board.power import Load, joules
-from stcsim.timing.lowering.tiling import Tiling
-from stcsim.timing.offers.candidates import Candidate, candidates, other_grids, tile_iterations
+from stcsim.timing.board.setup import Setup
+from stcsim.timing.lowering.cut import Tiling
+from stcsim.timing.offers.candidates import Candidate, candidates, offered, other_grids
 from stcsim.timing.offers.heuristic import has_heuristics, pick
 from stcsim.timing.problem import Problem
 
@@ -57,49 +57,48 @@ class Search:
             for the same GEMM.
     """
 
-    setup: Launch
-    problem: Problem
+    setup: Setup
     timed: list[tuple[float, Candidate]] = field(default_factory=list)
     best_us: float = math.inf
     clock_mhz: float = 0.0
     known: dict[Key, Load] = field(default_factory=dict)
     _iterations: int = 0
 
-    def run(self, offered: list[Candidate]) -> list[Candidate]:
-        """Try ``offered`` by rough cost; return all, the cheapest of the simulated first (ties: the better estimate)."""
-        ranked = _coarse_first(self.problem, self._ranked(offered))
+    def run(self, found: list[Candidate]) -> list[Candidate]:
+        """Try ``found`` by rough cost; return all, the cheapest of the simulated first (ties: the better estimate)."""
+        ranked = _coarse_first(self._ranked(found))
         for rough_us, candidate in ranked:
             if self._iterations > BUDGET_ITERATIONS or rough_us > MARGIN * self.best_us:
                 break
             self.attempt(candidate)
-        if self.timed and len(offered) > 1:
+        if self.timed and len(found) > 1:
             kernels = {(id(each.kernel), each.tiling.splits): each for _, each in self.timed}
-            fewer_sms = [grid for each in kernels.values() for grid in other_grids(self.setup.arch, self.problem, each)]
+            fewer_sms = offered([grid for each in kernels.values() for grid in other_grids(each)])
             for rough_us, candidate in self._ranked(fewer_sms):
                 if rough_us < self.best_us:
                     self.attempt(candidate)
-        found = self._by_cost()
-        names = {id(each.estimate) for each in found}
-        return found + [each for _, each in ranked if id(each.estimate) not in names]
+        tried = self._by_cost()
+        names = {id(each.estimate) for each in tried}
+        return tried + [each for _, each in ranked if id(each.estimate) not in names]
 
-    def _ranked(self, offered: list[Candidate]) -> list[tuple[float, Candidate]]:
-        """Return ``offered`` with their rough costs, the lowest first."""
-        costs = [cost_us(self.setup, rough_load(self.setup, self.problem, each)) for each in offered]
-        return sorted(zip(costs, offered, strict=True), key=lambda pair: pair[0])
+    def _ranked(self, found: list[Candidate]) -> list[tuple[float, Candidate]]:
+        """Return ``found`` with their rough costs, the lowest first."""
+        costs = [cost_us(self.setup, rough_load(self.setup, each)) for each in found]
+        return sorted(zip(costs, found, strict=True), key=lambda pair: pair[0])
 
     def attempt(self, candidate: Candidate) -> None:
         """Simulate a candidate if it may be the best, and as far as it may."""
-        least = least_load(self.setup, self.problem, candidate)
+        least = least_load(self.setup, candidate)
         if not may_cost_less(self.setup, least, self.best_us):
             return
-        self._iterations += tile_iterations(self.problem, candidate.tiling)
+        self._iterations += candidate.cut.tile_iterations
         if self.setup.clock_mhz:
             self._attempt_at_given_clock(candidate, least)
             return
         highest_mhz = self.setup.arch.clock.sustained_mhz
-        clock_mhz = self.clock_mhz or clock_mhz_of(self.setup, rough_load(self.setup, self.problem, candidate))
+        clock_mhz = self.clock_mhz or clock_mhz_of(self.setup, rough_load(self.setup, candidate))
         # at its own clock, up to the highest, it may be so much faster than at this one
-        done = simulated_until(self.setup, self.problem, candidate, clock_mhz, self.best_us * highest_mhz / clock_mhz)
+        done = simulated_until(self.setup, candidate, clock_mhz, self.best_us * highest_mhz / clock_mhz)
         if done is not None:
             self._keep(done)
 
@@ -108,10 +107,10 @@ class Search:
         highest_mhz, most_us = self.setup.arch.clock.sustained_mhz, self._most_us(least)
         load = self.known.get(key_of(candidate))
         if load is None:
-            done = simulated_until(self.setup, self.problem, candidate, highest_mhz, most_us)
+            done = simulated_until(self.setup, candidate, highest_mhz, most_us)
             if done is None:
                 return
-            candidate, load = done, load_of(self.setup, self.problem, done)
+            candidate, load = done, load_of(self.setup, done)
             self.known[key_of(done)] = load
         if load.time_us(highest_mhz) <= most_us:  # the same answer whether it was known or not
             cost = cost_us(self.setup, load)
@@ -124,11 +123,11 @@ class Search:
 
     def _keep(self, done: Candidate) -> None:
         """Add a simulated candidate; the first, and a better one whose clock is another, is simulated at the clock it holds."""
-        load = load_of(self.setup, self.problem, done)
+        load = load_of(self.setup, done)
         cost, off = cost_us(self.setup, load), abs(clock_mhz_of(self.setup, load) / done.clock_mhz - 1)
         if not self.timed or cost < self.best_us and off > OTHER_CLOCK:
-            done = settled(self.setup, self.problem, done)
-            cost = cost_us(self.setup, load_of(self.setup, self.problem, done))
+            done = settled(self.setup, done)
+            cost = cost_us(self.setup, load_of(self.setup, done))
         self.clock_mhz = self.clock_mhz or done.clock_mhz
         self.timed.append((cost, done))
         self.best_us = min(self.best_us, cost)
@@ -139,12 +138,12 @@ class Search:
         if self.setup.clock_mhz:
             return [each for _, each in order]
         close = [pair for pair in order if pair[0] <= CLOSE * self.best_us]
-        exact = [settled(self.setup, self.problem, each) for _, each in close]
-        exact.sort(key=lambda each: cost_us(self.setup, load_of(self.setup, self.problem, each)))
+        exact = [settled(self.setup, each) for _, each in close]
+        exact.sort(key=lambda each: cost_us(self.setup, load_of(self.setup, each)))
         return exact + [each for _, each in order[len(close) :]]
 
 
-def select(setup: Launch, problem: Problem, sparse: bool, known: dict[Key, Load] | None = None) -> list[Candidate]:
+def select(setup: Setup, problem: Problem, sparse: bool, known: dict[Key, Load] | None = None) -> list[Candidate]:
     """Search for the kernel of ``problem``; return all candidates, the winner first, and simulated unless a clock is given.
 
     ``setup.kernel`` is a kernel's name, or ``HEURISTIC``, or ``None``. ``known`` is remembered from one search for a GEMM
@@ -156,9 +155,9 @@ def select(setup: Launch, problem: Problem, sparse: bool, known: dict[Key, Load]
     forced = setup.kernel
     if forced == HEURISTIC:
         if not sparse and problem.n > 1 and has_heuristics(setup.arch):
-            return _by_heuristic(setup, problem, candidates(setup.arch, problem, sparse))
+            return _by_heuristic(setup, candidates(setup.arch, problem, sparse))
         forced = None
-    search = Search(setup, problem, known={} if known is None else known)
+    search = Search(setup, known={} if known is None else known)
     return search.run(candidates(setup.arch, problem, sparse, forced))
 
 
@@ -167,17 +166,17 @@ def key_of(candidate: Candidate) -> Key:
     return id(candidate.kernel), candidate.tiling
 
 
-def _coarse_first(problem: Problem, ranked: list[tuple[float, Candidate]]) -> list[tuple[float, Candidate]]:
+def _coarse_first(ranked: list[tuple[float, Candidate]]) -> list[tuple[float, Candidate]]:
     """Of a very large GEMM's kernels with about the same estimate put the one first that takes least to simulate."""
-    if tile_iterations(problem, ranked[0][1].tiling) <= VERY_LARGE_ITERATIONS:
+    if ranked[0][1].cut.tile_iterations <= VERY_LARGE_ITERATIONS:
         return ranked
     near = [pair for pair in ranked if pair[0] <= ALIKE * ranked[0][0]]
-    return sorted(near, key=lambda pair: tile_iterations(problem, pair[1].tiling)) + ranked[len(near) :]
+    return sorted(near, key=lambda pair: pair[1].cut.tile_iterations) + ranked[len(near) :]
 
 
-def _by_heuristic(setup: Launch, problem: Problem, ranked: list[Candidate]) -> list[Candidate]:
+def _by_heuristic(setup: Setup, ranked: list[Candidate]) -> list[Candidate]:
     """Return all candidates, first the one that heuristics take, the only one that is simulated (ties: the better estimate)."""
     whole = [each for each in ranked if not each.tiling.leaves_idle]
-    taken = whole[pick(setup.arch, problem, [(each.kernel, each.tiling) for each in whole])]
+    taken = whole[pick([each.cut for each in whole])]
     clock_mhz = setup.clock_mhz or setup.arch.clock.sustained_mhz
-    return [simulated(setup, problem, taken, clock_mhz), *(each for each in ranked if each is not taken)]
+    return [simulated(setup, taken, clock_mhz), *(each for each in ranked if each is not taken)]

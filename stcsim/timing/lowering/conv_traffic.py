@@ -5,10 +5,9 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-from stcsim.arch import Arch
-from stcsim.timing.catalogue.kernel import Kernel
-from stcsim.timing.lowering.tiling import Tiling, ceil_div, load_share, stage_bytes
-from stcsim.timing.problem import Problem
+from stcsim.timing.lowering.cut import Cut
+from stcsim.timing.lowering.tiling import load_share, stage_bytes
+from stcsim.timing.problem import ceil_div
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,7 +22,7 @@ class Reuse:
     period: int
 
 
-def conv_reuse(arch: Arch, problem: Problem, kernel: Kernel, tiling: Tiling) -> Reuse:
+def conv_reuse(cut: Cut) -> Reuse:
     """Return what a convolution's implicit GEMM reads of its input; a plain GEMM reads each of its bytes once.
 
     When the pixels a CTA tile touches for one slice of channels fit the L1 that the shared memory of the resident CTAs leaves,
@@ -31,6 +30,7 @@ def conv_reuse(arch: Arch, problem: Problem, kernel: Kernel, tiling: Tiling) -> 
     filter row once), where the same chunks are touched again. TMA (wgmma kernels) goes around L1. From DRAM comes the tile
     without its halo, which the neighbouring tile brings. A patch that hangs over the image's edge loads nothing there.
     """
+    arch, problem, kernel, tiling = cut
     conv = problem.conv
     if conv is None or conv.r * conv.s == 1:
         return Reuse(1.0, 1.0, tiling.k_iters)
@@ -38,7 +38,7 @@ def conv_reuse(arch: Arch, problem: Problem, kernel: Kernel, tiling: Tiling) -> 
     rows, columns = kernel.patch or (ceil_div(tiling.tile_n, conv.q), min(tiling.tile_n, conv.q))
     unique = ((rows - 1) * conv.stride[0] + conv.r) * ((columns - 1) * conv.stride[1] + conv.s)
     own = min(1.0, step / taps) * tiling.filled
-    resident = min(tiling.ctas_per_sm, ceil_div(tiling.tiles * problem.batch, tiling.units))
+    resident = cut.resident
     smem_bytes = resident * tiling.stages * stage_bytes(kernel, problem)
     l1_bytes = arch.shared_memory.unified_kib * 1024 - smem_bytes
     slice_bytes = kernel.k_bytes // kernel.taps

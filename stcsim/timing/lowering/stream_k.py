@@ -12,10 +12,9 @@ from typing import NamedTuple
 
 import numpy as np
 
-from stcsim.timing.catalogue.kernel import Kernel
-from stcsim.timing.lowering.tiling import Tiling, tile_order
+from stcsim.timing.lowering.cut import Cut
+from stcsim.timing.lowering.tiling import tile_order
 from stcsim.timing.plan import FINISHER, PARTIAL, WHOLE, IntArray
-from stcsim.timing.problem import Problem
 
 LEAST_ITERATIONS = 8
 """Fewest iterations worth a range of their own (CUTLASS, ``min_iters_per_sk_unit_``)."""
@@ -90,10 +89,10 @@ def _whole(first: int, stop: int, k_iters: int) -> Pieces:
     return Pieces(tile, np.zeros_like(tile), np.full_like(tile, k_iters), np.full_like(tile, WHOLE))
 
 
-def hand_out(problem: Problem, kernel: Kernel, tiling: Tiling) -> HandedOut:
-    """Return the tiles of a kernel, cut where it is a stream-K kernel."""
-    m_index, n_index, k_start, k_count, m_edge, n_edge = tile_order(problem, kernel, tiling)
-    if not kernel.stream_k:
+def hand_out(cut: Cut) -> HandedOut:
+    """Return the tiles of a kernel, shared out along k where it is a stream-K kernel."""
+    m_index, n_index, k_start, k_count, m_edge, n_edge = tile_order(cut)
+    if not cut.kernel.stream_k:
         return HandedOut(m_index, n_index, k_start, k_count, np.full_like(m_index, WHOLE), m_edge, n_edge)
-    pieces = decompose(m_index.shape[0], tiling.units * tiling.ctas_per_sm, tiling.k_iters)
+    pieces = decompose(m_index.shape[0], cut.slots, cut.tiling.k_iters)
     return HandedOut(m_index[pieces.tile], n_index[pieces.tile], *pieces[1:], m_edge, n_edge)

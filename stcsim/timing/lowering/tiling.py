@@ -10,58 +10,25 @@ import numpy as np
 
 from stcsim.arch import Arch
 from stcsim.timing.catalogue.kernel import Kernel
+from stcsim.timing.hardware import MOST_REGISTERS_PER_THREAD, THREADS_PER_WARP
+from stcsim.timing.lowering.cut import Cut, Tiling
 from stcsim.timing.plan import IntArray
-from stcsim.timing.problem import Problem, a_row_bytes
+from stcsim.timing.problem import Problem, ceil_div
+from stcsim.timing.rates import tile_bytes
 
-_THREADS_PER_WARP = 32
-MOST_STAGES = 16  # of a Hopper kernel whose tiles are small (cuBLAS, names such as nvjet_sm90_tst_64x8_64x16_...)
-_MOST_STAGING_BYTES = 32 * 1024
+MOST_STAGES = 16
+"""Stages of a Hopper kernel whose tiles are small (cuBLAS, names such as ``nvjet_sm90_tst_64x8_64x16_...``)."""
+MOST_STAGING_BYTES = 32 * 1024
+"""Shared memory that a Hopper kernel keeps for D on its way, where it is not known how much (assumed)."""
+ADDRESS_REGISTERS = 40
+"""Registers of a thread beside accumulators and fragments; typical of CUTLASS kernels (234 of 255 at 128x128)."""
 _REMEMBERED_TILES = 20_000
-_ADDRESS_REGISTERS = 40  # per thread beside accumulators and fragments; typical of CUTLASS kernels (234 of 255 at 128x128)
-
-
-@dataclass(frozen=True, slots=True)
-class Tiling:
-    """How a kernel cuts a problem on a GPU, before any tick is computed.
-
-    Attributes:
-        unit_ctas: CTAs that work in lockstep as one unit (the cluster). units: how many such units have work.
-        ctas_per_sm: resident CTAs (ping-pong counts as two). stages: shared-memory buffers each CTA has.
-        m_tiles, n_tiles: unit tiles of one GEMM. tile_m, tile_n: rows and columns of one unit tile.
-        k_iters: main-loop iterations of the whole reduction; splits: slices it is cut into.
-        filled: share of the pixels of a convolution's patches that lie inside the image.
-        leaves_idle: whether the grid is smaller than the GPU although there are tiles enough (``balanced``).
-    """
-
-    unit_ctas: int
-    units: int
-    ctas_per_sm: int
-    stages: int
-    m_tiles: int
-    n_tiles: int
-    tile_m: int
-    tile_n: int
-    k_iters: int
-    splits: int
-    filled: float = 1.0
-    leaves_idle: bool = False
-
-    @property
-    def tiles(self) -> int:
-        """Unit tiles of one GEMM, k-slices included."""
-        return self.m_tiles * self.n_tiles * self.splits
-
-
-def ceil_div(a: int, b: int) -> int:
-    """Return ``a / b`` rounded up."""
-    return -(-a // b)
 
 
 def stage_bytes(kernel: Kernel, problem: Problem) -> int:
     """Shared-memory bytes of one main-loop stage: the A tile (compressed with metadata when sparse) and the B tile."""
-    cta_k = kernel.cta_k(problem.dtype)
-    b_bytes = math.ceil(kernel.cta_n * kernel.k_bytes * load_share(kernel))
-    return kernel.cta_m * a_row_bytes(problem.dtype, cta_k, kernel.sparse) + b_bytes
+    a_bytes, b_bytes = tile_bytes(problem, kernel)
+    return a_bytes + math.ceil(b_bytes * load_share(kernel))
 
 
 def load_share(kernel: Kernel) -> float:
@@ -76,14 +43,11 @@ def load_share(kernel: Kernel) -> float:
 
 
 def registers_per_cta(kernel: Kernel, problem: Problem) -> int:
-    """Estimate the registers of one CTA: accumulators, double-buffered fragments, addresses (at most 255 a thread)."""
-    warps = kernel.warps_m * kernel.warps_n * (4 if kernel.wgmma else 1)
-    threads = warps * _THREADS_PER_WARP
+    """Estimate the registers of one CTA of ``mma.sync``: accumulators, double-buffered fragments, addresses."""
+    threads = kernel.warps_m * kernel.warps_n * THREADS_PER_WARP
     accumulators = kernel.cta_m * kernel.cta_n // threads
-    if kernel.wgmma:  # operands stay in shared memory; one more warpgroup moves data
-        return (accumulators + _ADDRESS_REGISTERS) * threads + 24 * 128
-    fragments = (kernel.cta_m // kernel.warps_m + kernel.cta_n // kernel.warps_n * (2 if kernel.sparse else 1)) // 4 * 2
-    return min(accumulators + fragments + _ADDRESS_REGISTERS, 255) * threads
+    fragments = (kernel.cta_m // kernel.warps_m + kernel.cta_n // kernel.warps_n * kernel.expansion) // 4 * 2
+    return min(accumulators + fragments + ADDRESS_REGISTERS, MOST_REGISTERS_PER_THREAD) * threads
 
 
 def _residency(arch: Arch, kernel: Kernel, problem: Problem) -> tuple[int, int]:
@@ -109,10 +73,10 @@ def _staging_bytes(kernel: Kernel, problem: Problem) -> int:
     if kernel.staging_bytes is not None:
         return kernel.staging_bytes
     shared = kernel.warps_m * kernel.warps_n > 1 or kernel.pingpong
-    return min(kernel.cta_m * kernel.cta_n * problem.out_bytes, _MOST_STAGING_BYTES) if shared else 0
+    return min(kernel.cta_m * kernel.cta_n * problem.out_bytes, MOST_STAGING_BYTES) if shared else 0
 
 
-def tile_up(arch: Arch, problem: Problem, kernel: Kernel, splits: int) -> Tiling | None:
+def tile_up(arch: Arch, problem: Problem, kernel: Kernel, splits: int) -> Cut | None:
     """Cut ``problem`` by ``kernel``; ``None`` if it does not fit the GPU or k has no such slices (stream-K takes none)."""
     ctas_per_sm, stages = _residency(arch, kernel, problem)
     unit_ctas = kernel.cluster_m * kernel.cluster_n
@@ -120,35 +84,40 @@ def tile_up(arch: Arch, problem: Problem, kernel: Kernel, splits: int) -> Tiling
     if ctas_per_sm < 1 or splits > (1 if kernel.stream_k else k_iters) or unit_ctas > arch.kernel.max_cluster_ctas:
         return None
     tile_m, tile_n = kernel.cta_m * kernel.cluster_m, kernel.cta_n * kernel.cluster_n
-    units = cluster_units(arch, unit_ctas)
+    units, m_tiles = cluster_units(arch, unit_ctas), ceil_div(problem.m, tile_m)
     n_tiles, filled = _n_tiles(problem, kernel, tile_n)
-    if kernel.pingpong and ceil_div(problem.m, tile_m) * n_tiles * splits * problem.batch <= units:
+    if kernel.pingpong and m_tiles * n_tiles * splits * problem.batch <= units:
         stages *= 2  # the second warpgroup has no tile and leaves its share of the buffers
-    return Tiling(
-        unit_ctas,
-        units,
-        ctas_per_sm,
-        stages,
-        ceil_div(problem.m, tile_m),
-        n_tiles,
-        tile_m,
-        tile_n,
-        k_iters,
-        splits,
-        filled,
+    tiling = Tiling(
+        unit_ctas=unit_ctas,
+        units=units,
+        ctas_per_sm=ctas_per_sm,
+        stages=stages,
+        m_tiles=m_tiles,
+        n_tiles=n_tiles,
+        tile_m=tile_m,
+        tile_n=tile_n,
+        k_iters=k_iters,
+        splits=splits,
+        filled=filled,
     )
+    return Cut(arch, problem, kernel, tiling)
 
 
-def balanced(tiling: Tiling, batch: int) -> Tiling:
-    """Return ``tiling`` on as few units as get no more tiles each: a grid that leaves SMs idle rather than a last wave.
+def balanced(cut: Cut) -> Cut:
+    """Return ``cut`` on as few units as get no more tiles each: a grid that leaves SMs idle rather than a last wave.
 
     Libraries can be asked for such a grid (cuBLASLt, ``CUBLASLT_MATMUL_DESC_SM_COUNT_TARGET``; CUTLASS 3.x, ``sm_count`` of
     ``KernelHardwareInfo``). Where the L2 is what all SMs wait for, fewer that ask for it are as fast, and the last wave is full.
     """
-    tiles = tiling.tiles * batch
-    each = ceil_div(tiles, tiling.units)
-    units = ceil_div(tiles, each)
-    return replace(tiling, units=units, leaves_idle=True) if each > 1 and units < tiling.units else tiling
+    each = ceil_div(cut.tiles, cut.tiling.units)
+    units = ceil_div(cut.tiles, each)
+    return on_units(cut, units) if each > 1 and units < cut.tiling.units else cut
+
+
+def on_units(cut: Cut, units: int) -> Cut:
+    """Return ``cut`` on fewer units than the GPU has."""
+    return cut._replace(tiling=replace(cut.tiling, units=units, leaves_idle=True))
 
 
 def cluster_units(arch: Arch, unit_ctas: int) -> int:
@@ -188,8 +157,9 @@ class Grid:
 Order = tuple[IntArray, IntArray, IntArray, IntArray, int, int]
 
 
-def tile_order(problem: Problem, kernel: Kernel, tiling: Tiling) -> Order:
+def tile_order(cut: Cut) -> Order:
     """Return (m_index, n_index, k_start, k_count, m_edge, n_edge); the slices of a tile follow each other."""
+    _, problem, kernel, tiling = cut
     grid = Grid(
         tiling.m_tiles,
         tiling.n_tiles,
@@ -200,7 +170,7 @@ def tile_order(problem: Problem, kernel: Kernel, tiling: Tiling) -> Order:
         problem.m % tiling.tile_m != 0,
         kernel.patch is None and problem.n % tiling.tile_n != 0,
     )
-    return _order(grid) if tiling.tiles * problem.batch <= _REMEMBERED_TILES else _ordered(grid)
+    return _order(grid) if cut.tiles <= _REMEMBERED_TILES else _ordered(grid)
 
 
 @lru_cache(256)

@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 
 from stcsim.arch import Arch
 from stcsim.errors import UnsupportedError
 from stcsim.timing.catalogue.kernel import SPLITS, Kernel
 from stcsim.timing.catalogue.menu import find, menu
+from stcsim.timing.lowering.cut import Cut, Tiling
 from stcsim.timing.lowering.stream_k import cut_tiles
-from stcsim.timing.lowering.tiling import Tiling, balanced, ceil_div, tile_up
-from stcsim.timing.offers.estimate import Estimate, estimate
+from stcsim.timing.lowering.tiling import balanced, on_units, tile_up
+from stcsim.timing.offers.closed_form import worth_splitting
+from stcsim.timing.offers.estimate import Estimate, estimates
 from stcsim.timing.offers.shortlist import shortlist
 from stcsim.timing.plan import GemmTiming, TilePlan
-from stcsim.timing.problem import Problem
+from stcsim.timing.problem import Problem, ceil_div
 
 LARGE_MENU = 200
 """Kernels from which on a menu is put through the first sieve (``shortlist``)."""
@@ -28,14 +30,31 @@ STREAM_K_WAVES = 8
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
-    """A kernel cut for a problem, with its closed forms and, if it was worth it, its simulation at one clock."""
+    """A kernel cut for a problem, with its closed forms and, if it was worth it, its simulation at one clock.
 
-    kernel: Kernel
-    tiling: Tiling
+    Attributes:
+        cut: the problem on the GPU, and how the kernel cuts it.
+        estimate: the closed forms of that.
+        plan: what was simulated.
+        timing: what came of it.
+        clock_mhz: the SM clock at which it was simulated.
+    """
+
+    cut: Cut
     estimate: Estimate
     plan: TilePlan | None = None
     timing: GemmTiming | None = None
     clock_mhz: float = 0.0
+
+    @property
+    def kernel(self) -> Kernel:
+        """The kernel."""
+        return self.cut.kernel
+
+    @property
+    def tiling(self) -> Tiling:
+        """How it cuts the problem."""
+        return self.cut.tiling
 
 
 def candidates(arch: Arch, problem: Problem, sparse: bool, forced: str | None = None) -> list[Candidate]:
@@ -46,7 +65,7 @@ def candidates(arch: Arch, problem: Problem, sparse: bool, forced: str | None = 
     """
     too_large = False
     for pairs in _pairs(arch, problem, sparse, forced):
-        found, too_large = _cut(arch, problem, pairs, forced is not None)
+        found, too_large = _cut_all(arch, problem, pairs, forced is not None)
         if found:
             return sorted(found, key=lambda candidate: candidate.estimate.cycles)
         if too_large:
@@ -62,9 +81,9 @@ def candidates(arch: Arch, problem: Problem, sparse: bool, forced: str | None = 
     )
 
 
-def tile_iterations(problem: Problem, tiling: Tiling) -> int:
-    """Return what a plan will have, before there is one."""
-    return tiling.tiles * problem.batch * tiling.k_iters // tiling.splits
+def offered(cuts: Sequence[Cut]) -> list[Candidate]:
+    """Return cuts of one problem on one GPU as candidates, with their closed forms."""
+    return [Candidate(cut, estimate) for cut, estimate in zip(cuts, estimates(cuts), strict=True)]
 
 
 def _pairs(arch: Arch, problem: Problem, sparse: bool, forced: str | None) -> Iterator[list[tuple[Kernel, int]]]:
@@ -78,75 +97,68 @@ def _pairs(arch: Arch, problem: Problem, sparse: bool, forced: str | None) -> It
     yield [(kernel, splits) for kernel in offered for splits in SPLITS if splits <= kernel.max_splits]
 
 
-def _cut(arch: Arch, problem: Problem, pairs: list[tuple[Kernel, int]], forced: bool) -> tuple[list[Candidate], bool]:
+def _cut_all(arch: Arch, problem: Problem, pairs: list[tuple[Kernel, int]], forced: bool) -> tuple[list[Candidate], bool]:
     """Return what fits the GPU, each with its closed forms, and whether something is left out because it is too large."""
-    found: list[Candidate] = []
+    found: list[Cut] = []
     too_large = False
     for kernel, splits in pairs:
-        tiling = _tiling(arch, problem, kernel, splits, forced)
-        if tiling is not None and tile_iterations(problem, tiling) > MOST_ITERATIONS:
+        cut = _worthwhile(arch, problem, kernel, splits, forced)
+        if cut is not None and cut.tile_iterations > MOST_ITERATIONS:
             too_large = True
-        elif tiling is not None:
-            found += _grids(arch, problem, kernel, tiling)
-    return found, too_large
+        elif cut is not None:
+            found += _grids(cut)
+    return offered(found), too_large
 
 
-def _tiling(arch: Arch, problem: Problem, kernel: Kernel, splits: int, forced: bool) -> Tiling | None:
+def _worthwhile(arch: Arch, problem: Problem, kernel: Kernel, splits: int, forced: bool) -> Cut | None:
     """Return how a library cuts ``problem`` with a kernel and so many slices; ``None`` where it would not, or cannot."""
     if kernel.gemv and problem.n > 1 or not forced and not kernel.takes(problem.dtype):
         return None
-    if splits > 1 and not forced and not _worth_splitting(arch, problem, kernel, splits):
+    if splits > 1 and not forced:
+        if not worth_splitting(arch, problem, kernel.cta_m, kernel.cta_n, kernel.cta_k(problem.dtype), splits):
+            return None
+    cut = tile_up(arch, problem, kernel, splits)
+    if cut is None or kernel.stream_k and not forced and not _worth_cutting(cut):
         return None
-    tiling = tile_up(arch, problem, kernel, splits)
-    if tiling is None or kernel.stream_k and not forced and not _worth_cutting(problem, tiling):
-        return None
-    return tiling
+    return cut
 
 
-def _grids(arch: Arch, problem: Problem, kernel: Kernel, tiling: Tiling) -> Iterator[Candidate]:
+def _grids(cut: Cut) -> Iterator[Cut]:
     """Yield a kernel on all SMs; and on fewer, where no SM gets more tiles by that (convolutions: libraries have no such option).
 
     A GEMM of one column of tiles streams its weights, and its library spreads it over all SMs (inferred: cuSPARSELt's times of
     m = 16,384 at n <= 128 on an H100 PCIe are those of a whole wave and a rest; a grid of half the SMs would be 15 % faster).
     """
-    yield Candidate(kernel, tiling, estimate(arch, problem, kernel, tiling))
-    fewer = balanced(tiling, problem.batch)
-    if fewer.leaves_idle and _may_leave_idle(problem, kernel, tiling):
-        yield Candidate(kernel, fewer, estimate(arch, problem, kernel, fewer))
+    yield cut
+    fewer = balanced(cut)
+    if fewer.tiling.leaves_idle and _may_leave_idle(cut):
+        yield fewer
 
 
-def other_grids(arch: Arch, problem: Problem, chosen: Candidate) -> Iterator[Candidate]:
-    """Yield the kernel of ``chosen`` on other numbers of SMs: a tile more for each, and between as few as get no more and all."""
-    kernel, splits = chosen.kernel, chosen.tiling.splits
-    whole = tile_up(arch, problem, kernel, splits)
-    if whole is None or not _may_leave_idle(problem, kernel, whole):
+def other_grids(chosen: Candidate) -> Iterator[Cut]:
+    """Yield ``chosen`` on other numbers of SMs: a tile more for each, and between as few as get no more and all."""
+    whole = tile_up(chosen.cut.arch, chosen.cut.problem, chosen.kernel, chosen.tiling.splits)
+    if whole is None or not _may_leave_idle(whole):
         return
-    tiles, least = whole.tiles * problem.batch, balanced(whole, problem.batch).units
-    far = whole.units - least > _FAR_APART * whole.units
-    steps = {round(least + share * (whole.units - least)) for share in _BETWEEN} if far else set()
-    fewer = ceil_div(tiles, ceil_div(tiles, whole.units) + 1)
-    for units in sorted({fewer, *steps} - {least, whole.units}):
-        tiling = replace(whole, units=units, leaves_idle=True)
-        yield Candidate(kernel, tiling, estimate(arch, problem, kernel, tiling))
+    most, least = whole.tiling.units, balanced(whole).tiling.units
+    far = most - least > _FAR_APART * most
+    steps = {round(least + share * (most - least)) for share in _BETWEEN} if far else set()
+    fewer = ceil_div(whole.tiles, ceil_div(whole.tiles, most) + 1)
+    for units in sorted({fewer, *steps} - {least, most}):
+        yield on_units(whole, units)
 
 
-def _may_leave_idle(problem: Problem, kernel: Kernel, tiling: Tiling) -> bool:
-    return problem.conv is None and tiling.n_tiles > 1 and not kernel.stream_k
+def _may_leave_idle(cut: Cut) -> bool:
+    return cut.problem.conv is None and cut.tiling.n_tiles > 1 and not cut.kernel.stream_k
 
 
-def _worth_splitting(arch: Arch, problem: Problem, kernel: Kernel, splits: int) -> bool:
-    """Slices pay only while the tiles alone leave SMs empty."""
-    tiles = -(-problem.m // kernel.cta_m) * -(-problem.n // kernel.cta_n) * problem.batch
-    return tiles * (splits - 1) < 4 * arch.sm.count and problem.k >= splits * kernel.cta_k(problem.dtype) * 2
-
-
-def _worth_cutting(problem: Problem, tiling: Tiling) -> bool:
+def _worth_cutting(cut: Cut) -> bool:
     """Whether a library offers stream-K: a last wave less than half full (CUTLASS's rule) that is a good part of the time.
 
     With less than one wave more than two slots share a tile and wait for each other, which the plan does not know: split-K is
     for those. What a fused kernel keeps on the SM cannot be shared out.
     """
-    tiles, slots = tiling.tiles * problem.batch, tiling.units * tiling.ctas_per_sm
-    if problem.a_on_chip or problem.d_on_chip or not slots < tiles < STREAM_K_WAVES * slots:
+    tiles, slots = cut.tiles, cut.slots
+    if cut.problem.a_on_chip or cut.problem.d_on_chip or not slots < tiles < STREAM_K_WAVES * slots:
         return False
-    return cut_tiles(tiles, slots, tiling.k_iters) > 0 and 2 * (tiles % slots) < slots
+    return cut_tiles(tiles, slots, cut.tiling.k_iters) > 0 and 2 * (tiles % slots) < slots

@@ -1,48 +1,54 @@
-"""Closed forms of a kernel before it is simulated: a rough time to rank it by, and costs that no schedule of it can go below.
+"""Closed forms of kernels before they are simulated: a rough time to rank them by, and costs that no schedule can go below.
 
 No result is made from them. The rough time decides which kernels are tried first; the floors decide which need not be tried.
 """
 
 from __future__ import annotations
 
-import math
-from dataclasses import dataclass
+from collections.abc import Sequence
+from typing import NamedTuple
 
-from stcsim.arch import Arch
-from stcsim.timing.catalogue.kernel import Kernel
-from stcsim.timing.lowering.conv_traffic import Reuse, conv_reuse
-from stcsim.timing.lowering.lower import (
-    dram_bytes_per_us,
+import numpy as np
+
+from stcsim.timing.lowering.conv_traffic import conv_reuse
+from stcsim.timing.lowering.cut import Cut
+from stcsim.timing.lowering.stream_k import stream_k_waves
+from stcsim.timing.lowering.tiling import load_share
+from stcsim.timing.offers.closed_form import Walk, body_cycles, dram_cycles, rough_cycles, walk
+from stcsim.timing.offers.columns import Columns, columns_of
+from stcsim.timing.problem import a_row_bytes
+from stcsim.timing.rates import (
+    Array,
+    Iteration,
+    Numbers,
+    fits_l2,
+    iteration,
     iteration_cycles,
-    l2_capacity_bytes,
-    l2_latency_cycles,
-    reduction_bytes,
+    largest,
+    load_latency_cycles,
+    miss_latency_cycles,
+    next_prologue_cycles,
+    prologue_cycles,
+    reduction_us,
     smem_read_bytes,
     staged_bytes,
-    start_share,
     tensor_rate,
+    tile_bytes,
     warp_rate,
+    written_element_bytes,
 )
-from stcsim.timing.lowering.stream_k import stream_k_waves
-from stcsim.timing.lowering.tiling import Tiling, ceil_div, load_share
-from stcsim.timing.problem import Problem, a_row_bytes
-
-OVERLAP = 0.3
-"""Share of a tile's start and end that a second resident CTA does not hide; only ranks kernels."""
-TIE = 0.01
-"""What the SMs take counts so much where DRAM takes longer: many kernels wait for DRAM equally long."""
-_PARTIAL_SUM_BYTES = 4
 
 
-@dataclass(frozen=True, slots=True)
-class Estimate:
+class Estimate(NamedTuple):
     """Closed forms of one kernel, cut in one way.
 
     Attributes:
-        cycles: rough SM cycles at the highest clock, launch excluded. waits_us: of these, what is spent waiting for DRAM alone,
-            which no clock makes longer.
-        least_cycles: that SMs and L2 need at any clock, up to the reduction after split-K. reduction_us: what that adds.
-        l2_bytes: loads and writes through the L2 (exact but for roundings). least_dram_bytes: each operand once where it is cold.
+        cycles: rough SM cycles at the highest clock, launch excluded.
+        waits_us: of these, what is spent waiting for DRAM alone, which no clock makes longer.
+        least_cycles: that SMs and L2 need at any clock, up to the reduction after split-K.
+        reduction_us: what that reduction adds.
+        l2_bytes: loads and writes through the L2 (exact but for roundings).
+        least_dram_bytes: each operand once where it is cold.
     """
 
     cycles: float
@@ -53,153 +59,151 @@ class Estimate:
     least_dram_bytes: float
 
 
-@dataclass(frozen=True, slots=True)
-class _Iteration:
-    """One main-loop iteration of a CTA: cycles of its tensor pipe, port and ingress, and of the CTA with the SM to itself."""
-
-    tensor: float
-    port: float
-    ingress: float
-    alone: float
-    l2_bytes: float
+def estimate(cut: Cut) -> Estimate:
+    """Return the closed forms of a kernel that cuts a problem in one way."""
+    return estimates([cut])[0]
 
 
-def estimate(arch: Arch, problem: Problem, kernel: Kernel, tiling: Tiling) -> Estimate:
-    """Return the closed forms of ``kernel`` cut as ``tiling``."""
-    reuse = conv_reuse(arch, problem, kernel, tiling)
-    each = _iteration(arch, problem, kernel, reuse)
-    l2_bytes = _l2_bytes(problem, kernel, tiling, reuse)
-    fits = problem.a_bytes(kernel.sparse) + problem.b_bytes + problem.d_bytes <= l2_capacity_bytes(arch)
-    cold = 0 if fits and problem.weights_in_l2 else problem.a_bytes(kernel.sparse)
-    body, dram = _body_cycles(arch, problem, kernel, tiling, each), _dram_cycles(arch, problem, kernel, tiling, fits)
-    reduction, highest_mhz = reduction_us(arch, problem, tiling), arch.clock.sustained_mhz
-    return Estimate(
-        cycles=max(body, dram) + reduction * highest_mhz + TIE * body,
-        waits_us=max(dram - body, 0.0) / highest_mhz,
-        least_cycles=_least_cycles(arch, problem, kernel, tiling, each, l2_bytes, cold > 0),
-        reduction_us=reduction,
-        l2_bytes=l2_bytes,
-        least_dram_bytes=cold + (0 if fits or tiling.splits > 1 else problem.d_bytes),
+def estimates(cuts: Sequence[Cut]) -> list[Estimate]:
+    """Return the closed forms of each of ``cuts``, all of one problem on one GPU."""
+    if not cuts:
+        return []
+    many = columns_of(cuts)
+    arch, problem, sparse = many.arch, many.problem, many.kernels[0].sparse
+    fits = fits_l2(arch, problem, sparse)
+    cold = 0 if fits and problem.weights_in_l2 else problem.a_bytes(sparse)
+    # of a plain GEMM every load reads each of its bytes once
+    from_l2 = np.array([conv_reuse(cut).from_l2 for cut in cuts]) if problem.conv else np.ones(len(cuts))
+    each, l2_bytes = _iteration(many, from_l2), _l2_bytes(many, from_l2)
+    prologue = many.of_kernels(lambda kernel: prologue_cycles(arch, kernel))
+    body = body_cycles(arch, prologue, each, _walk(many))
+    dram = dram_cycles(
+        arch,
+        problem,
+        sparse,
+        prologue=prologue,
+        slots=many.slots,
+        m_tiles=many.m_tiles,
+        n_tiles=many.n_tiles,
+        group=np.minimum(many.of_kernels(lambda kernel: kernel.swizzle), many.n_tiles),
+    )
+    reduction = many.of_splits(lambda splits: reduction_us(arch, problem, splits))
+    highest_mhz = arch.clock.sustained_mhz
+    columns = (
+        rough_cycles(body, dram, reduction * highest_mhz),
+        largest(dram - body, 0.0) / highest_mhz,
+        _least_cycles(many, each, l2_bytes, cold > 0),
+        reduction,
+        l2_bytes,
+        cold + np.where(fits | (many.splits > 1), 0, problem.d_bytes),
+    )
+    return [Estimate._make(row) for row in zip(*(np.asarray(column).tolist() for column in columns), strict=True)]
+
+
+def _iteration(many: Columns, from_l2: Array) -> Iteration:
+    arch, problem = many.arch, many.problem
+    macs = many.of_kernels(lambda kernel: kernel.cta_m * kernel.cta_n * kernel.cta_k(problem.dtype))
+    a_bytes, b_bytes = many.of_kernels(lambda kernel: tile_bytes(problem, kernel)).T
+    a_bytes, b_l2 = 0 if problem.a_on_chip else a_bytes, b_bytes * from_l2
+    return iteration(
+        arch,
+        tensor=macs / many.of_kernels(lambda kernel: tensor_rate(arch, problem, kernel)),
+        warps=macs / many.of_kernels(lambda kernel: warp_rate(arch, problem, kernel)),
+        sync=many.of_kernels(lambda kernel: iteration_cycles(arch, kernel)),
+        read_bytes=many.of_kernels(lambda kernel: smem_read_bytes(problem, kernel)),
+        fill_bytes=a_bytes + b_bytes * many.of_kernels(load_share),
+        ingress_bytes=a_bytes + b_l2,
+        l2_bytes=a_bytes * many.of_kernels(lambda kernel: kernel.cluster_m)
+        + b_l2 * many.of_kernels(lambda kernel: kernel.cluster_n),
     )
 
 
-def reduction_us(arch: Arch, problem: Problem, tiling: Tiling) -> float:
-    """Microseconds of the reduction after split-K, which no SM clock changes; 0 without a split."""
-    if tiling.splits == 1:
-        return 0.0
-    return arch.launch.graph_us + reduction_bytes(problem, tiling.splits) / dram_bytes_per_us(arch)
-
-
-def _iteration(arch: Arch, problem: Problem, kernel: Kernel, reuse: Reuse) -> _Iteration:
-    cta_k, port_rate = kernel.cta_k(problem.dtype), arch.shared_memory.bandwidth_bytes_per_clk
-    macs = kernel.cta_m * kernel.cta_n * cta_k
-    a_bytes = 0 if problem.a_on_chip else kernel.cta_m * a_row_bytes(problem.dtype, cta_k, kernel.sparse)
-    b_bytes = kernel.cta_n * kernel.k_bytes
-    tensor, warps = macs / tensor_rate(arch, problem, kernel), macs / warp_rate(arch, problem, kernel)
-    read = smem_read_bytes(problem, kernel) / port_rate
-    fills = (a_bytes + b_bytes * load_share(kernel)) * arch.shared_memory.fill_contention / port_rate
-    ingress = (a_bytes + b_bytes * reuse.from_l2) / arch.l2.port_bytes_per_clk_per_sm
-    alone = max(tensor, warps, read) + iteration_cycles(arch, kernel)
-    return _Iteration(
-        tensor, read + fills, ingress, alone, a_bytes * kernel.cluster_m + b_bytes * reuse.from_l2 * kernel.cluster_n
+def _walk(many: Columns) -> Walk:
+    problem, tiles, slots = many.problem, many.tiles, many.slots
+    stream_k = many.of_kernels(lambda kernel: kernel.stream_k)
+    shared_out = np.zeros(len(tiles))
+    for at in np.flatnonzero(stream_k).tolist():
+        shared_out[at] = stream_k_waves(int(tiles[at]), int(slots[at]), int(many.k_iters[at]))
+    return walk(
+        tiles=tiles,
+        slots=slots,
+        resident=many.resident,
+        k_iters=many.slice_iterations,
+        stages=many.stages,
+        elements=many.tile_m * many.tile_n,
+        element_bytes=many.of_splits(lambda splits: written_element_bytes(problem, splits)),
+        whole_bytes=problem.out_bytes,
+        pingpong=many.of_kernels(lambda kernel: kernel.pingpong),
+        hides=many.of_kernels(lambda kernel: kernel.wgmma),
+        stream_k=stream_k,
+        stream_k_waves=shared_out,
     )
 
 
-def _l2_bytes(problem: Problem, kernel: Kernel, tiling: Tiling, reuse: Reuse) -> float:
+def _l2_bytes(many: Columns, from_l2: Array) -> Array:
     """Bytes that all loads and writes take through the L2."""
-    columns = problem.n if kernel.patch is None else tiling.n_tiles * tiling.tile_n
-    a_bytes = 0 if problem.a_on_chip else tiling.n_tiles * problem.m * a_row_bytes(problem.dtype, problem.k, kernel.sparse)
-    b_bytes = problem.dtype.bytes_of(tiling.m_tiles * columns * problem.k) * reuse.from_l2
-    return problem.batch * (a_bytes + b_bytes) + _written_bytes(problem, tiling)
+    problem, sparse = many.problem, many.kernels[0].sparse
+    patches = many.of_kernels(lambda kernel: kernel.patch is not None)
+    columns = np.where(patches, many.n_tiles * many.tile_n, problem.n)
+    a_bytes = 0 if problem.a_on_chip else many.n_tiles * problem.m * a_row_bytes(problem.dtype, problem.k, sparse)
+    b_bytes = -(-many.m_tiles * columns * problem.k * problem.dtype.bits // 8) * from_l2
+    return problem.batch * (a_bytes + b_bytes) + _written_bytes(many)
 
 
-def _written_bytes(problem: Problem, tiling: Tiling) -> float:
-    return 0 if problem.d_on_chip else problem.batch * problem.m * problem.n * tiling.splits * _element_bytes(problem, tiling)
+def _written_bytes(many: Columns) -> Array:
+    problem = many.problem
+    return problem.batch * problem.m * problem.n * many.splits * _element_bytes(many)
 
 
-def _element_bytes(problem: Problem, tiling: Tiling) -> int:
-    return _PARTIAL_SUM_BYTES if tiling.splits > 1 else problem.out_bytes
+def _element_bytes(many: Columns) -> Array:
+    """Bytes of what a tile writes for each element of D, where it leaves the SM."""
+    problem = many.problem
+    return many.of_splits(lambda splits: 0 if problem.d_on_chip else written_element_bytes(problem, splits))
 
 
-def _least_cycles(
-    arch: Arch, problem: Problem, kernel: Kernel, tiling: Tiling, each: _Iteration, l2_bytes: float, cold: bool
-) -> float:
+def _least_cycles(many: Columns, each: Iteration, l2_bytes: Array, cold: bool) -> Numbers:
     """Cycles that no schedule goes below: of the busiest unit's pipe and port, of the longest chain of CTAs, of the L2."""
-    tiles, k_iters = tiling.tiles * problem.batch, tiling.k_iters // tiling.splits
-    latency = l2_latency_cycles(arch) + arch.kernel.load_latency_cycles
-    first = arch.dram.latency_cycles + arch.kernel.load_latency_cycles if cold else latency
-    begin = start_share(arch, kernel) * arch.kernel.prologue_cycles + max(first, latency)
-    resident = min(tiling.ctas_per_sm, ceil_div(tiles, tiling.units))
-    per_unit, per_slot = tiles / tiling.units, tiles / (tiling.units * resident)
-    if not kernel.stream_k and tiling.k_iters % tiling.splits == 0:  # tiles of one length are dealt in turn
-        per_unit, per_slot = math.ceil(per_unit), math.ceil(per_slot)
-    again = 0.0 if kernel.wgmma else latency + start_share(arch, kernel) * arch.kernel.next_prologue_cycles
-    unit_bytes = _written_bytes(problem, tiling) / (tiling.units * tiling.unit_ctas)
-    staged = 2 * staged_bytes(problem, kernel, tiling, unit_bytes) / arch.shared_memory.bandwidth_bytes_per_clk
-    even = tiles / tiling.units * k_iters * problem.k / (tiling.k_iters * kernel.cta_k(problem.dtype))
-    waits = (k_iters - 1) // max(tiling.stages - 1, 1) * latency  # a buffer is filled again when it has been read
-    written = 0.0 if kernel.stream_k else _least_epilogue(arch, problem, kernel, tiling)
-    chain = per_slot * max(k_iters * each.alone, waits) + (math.ceil(per_slot) - 1) * (again + written) + written
-    return max(
+    arch, problem, tiles, k_iters = many.arch, many.problem, many.tiles, many.k_iters // many.splits
+    latency = load_latency_cycles(arch)
+    first = max(miss_latency_cycles(arch) if cold else latency, latency)
+    begin = many.of_kernels(lambda kernel: prologue_cycles(arch, kernel)) + first
+    per_unit, per_slot = tiles / many.units, tiles / (many.units * many.resident)
+    stream_k = many.of_kernels(lambda kernel: kernel.stream_k)
+    even = ~stream_k & (many.k_iters % many.splits == 0)  # tiles of one length are dealt in turn
+    per_unit, per_slot = (np.where(even, np.ceil(share), share) for share in (per_unit, per_slot))
+    again = many.of_kernels(lambda kernel: 0.0 if kernel.wgmma else latency + next_prologue_cycles(arch, kernel))
+    staged = _staged_cycles(many, _written_bytes(many) / (many.units * many.unit_ctas))
+    cta_k = many.of_kernels(lambda kernel: kernel.cta_k(problem.dtype))
+    rows = tiles / many.units * k_iters * problem.k / (many.k_iters * cta_k)
+    waits = (k_iters - 1) // np.maximum(many.stages - 1, 1) * latency  # a buffer is filled again when it has been read
+    written = np.where(stream_k, 0.0, _least_epilogue(many))
+    chain = per_slot * np.maximum(k_iters * each.alone, waits) + (np.ceil(per_slot) - 1) * (again + written) + written
+    return largest(
         begin + per_unit * k_iters * each.tensor,
         begin + chain,
-        begin + _least_share(problem, tiling) * even * each.port + staged,
-        begin - max(first, latency) + l2_bytes / arch.l2.bandwidth_bytes_per_clk,
+        begin + _least_share(many) * rows * each.port + staged,
+        begin - first + l2_bytes / arch.l2.bandwidth_bytes_per_clk,
     )
 
 
-def _least_epilogue(arch: Arch, problem: Problem, kernel: Kernel, tiling: Tiling) -> float:
-    """Cycles of writing the smallest tile: its last rows and columns."""
-    rows, columns = problem.m % tiling.tile_m or tiling.tile_m, problem.n % tiling.tile_n or tiling.tile_n
-    element = 0 if problem.d_on_chip else _element_bytes(problem, tiling)
-    out = rows * (columns if kernel.patch is None else 0) * element / tiling.unit_ctas
-    staged = 2 * staged_bytes(problem, kernel, tiling, out) / arch.shared_memory.bandwidth_bytes_per_clk
-    return max(staged, out / arch.l2.port_bytes_per_clk_per_sm)
+def _least_epilogue(many: Columns) -> Array:
+    """Cycles of writing the smallest tile: its last rows and columns; none of patches, which may hang over the image."""
+    problem = many.problem
+    rows, columns = problem.m % many.tile_m, problem.n % many.tile_n
+    rows, columns = np.where(rows > 0, rows, many.tile_m), np.where(columns > 0, columns, many.tile_n)
+    columns = np.where(many.of_kernels(lambda kernel: kernel.patch is not None), 0, columns)
+    out = rows * columns * _element_bytes(many) / many.unit_ctas
+    return np.maximum(_staged_cycles(many, out), out / many.arch.l2.port_bytes_per_clk_per_sm)
 
 
-def _least_share(problem: Problem, tiling: Tiling) -> float:
+def _staged_cycles(many: Columns, out: Array) -> Array:
+    """Cycles of the shared-memory port for ``out`` bytes of each cut on their way, there and back."""
+    cuts = zip(many.which.tolist(), many.splits.tolist(), out.tolist(), strict=True)
+    staged = [staged_bytes(many.problem, many.kernels[kernel], splits, written) for kernel, splits, written in cuts]
+    return 2 * np.array(staged) / many.arch.shared_memory.bandwidth_bytes_per_clk
+
+
+def _least_share(many: Columns) -> Array:
     """Share of the rows and columns of all tiles that lie inside the matrix: edge panels load less."""
-    rows = problem.m / (tiling.m_tiles * tiling.tile_m)
-    return rows * min(1.0, problem.n / (tiling.n_tiles * tiling.tile_n))
-
-
-def _body_cycles(arch: Arch, problem: Problem, kernel: Kernel, tiling: Tiling, each: _Iteration) -> float:
-    """Return what waves of equal CTAs take, DRAM left out."""
-    tiles = tiling.tiles * problem.batch
-    start = start_share(arch, kernel)
-    resident = min(tiling.ctas_per_sm, ceil_div(tiles, tiling.units))
-    slots = tiling.units * tiling.ctas_per_sm
-    active = slots if kernel.stream_k else min(tiles, slots)
-    k_iters = math.ceil(tiling.k_iters / tiling.splits)
-    written = problem.out_bytes + _PARTIAL_SUM_BYTES if kernel.stream_k else _element_bytes(problem, tiling)
-    hidden = resident > 1 or kernel.wgmma
-    out_bytes = tiling.tile_m * tiling.tile_n * written * active
-    epilogue = out_bytes / arch.l2.bandwidth_bytes_per_clk / (2 if hidden else 1)
-    latency = l2_latency_cycles(arch)
-    overlap = OVERLAP if resident > 1 or kernel.pingpong else 1.0
-    waves = stream_k_waves(tiles, slots, tiling.k_iters) if kernel.stream_k else _waves(tiles, slots)
-    starts = waves if kernel.stream_k else waves - 1  # a range of stream-K has a piece more
-    fixed = start * arch.kernel.prologue_cycles + latency + starts * overlap * (epilogue + latency) + epilogue
-    alone = max(each.alone, each.port + iteration_cycles(arch, kernel))
-    in_flight = (alone + latency) / max(1, tiling.stages - 1)
-    shared = resident * max(each.tensor, each.port, each.ingress)
-    step = max(alone, shared, in_flight, each.l2_bytes * active / arch.l2.bandwidth_bytes_per_clk)
-    return fixed + waves * k_iters * step
-
-
-def _waves(tiles: int, slots: int) -> float:
-    """Waves of CTAs; a last wave that fills half its slots or less runs on emptier SMs, at best twice as fast."""
-    full, rest = divmod(tiles, slots)
-    return full + (max(0.5, rest / slots) if rest and full else bool(rest))
-
-
-def _dram_cycles(arch: Arch, problem: Problem, kernel: Kernel, tiling: Tiling, fits: bool) -> float:
-    """Cycles of DRAM traffic: A again for every group of columns when it does not stay in L2, B once, D once."""
-    a_bytes, capacity = problem.a_bytes(kernel.sparse), l2_capacity_bytes(arch)
-    columns_at_once = max(1, tiling.units * tiling.ctas_per_sm // tiling.m_tiles, min(kernel.swizzle, tiling.n_tiles))
-    passes = 1 if a_bytes < capacity else math.ceil(tiling.n_tiles / columns_at_once)
-    moved = a_bytes * passes + (0 if fits else problem.b_bytes + problem.d_bytes)
-    if fits and problem.weights_in_l2:
-        moved = 0
-    rate = dram_bytes_per_us(arch) / arch.clock.sustained_mhz
-    return moved / rate + start_share(arch, kernel) * arch.kernel.prologue_cycles + arch.dram.latency_cycles
+    rows = many.problem.m / (many.m_tiles * many.tile_m)
+    return rows * np.minimum(1.0, many.problem.n / (many.n_tiles * many.tile_n))

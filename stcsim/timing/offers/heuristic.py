@@ -15,58 +15,83 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import numpy as np
+
 from stcsim.arch import Arch
+from stcsim.timing.catalogue.families import family_of
 from stcsim.timing.catalogue.int8 import LARGE, SMALL
-from stcsim.timing.catalogue.kernel import Kernel
-from stcsim.timing.lowering.lower import l2_latency_cycles, reduction_bytes, tensor_rate
-from stcsim.timing.lowering.tiling import Tiling, ceil_div
-from stcsim.timing.problem import Problem, a_row_bytes
+from stcsim.timing.lowering.cut import Cut
+from stcsim.timing.offers.closed_form import waves
+from stcsim.timing.offers.columns import Columns, columns_of
+from stcsim.timing.problem import Problem
+from stcsim.timing.rates import (
+    Iteration,
+    Numbers,
+    l2_latency_cycles,
+    largest,
+    reduction_bytes,
+    step_cycles,
+    tensor_rate,
+    tile_bytes,
+)
 
 LONE_SHARE = 0.7
-"""Share of the tensor cores that fewer than eight warps on an SM are taken to reach."""
-_FAMILIES = ("sm75", "sm80", "sm86", "sm89")
-_WARPS = 8
-_REDUCTION_BYTES_PER_CLK = 500.0
-_WRITE_BYTES_PER_CLK = 25.0  # of one SM; hardly matters
-_LARGE_TILES_PER_SM = 2
+"""Share of the tensor cores that fewer than ``FEW_WARPS`` on an SM are taken to reach."""
+FEW_WARPS = 8
+"""Warps of an SM from which on its tensor cores are taken to be full."""
+LATENCIES = 2
+"""Latencies of an L2 hit that a load is taken to have."""
+REDUCTION_BYTES_PER_CLK = 500.0
+"""Bytes a cycle at which the reduction after split-K is taken to run."""
+WRITE_BYTES_PER_CLK = 25.0
+"""Bytes a cycle at which one SM is taken to write D; hardly matters."""
+LARGE_TILES_PER_SM = 2
+"""Tiles of the large int8 kernel for each SM from which on it is taken."""
+_LARGE, _SMALL = LARGE.kernels()[0], SMALL.kernels()[0]
 
 
 def has_heuristics(arch: Arch) -> bool:
     """Whether the rule here is known to hold: before Hopper, whose published times a search meets better (5.5 against 6.0 %)."""
-    return arch.kernel.family in _FAMILIES
+    return family_of(arch.kernel.family).has_heuristics
 
 
-def pick(arch: Arch, problem: Problem, offers: Sequence[tuple[Kernel, Tiling]]) -> int:
+def pick(cuts: Sequence[Cut]) -> int:
     """Return the index of the kernel that heuristics take (ties: the first)."""
-    if {kernel for kernel, _ in offers} == {SMALL, LARGE}:
-        large = next(index for index, (kernel, _) in enumerate(offers) if kernel == LARGE)
-        return large if offers[large][1].tiles * problem.batch >= _LARGE_TILES_PER_SM * arch.sm.count else 1 - large
-    return min(range(len(offers)), key=lambda index: heuristic_cycles(arch, problem, *offers[index]))
+    if {cut.kernel for cut in cuts} == {_SMALL, _LARGE}:
+        large = next(index for index, cut in enumerate(cuts) if cut.kernel == _LARGE)
+        return large if cuts[large].tiles >= LARGE_TILES_PER_SM * cuts[large].arch.sm.count else 1 - large
+    return int(np.argmin(heuristic_cycles(columns_of(cuts))))
 
 
-def heuristic_cycles(arch: Arch, problem: Problem, kernel: Kernel, tiling: Tiling) -> float:
-    """Return the cost by which a library's heuristics rank a kernel, in cycles."""
-    tiles, slots = tiling.tiles * problem.batch, tiling.units * tiling.ctas_per_sm
-    resident = min(tiling.ctas_per_sm, ceil_div(tiles, tiling.units))
-    k_iters = ceil_div(tiling.k_iters, tiling.splits)
-    written = resident * tiling.tile_m * tiling.tile_n * problem.out_bytes / _WRITE_BYTES_PER_CLK
-    waves = ceil_div(tiles, slots) * (k_iters * _iteration(arch, problem, kernel, tiling, resident) + written)
-    return waves + _reduction(arch, problem, tiling.splits)
+def heuristic_cycles(many: Columns) -> Numbers:
+    """Return the cost by which a library's heuristics rank each kernel, in cycles."""
+    arch, problem, resident = many.arch, many.problem, many.resident
+    step = step_cycles(
+        arch,
+        _iteration(many),
+        resident=resident,
+        active=0,  # of the L2 each SM has its share, whoever is at work
+        stages=many.stages,
+        latency=LATENCIES * l2_latency_cycles(arch),
+    )
+    written = resident * many.tile_m * many.tile_n * problem.out_bytes / WRITE_BYTES_PER_CLK
+    whole = waves(many.tiles, many.slots, least_last=1.0)
+    return whole * (many.slice_iterations * step + written) + many.of_splits(lambda splits: _reduction(arch, problem, splits))
 
 
 def _reduction(arch: Arch, problem: Problem, splits: int) -> float:
     """Cycles that cutting k is taken to cost."""
     if splits == 1:
         return 0.0
-    return arch.launch.graph_us * arch.clock.sustained_mhz + reduction_bytes(problem, splits) / _REDUCTION_BYTES_PER_CLK
+    return arch.launch.graph_us * arch.clock.sustained_mhz + reduction_bytes(problem, splits) / REDUCTION_BYTES_PER_CLK
 
 
-def _iteration(arch: Arch, problem: Problem, kernel: Kernel, tiling: Tiling, resident: int) -> float:
-    """Cycles of one iteration of all CTAs on an SM."""
-    cta_k = kernel.cta_k(problem.dtype)
-    lone = kernel.warps_m * kernel.warps_n * tiling.ctas_per_sm < _WARPS
-    tensor = kernel.cta_m * kernel.cta_n * cta_k / tensor_rate(arch, problem, kernel) / (LONE_SHARE if lone else 1.0)
-    loaded = kernel.cta_m * a_row_bytes(problem.dtype, cta_k, kernel.sparse) + kernel.cta_n * kernel.k_bytes
+def _iteration(many: Columns) -> Iteration:
+    """One iteration of a CTA as heuristics see it: MACs and loads; shared memory and barriers cost nothing."""
+    arch, problem = many.arch, many.problem
+    lone = many.of_kernels(lambda kernel: kernel.warps_m * kernel.warps_n) * many.ctas_per_sm < FEW_WARPS
+    macs = many.of_kernels(lambda kernel: kernel.cta_m * kernel.cta_n * kernel.cta_k(problem.dtype))
+    tensor = macs / many.of_kernels(lambda kernel: tensor_rate(arch, problem, kernel)) / np.where(lone, LONE_SHARE, 1.0)
+    loaded = many.of_kernels(lambda kernel: sum(tile_bytes(problem, kernel)))
     loads = loaded * arch.sm.count / arch.l2.bandwidth_bytes_per_clk
-    latency = (2 * l2_latency_cycles(arch) + max(tensor, loads)) / max(1, tiling.stages - 1)
-    return max(resident * max(tensor, loads), latency)
+    return Iteration(tensor=tensor, port=0.0, ingress=loads, alone=largest(tensor, loads), sync=0.0, l2_bytes=0.0)

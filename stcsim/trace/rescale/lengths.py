@@ -11,22 +11,27 @@ from collections.abc import Mapping
 
 from stcsim.errors import TraceError
 from stcsim.trace.rescale.follow import Outputs
-from stcsim.trace.trace import Conv2d, Gemm, Memory, Op, Trace
+from stcsim.trace.trace import Conv2d, Gemm, Memory, Op, Trace, TraceOrName, load_trace
+from stcsim.words import size, text
 
 _TITLE_WORDS = {"tokens": ("tokens", "new"), "cached": ("cached",)}
 
 
-def at_length(trace: Trace, name: str, value: int) -> Trace:
+def at_length(trace: TraceOrName, name: str, value: int) -> Trace:
     """Return the same network with another length of its input; its batch stays.
 
     Args:
-        trace: its ``input_shape`` names the length.
+        trace: a trace, or its name or file; its ``input_shape`` names the length.
         name: ``"tokens"``, or ``"cached"`` for those that came before.
         value: how many for each sample.
 
     Raises:
-        TraceError: when the trace does not name the length, or some size does not follow from it without doubt.
+        UnsupportedError: when ``value`` is no whole number.
+        TraceError: when there is no such trace, it does not name the length, or some size does not follow from it without doubt.
     """
+    trace = load_trace(trace)
+    name = text(name, "name", "'tokens' or 'cached'").lower()
+    value = size(value, "value", 0 if name == "cached" else 1)
     shape, place = trace.input_shape, f"{trace.name}: {name} = {value}"
     if not isinstance(shape, dict) or name not in shape or not set(shape) <= {"tokens", "cached"}:
         known = "tokens alone" if name == "tokens" else "tokens and cached"

@@ -5,20 +5,23 @@ from __future__ import annotations
 from stcsim.errors import TraceError
 from stcsim.trace.rescale.follow import Outputs
 from stcsim.trace.rescale.image_sizes import ImageSizes, is_adaptive
-from stcsim.trace.trace import Conv2d, Gemm, Memory, Op, Trace
+from stcsim.trace.trace import Conv2d, Gemm, Memory, Op, Trace, TraceOrName, load_trace
+from stcsim.words import size
 
 _CHANGE_PIXELS = ("avg_pool", "max_pool", "upsample")
 """Memory operations that keep the channels and change the pixels."""
 
 
-def at_resolution(trace: Trace, height: int, width: int) -> Trace:
+def at_resolution(trace: TraceOrName, height: int, width: int) -> Trace:
     """Return the same network on images of ``height`` x ``width`` pixels; its channels and batch stay.
 
-    How sizes follow is described in :mod:`stcsim.trace.rescale.image_sizes`.
+    ``trace`` may be a name or a file. How sizes follow is described in :mod:`stcsim.trace.rescale.image_sizes`.
 
     Raises:
-        TraceError: when the trace is not of images, or some size does not follow from it exactly.
+        UnsupportedError: when height or width is no whole number above 0.
+        TraceError: when there is no such trace, it is not of images, or some size does not follow from it exactly.
     """
+    trace, height, width = load_trace(trace), size(height, "height"), size(width, "width")
     shape, place = trace.input_shape, f"{trace.name}: resolution {height}x{width}"
     if not isinstance(shape, tuple) or len(shape) != 3:
         raise TraceError(place, "a trace whose input_shape is channels, height and width", str(shape))

@@ -119,8 +119,8 @@ def test_arguments_of_a_factory() -> None:
 @pytest.mark.parametrize(
     ("name", "options", "sentence"),
     [
-        ("resnet34", {"inputs": ["1x3x8x8"]}, "capture resnet34: --input: expected module:factory or transformers:model, found"),
-        ("resnet34", {"arguments": {"a": 1}}, "capture resnet34: --arg: expected module:factory or transformers:model, found"),
+        ("resnet34", {"inputs": ["1x3x8x8"]}, "inputs of resnet34: expected module:factory or transformers:model, found"),
+        ("resnet34", {"arguments": {"a": 1}}, "arguments of resnet34: expected module:factory or transformers:model, found"),
         (
             f"{__name__}:TwoInputs",
             {"inputs": ["1x8"], "arguments": {"wide": 1}},
@@ -130,7 +130,7 @@ def test_arguments_of_a_factory() -> None:
         (
             f"{__name__}:built",
             {"inputs": ["1x8"], "arguments": {"a": 1}},
-            "--arg: expected a callable that takes arguments, found",
+            "arguments of .*: expected a callable that takes arguments, found",
         ),
         (f"{__name__}:ReadsValues", {"inputs": ["1x8"]}, r"found RuntimeError: .* at aten\._local_scalar_dense in inner$"),
     ],
@@ -221,16 +221,21 @@ def test_experts_share_the_tokens() -> None:
         (
             "gpt2",
             {"arguments": {"n_layers": 1}},
-            r"--arg: expected a field of GPT2Config, found 'n_layers' \(did you mean 'n_layer'",
+            r"arguments of transformers:gpt2: expected a field of GPT2Config, found 'n_layers' \(did you mean 'n_layer'",
         ),
         ("gpt2", {"arguments": {"n_layer": "two"}}, "expected a configuration that GPT2Config takes, found"),
         ("nowhere/config.json", {}, "expected a configuration that can be read, found No such file or directory"),
-        ("speech_to_text", {}, "input: expected the shape of input_features, such as --input input_features=1x…, found none"),
+        (
+            "speech_to_text",
+            {},
+            "input: expected the shape of input_features, such as input_features=1x… among the inputs, found none",
+        ),
         ("gpt2", {"input_shape": (1, 2)}, r"input: expected 1 numbers \(tokens\), found 1x2"),
     ],
 )
 def test_a_model_that_cannot_be(model: str, options: dict[str, Any], sentence: str) -> None:
-    with pytest.raises(TraceError, match=f"^capture transformers:{model}: {sentence}"):
+    place = "" if sentence.startswith("arguments") else f"capture transformers:{model}: "
+    with pytest.raises(TraceError, match=f"^{place}{sentence}"):
         capture(f"transformers:{model}", **options)
 
 

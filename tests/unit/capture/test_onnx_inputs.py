@@ -115,14 +115,14 @@ def test_functions_of_the_file_itself_are_inlined(opened: Callable[..., Trace]) 
 # --- bad input, one sentence each
 
 GIVEN = [
-    ((), "input 'ids': expected a size for every axis .give e.g. --input ids=1x128., found dynamic axes 0 .batch., 1 .tokens."),
-    (("ids=2x0x3",), "--input ids=2x0x3: expected 2 axes .batchxtokens., found 3"),
-    (("ids=2xseven",), "--input ids=2xseven: expected sizes with an x between, such as 1x3x224x224, found '2xseven'"),
-    (("ids=2x-7",), "--input ids=2x-7: expected sizes with an x between, .*, found '2x-7'"),
-    (("2x7",), "--input 2x7: expected NAME=SIZES for an input of the file .ids, mask., found no name"),
-    (("idz=2x7",), "--input idz=2x7: expected NAME=SIZES for .*, found 'idz' .did you mean 'ids'.."),
-    (("ids=2x7", "mask=3x7x1"), "--input mask=3x7x1: expected 2 on axis 0, as for 'batch' elsewhere, found 3"),
-    (("mask=2x7x5",), "--input mask=2x7x5: expected 1 on axis 2, as the file has it fixed, found 5"),
+    ((), "input 'ids': expected a size for every axis .give e.g. the input ids=1x128., found dynamic axes 0 .batch., 1 .tokens."),
+    (("ids=2x0x3",), "inputs ids=2x0x3: expected 2 axes .batchxtokens., found 3"),
+    (("ids=2xseven",), "inputs ids=2xseven: expected sizes with an x between, such as 1x3x224x224, found '2xseven'"),
+    (("ids=2x-7",), "inputs ids=2x-7: expected sizes with an x between, .*, found '2x-7'"),
+    (("2x7",), "inputs 2x7: expected NAME=SIZES for an input of the file .ids, mask., found no name"),
+    (("idz=2x7",), "inputs idz=2x7: expected NAME=SIZES for .*, found 'idz' .did you mean 'ids'.."),
+    (("ids=2x7", "mask=3x7x1"), "inputs mask=3x7x1: expected 2 on axis 0, as for 'batch' elsewhere, found 3"),
+    (("mask=2x7x5",), "inputs mask=2x7x5: expected 1 on axis 2, as the file has it fixed, found 5"),
     (("ids=0x7",), "batch: expected a whole number above 0, found 0"),
 ]
 
@@ -134,7 +134,7 @@ def test_inputs_that_do_not_fit(opened: Callable[..., Trace], given: tuple[str, 
 
 
 def test_a_dynamic_batch_that_is_not_given(opened: Callable[..., Trace]) -> None:
-    expected = r"a size for every axis \(give --batch 1, or e.g. --input x=1x3x8x8\), found dynamic axis 0 \(batch\)$"
+    expected = r"a size for every axis \(give batch 1, or e.g. the input x=1x3x8x8\), found dynamic axis 0 \(batch\)$"
     with pytest.raises(TraceError, match=expected):
         opened(net())
 
@@ -233,5 +233,5 @@ def test_a_batch_of_zero(tmp_path: Path, refused: Callable[..., str]) -> None:
 
 
 def test_sizes_of_inputs_are_for_models(toy: Path, refused: Callable[..., str]) -> None:
-    message = f"--input: expected an ONNX model, of which it fixes axes, found '{toy}'"
+    message = f"--input: expected an ONNX model, of which they fix axes, found '{toy}'"
     assert refused("run", toy, "--arch", "a100", "--input", "x=1x3") == message

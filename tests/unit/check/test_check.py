@@ -22,6 +22,7 @@ from stcsim.isa.instructions import gemm_instruction
 from stcsim.numerics.codes import values
 from stcsim.numerics.formats import encoded, float_format
 from stcsim.trace import Conv2d, Gemm, Source, Trace
+from stcsim.trace.choose import EXPECTED
 
 SOURCE = Source(model="by hand", library="none", version="0")
 FC = Gemm(name="fc", m=40, n=24, k=64)
@@ -301,15 +302,24 @@ def test_a_table_says_whose_weights_it_shows(tmp_path: Path, capsys: pytest.Capt
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [
-        ((), "command line: expected either a trace or --gemm M N K, found neither"),
-        (("resnet34", "--gemm", 1, 2, 3), "command line: expected either a trace or --gemm M N K, found both"),
-        (("--gemm", 16, 0, 16), "N: expected a whole number above 0, found 0"),
-        (("--gemm", 16, 8, 16, "--arch", "sm_81"), "arch: expected one of sm_70, "),
-        (("--gemm", 16, 8, 16, "--arch", "a1000"), "arch: expected one of "),
-        (("--gemm", 16, 8, 16, "--arch", "t4"), "gemm: expected 2:4 sparse types of sm_75 (none), found fp16 x fp16 to fp32"),
-        (("--gemm", 16, 8, 64, "--arch", "a100", "--dtype", "fp8"), "gemm: expected 2:4 sparse types of sm_80 ("),
-        (("resnet34", "--layers", "38"), "--layers: expected numbers from 1 to 37, ranges such as 2-5, or globs of layer names,"),
-        (("resnet34", "--layers", ","), "--layers: expected numbers, ranges or globs of layer names, found ','"),
+        ((), "command line: expected either a trace or --gemm MxNxK, found neither"),
+        (("resnet34", "--gemm", 1, 2, 3), "command line: expected either a trace or --gemm MxNxK, found both"),
+        (
+            ("--gemm", 16, 0, 16),
+            "--gemm: expected sizes above 0 with an x between and letters for what varies, e.g. 4096x4096xk, found '16x0x16'",
+        ),
+        (("--gemm", 16, 8, 16, "--arch", "sm_81"), "--arch: expected one of sm_70, "),
+        (("--gemm", 16, 8, 16, "--arch", "a1000"), "--arch: expected one of "),
+        (("--gemm", 16, 8, 16, "--arch", "t4"), "sm_75: expected 2:4 sparse types of a GEMM (none), found fp16 x fp16 to fp32"),
+        (("--gemm", 16, 8, 64, "--arch", "a100", "--dtype", "fp8"), "sm_80: expected 2:4 sparse types of a GEMM ("),
+        (
+            ("resnet34", "--layers", "38"),
+            f"--layers: expected {EXPECTED}, found '38'",
+        ),
+        (
+            ("resnet34", "--layers", ","),
+            f"--layers: expected {EXPECTED}, found ','",
+        ),
         (("resnet34", "--json", "no/such/folder.json"), "--json no/such/folder.json: expected a file in a folder that exists"),
     ],
 )

@@ -203,8 +203,8 @@ def test_assumptions_say_how_many_results_rest_on_them(monkeypatch: pytest.Monke
         (["leave-one-out", "x.csv", "--gpus", "a40"], "--gpus: expected some of a100, h100, with commas between, found 'a40'"),
         (["advice", "--traces", "resnet19"], "--traces: expected some of "),
         (["advice", "--types", "fp32"], "--types: expected some of fp16, int8, fp8, with commas between, found 'fp32'"),
-        (["advice", "--gpus", "a100", "--types", "fp8"], "types: expected some that a100 can run in 2:4, found fp8"),
-        (["million", "--rows", "volta"], "rows: expected a part of the name of a row, e.g. sm_80 or e4m3, found 'volta'"),
+        (["advice", "--gpus", "a100", "--types", "fp8"], "--types: expected some that a100 can run in 2:4, found fp8"),
+        (["million", "--rows", "volta"], "--rows: expected a part of the name of a row, e.g. sm_80 or e4m3, found 'volta'"),
         (["microbench", "nowhere"], "nowhere: expected a table of microbenchmarks or a folder of them, found no such file"),
     ],
     ids=lambda each: " ".join(each) if isinstance(each, list) else "",
@@ -222,5 +222,5 @@ def test_a_table_without_such_rows_is_refused(refused: Callable[..., str], tmp_p
     table.write_text("arch,sparsity,dtype,m,n,k,time_us\na40,dense,fp16,64,64,64,9\n", encoding="utf-8")
     found_none = f"{table}: expected rows of grade A of a100, a100-pcie, h100, h100-pcie, found none"
     assert refused("evidence", "ablation", table) == found_none
-    unknown = "only: expected a part of the name of a mechanism"
+    unknown = "--only: expected a part of the name of a mechanism"
     assert refused("evidence", "ablation", table, "--only", "split-L").startswith(unknown)

@@ -136,8 +136,8 @@ def test_unknown_types_are_one_sentence() -> None:
     assert sentence(dtype, "") == f"dtype: expected one of {timed}, found ''"
     assert sentence(dtype, "fp32").startswith(f"dtype: expected one of {timed}, found 'fp32'")  # no input of a tensor core
     outputs = "fp32, fp16, bf16, tf32, int32, int8, e4m3, e5m2, fp8"
-    assert sentence(type_bytes, "int16") == f"output type: expected one of {outputs}, found 'int16' (did you mean 'int8'?)"
-    assert sentence(type_bytes, "int4").startswith(f"output type: expected one of {outputs}, found 'int4'")
+    assert sentence(type_bytes, "int16") == f"out_dtype: expected one of {outputs}, found 'int16' (did you mean 'int8'?)"
+    assert sentence(type_bytes, "int4").startswith(f"out_dtype: expected one of {outputs}, found 'int4'")
     codes = "fp32, fp16, bf16, tf32, int32, int8, uint8, e4m3, e5m2, int4, uint4, e2m1, fp64"
     assert sentence(code_dtype, "e5m") == f"element type: expected one of {codes}, found 'e5m' (did you mean 'e5m2'?)"
 

@@ -112,8 +112,8 @@ def test_codes_are_kept_in_pairs_and_return() -> None:
 def test_numerics_that_lack_it_say_so() -> None:
     codes = np.zeros((64, 64), np.uint8)
     for call, found in (
-        (lambda: gemm(codes, codes, arch="sm_100", dtype="fp4"), "gemm: expected dense types of sm_100 ("),
-        (lambda: gemm(compress(codes, "fp4"), codes, arch="sm_120"), "gemm: expected 2:4 sparse types of sm_120 ("),
+        (lambda: gemm(codes, codes, arch="sm_100", dtype="fp4"), "sm_100: expected dense types of a GEMM ("),
+        (lambda: gemm(compress(codes, "fp4"), codes, arch="sm_120"), "sm_120: expected 2:4 sparse types of a GEMM ("),
         (
             lambda: mma_sp("mma.sp.m16n8k128.f32.e2m1.e2m1.f32", codes, codes, arch="sm_120"),
             "instruction: expected a tensor-core",

@@ -50,5 +50,5 @@ def test_the_sparse_rate_and_the_width_of_metadata_are_leaves_of_their_own() -> 
 def test_a_pattern_without_a_row_is_refused_with_those_that_have_one() -> None:
     with pytest.raises(ArchError) as refused:
         load_arch("a100", ["tensor_core.sparse_kept=3"])
-    where = "--set tensor_core.sparse_kept"
+    where = "overrides tensor_core.sparse_kept"
     assert str(refused.value) == f"{where}: expected with sparse_group one of 2:4, 1:4, 1:8, 2:8, 4:8, found 3:4"

@@ -9,9 +9,9 @@ import pytest
 from stcsim.arch import load_arch
 from stcsim.replay.clock_steps import STEP_MHZ, Steps
 from stcsim.result import KernelResult, MemoryResult
-from stcsim.timing.board.launch import Launch
 from stcsim.timing.board.memory_op import Traffic, memory_load, time_memory
 from stcsim.timing.board.power import Energy, energy
+from stcsim.timing.board.setup import Setup
 from stcsim.timing.choice.outcome import time_gemm
 from stcsim.timing.choice.select import select
 from tests.shapes import problem
@@ -84,15 +84,15 @@ MOVED = Traffic(read=30_000_000, written=20_000_000, dram_read=10_000_000)
 
 
 def gemm_at(clock_mhz: float, name: str) -> KernelResult:
-    return time_gemm(Launch(A100, clock_mhz=clock_mhz, kernel=name), GEMM, False)
+    return time_gemm(Setup(A100, clock_mhz=clock_mhz, kernel=name), GEMM, False)
 
 
 @pytest.fixture(scope="module")
 def ends() -> tuple[Energy, KernelResult, KernelResult]:
     """One kernel: its energy at boost, its results at both steps."""
-    chosen = select(Launch(A100, clock_mhz=1005), GEMM, False)[0]
+    chosen = select(Setup(A100, clock_mhz=1005), GEMM, False)[0]
     name = chosen.kernel.name(GEMM.dtype, chosen.tiling.splits)
-    return energy(A100, GEMM, chosen), gemm_at(990, name), gemm_at(1005, name)
+    return energy(chosen), gemm_at(990, name), gemm_at(1005, name)
 
 
 @pytest.mark.parametrize("end", ["low", "high"])
@@ -160,8 +160,8 @@ def test_parts_that_only_one_step_has_count_for_their_share() -> None:
 @pytest.mark.parametrize("clock_mhz", CLOCKS)
 def test_a_memory_operation_between_steps_is_what_it_is_at_that_clock(clock_mhz: float) -> None:
     # in closed form, one server being slower at both ends, times are linear in cycle time: the mean is exact
-    spent = memory_load(Launch(A100), MOVED).spent
-    low, high, exact = (time_memory(replace(Launch(A100), clock_mhz=mhz), MOVED) for mhz in (990, 1005, clock_mhz))
+    spent = memory_load(Setup(A100), MOVED).spent
+    low, high, exact = (time_memory(replace(Setup(A100), clock_mhz=mhz), MOVED) for mhz in (990, 1005, clock_mhz))
     result = STEPS.between(A100, spent, low, high, clock_mhz)
     assert (result.time_us, result.energy_uj) == pytest.approx((exact.time_us, exact.energy_uj))
     assert result.breakdown == pytest.approx(exact.breakdown) and result.bytes == exact.bytes

@@ -38,10 +38,10 @@ def test_the_last_type_that_fits_is_the_rule() -> None:
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"keep_dense": ["hed"]}, "--keep-dense: expected .*, found 'hed', which no layer has (did you mean 'head'?)"),
-        ({"keep_dense": ["scores"]}, "--keep-dense: expected .*, found 'scores', which no layer has"),
-        ({"dtype_of": {"encoder.*": "int8"}}, "--dtype-of: expected .*, found 'encoder.*', which no layer has"),
-        ({"dtype_of": {"head": "int7"}}, "dtype: expected one of .*, found 'int7' (did you mean 'int8'?)"),
+        ({"keep_dense": ["hed"]}, "keep_dense: expected .*, found 'hed', which no layer has (did you mean 'head'?)"),
+        ({"keep_dense": ["scores"]}, "keep_dense: expected .*, found 'scores', which no layer has"),
+        ({"dtype_of": {"encoder.*": "int8"}}, "dtype_of: expected .*, found 'encoder.*', which no layer has"),
+        ({"dtype_of": {"head": "int7"}}, "dtype_of: expected one of .*, found 'int7' (did you mean 'int8'?)"),
     ],
 )
 def test_what_names_nothing_is_refused(options: dict[str, object], message: str) -> None:

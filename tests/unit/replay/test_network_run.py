@@ -9,7 +9,6 @@ import pytest
 import stcsim
 from stcsim.errors import UnsupportedError
 from stcsim.replay import rerun
-from stcsim.report.export.result import to_json
 from stcsim.result import KernelResult, MemoryResult, RunResult
 from stcsim.trace import Conv2d, Gemm, Trace
 from tests.unit.small_networks import network, residual_block, square, step
@@ -198,7 +197,7 @@ def test_a_shared_weight_is_stored_once() -> None:
 )
 def test_a_result_can_be_run_again_from_its_inputs(options: dict[str, object]) -> None:
     result = stcsim.run(residual_block(), A100, **options)  # type: ignore[arg-type]
-    saved = json.loads(json.dumps(to_json(result)))
+    saved = json.loads(json.dumps(result.to_dict()))
     assert rerun(result.inputs) == result and rerun(saved["inputs"]) == result
     one = stcsim.gemm(256, 128, 512, A100, batch=2, out_dtype="fp32", weights_in_l2=True)
     assert rerun(json.loads(json.dumps(one.inputs))) == one

@@ -44,5 +44,5 @@ def test_kernels_that_would_wait_for_each_other_are_refused() -> None:
 
 
 def test_an_unknown_fusion_is_refused() -> None:
-    with pytest.raises(UnsupportedError, match="fusion: expected epilogue or none, found 'all'"):
+    with pytest.raises(UnsupportedError, match="fusion: expected one of epilogue, none, found 'all'"):
         schedule(residual_block(), "all")

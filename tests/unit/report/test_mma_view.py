@@ -24,7 +24,7 @@ from stcsim.numerics.sparse.sparse24 import Sparse24
 from stcsim.numerics.steps import MmaSteps, power
 from stcsim.numerics.stepwise import element_steps
 from stcsim.report.figures.mma import write_figure
-from stcsim.report.terminal.mma import mma_text, to_json
+from stcsim.report.terminal.mma import document, mma_text
 
 FP16 = "mma.sp.m16n8k32.f32.f16.f16.f32"
 SHOWN = (
@@ -164,7 +164,7 @@ def test_saturation_and_wrap_are_named() -> None:
 
 @pytest.mark.parametrize(("name", "arch", "blocking"), SHOWN)
 def test_every_document_is_json(name: str, arch: str, blocking: str) -> None:
-    assert json.loads(json.dumps(to_json(steps_of(name, arch, blocking)), allow_nan=False))["name"] == name
+    assert json.loads(json.dumps(document(steps_of(name, arch, blocking)), allow_nan=False))["name"] == name
 
 
 @pytest.mark.parametrize(("name", "arch", "blocking"), [SHOWN[at] for at in (0, 2, 4, 5)])
@@ -196,11 +196,11 @@ def test_the_picture_is_drawn_with_ink(tmp_path: Path) -> None:
 
 
 def test_the_command_prints_draws_and_writes(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    figure, document = tmp_path / "steps.png", tmp_path / "steps.json"
+    figure, steps = tmp_path / "steps.png", tmp_path / "steps.json"
     with pytest.raises(SystemExit) as stop:
-        cli.main(["mma", FP16, "--arch", "a100", "--row", "3", "--col", "5", "--figure", str(figure), "--json", str(document)])
+        cli.main(["mma", FP16, "--arch", "a100", "--row", "3", "--col", "5", "--figure", str(figure), "--json", str(steps)])
     assert stop.value.code == 0 and figure.read_bytes().startswith(b"\x89PNG")
-    saved, printed = json.loads(document.read_text(encoding="utf-8")), capsys.readouterr()
+    saved, printed = json.loads(steps.read_text(encoding="utf-8")), capsys.readouterr()
     assert saved["arch"] == "sm_80" and saved["d"]["code"] == steps_of(FP16, "sm_80").d.code
     assert "D[3,5]" in printed.out and printed.err == ""
 

@@ -17,7 +17,7 @@ import stcsim
 from stcsim import files
 from stcsim.errors import StcsimError
 from stcsim.report import units
-from stcsim.report.export.result import to_json, write_csv, write_json
+from stcsim.report.export.result import write_json, write_lines
 from stcsim.report.terminal.breakdown import energy_bars, summed, time_bars, times_by_side
 from stcsim.report.terminal.columns import shortened
 from stcsim.report.terminal.explanation import explanation_text
@@ -27,7 +27,7 @@ from stcsim.report.terminal.summary import not_pruned
 from stcsim.report.terminal.tables import run_table
 from stcsim.report.trust import fit_text, plain_words
 from stcsim.result import Footprint, Gains, Interval, KernelResult, LayerRow, PruneGroup, RunResult
-from stcsim.study.explain import explain, gemm_problem
+from stcsim.study.explain import explain, explain_problem, gemm_problem
 from stcsim.trust.verdict import verdict_of
 from tests.unit import runs
 from tests.unit.runs import helps, layer, run_of, step
@@ -79,7 +79,7 @@ def real() -> dict[str, list[RenderableType]]:
     for row in (*network.rows[:4], *(gemm.rows[0] for gemm in gemms)):
         for kernel in filter(None, (row.dense, row.sparse, row.chosen)):
             kernel.gains.look()
-    explained = [explain(stcsim.load_arch(name), gemm_problem(4096, 200, 4096)) for name in ("a100", "h100", "t4")]
+    explained = [explain_problem(stcsim.load_arch(name), gemm_problem(4096, 200, 4096)) for name in ("a100", "h100", "t4")]
     return {
         "run": [run_table(TOYNET), run_table(network), run_table(network, grouped=False)],
         "gemm": [run_table(gemm) for gemm in gemms],
@@ -470,7 +470,7 @@ def test_a_network_that_does_not_fit_is_called_out(weights: tuple[int, int, int]
 
 
 def test_an_explanation_gives_intervals_of_times_and_of_the_speedup() -> None:
-    explained = explain(stcsim.load_arch("a100"), gemm_problem(4096, 4096, 4096))
+    explained = explain_problem(stcsim.load_arch("a100"), gemm_problem(4096, 4096, 4096))
     shown = " ".join(lines(explanation_text(explained), ALL))
     for side in explained.sides:
         time_us, likely = side.result.time_us, side.result.time_us_interval
@@ -478,6 +478,17 @@ def test_an_explanation_gives_intervals_of_times_and_of_the_speedup() -> None:
         assert f"{likely.low:.0f}–{likely.high:.0f} µs in 8 of 10 cases" in shown
     assert explained.speedup is not None
     assert f"({explained.speedup.low:.2f}–{explained.speedup.high:.2f} in 8 of 10 such cases)" in shown
+
+
+def test_an_explanation_says_how_busy_each_server_is() -> None:
+    explained = explain(4096, 4096, 4096, "a100", sparsity="dense")
+    [side], shown = explained.sides, lines(explanation_text(explained), ALL)
+    head = next(at for at, line in enumerate(shown) if line.split() == ["time", "share", "busy"])
+    rows = {line.split()[0]: line for line in shown[head + 1 : shown.index("", head)]}
+    for server, share in side.busy.items():
+        waited = units.percent(side.result.breakdown[server] / side.result.time_us)
+        assert f"{waited:>5} {units.percent(share):>5}" in rows[server]
+    assert side.busy["tensor"] > 0.8 and "tensor" in rows
 
 
 @pytest.mark.parametrize(
@@ -528,7 +539,7 @@ def test_bars_count_eighths() -> None:
 
 
 def test_json_holds_every_figure_exactly(tmp_path: Path) -> None:
-    write_json(to_json(TOYNET), tmp_path / "run.json")
+    write_json(TOYNET.to_dict(), tmp_path / "run.json")
     saved = json.loads((tmp_path / "run.json").read_text(encoding="utf-8"))
     assert saved["totals"]["dense_us"] == TOYNET.totals.dense_us and saved["totals"]["speedup"] == TOYNET.totals.speedup
     assert {"dense_us", "sparse_us", "best_us", "speedup"} <= saved["totals"].keys()
@@ -543,21 +554,21 @@ def test_json_holds_every_figure_exactly(tmp_path: Path) -> None:
 def test_json_says_what_would_help_where_that_was_looked_for() -> None:
     result = unasked(TOYNET)
     result.rows[1].chosen.gains.look()
-    rows = to_json(result)["rows"]
+    rows = result.to_dict()["rows"]
     assert [rows[1]["chosen"][name]["l2"] for name in ("gains", "gains_half_more")] == [0.02, 0.08]
     assert rows[1]["chosen"]["bound"] == "l2"
     assert [rows[0]["chosen"][name] for name in ("gains", "gains_half_more", "bound")] == [None] * 3
 
 
 def test_csv_has_a_line_for_each_layer_and_a_column_for_each_figure(tmp_path: Path) -> None:
-    write_csv(TOYNET, tmp_path / "run.csv")
+    write_lines(TOYNET.lines(), tmp_path / "run.csv")
     with (tmp_path / "run.csv").open(encoding="utf-8", newline="") as file:
         rows = list(csv.DictReader(file))
     assert [row["name"] for row in rows] == [row.name for row in TOYNET.rows]
     assert float(rows[1]["speedup"]) == TOYNET.rows[1].speedup
-    assert rows[1]["sparse_breakdown_smem"] == "8.0" and rows[1]["dense_bytes_write"] == "802816"
-    assert (rows[1]["chosen_time_us"], rows[1]["dense_time_us_interval_low"]) == ("18.0", str(0.9 * 22.0))
-    assert rows[0]["sparse_time_us"] == "" and rows[0]["dense_breakdown_tensor"] == ""  # not asked for, no such part
+    assert rows[1]["sparse.breakdown.smem"] == "8.0" and rows[1]["dense.bytes.write"] == "802816"
+    assert (rows[1]["chosen.time_us"], rows[1]["dense.time_us_interval.low"]) == ("18.0", str(0.9 * 22.0))
+    assert rows[0]["sparse.time_us"] == "" and rows[0]["dense.breakdown.tensor"] == ""  # not asked for, no such part
 
 
 def test_failed_write_leaves_the_old_file_and_no_draft(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -569,7 +580,7 @@ def test_failed_write_leaves_the_old_file_and_no_draft(tmp_path: Path, monkeypat
 
     monkeypatch.setattr(Path, "replace", full)
     with pytest.raises(StcsimError, match=r"run\.json: expected a file that can be written, found No space left on device$"):
-        write_json(to_json(TOYNET), target)
+        write_json(TOYNET.to_dict(), target)
     assert [path.name for path in tmp_path.iterdir()] == ["run.json"] and target.read_text(encoding="utf-8") == "old"
 
 

@@ -92,7 +92,7 @@ def test_the_command_draws_it(tmp_path: Path, capsys: pytest.CaptureFixture[str]
     rows = [f"a100,{sparsity},fp16,1024,512,1024,{time_us}" for sparsity, time_us in (("dense", 20.0), ("2:4", 15.0))]
     table.write_text("\n".join(("arch,sparsity,dtype,m,n,k,time_us", *rows)) + "\n", encoding="utf-8")
     with pytest.raises(SystemExit) as stop:
-        cli.main(["validate", str(table), "--report", str(figure)])
+        cli.main(["validate", str(table), "--figure", str(figure)])
     assert stop.value.code == 0 and figure.stat().st_size > 50_000 and "error of 2 predictions" in capsys.readouterr().out
 
 
@@ -108,5 +108,5 @@ def test_what_cannot_be_drawn_is_refused_before_the_work(
     name: str, sentence: str, tmp_path: Path, refused: Callable[..., str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("stcsim.study.validate.validate", lambda *_: pytest.fail("the long work began"))
-    found = refused("validate", tmp_path, "--report", tmp_path / name)
-    assert found.startswith(f"--report {tmp_path / name}: ") and sentence in found
+    found = refused("validate", tmp_path, "--figure", tmp_path / name)
+    assert found.startswith(f"--figure {tmp_path / name}: ") and sentence in found

@@ -731,7 +731,10 @@ def test_an_error_model_is_built_and_checked_from_the_command_line(tmp_path: Pat
     capsys.readouterr()
     succeed("accuracy", "check", measured_csv, "--model", model, "--json", shares)
     assert "4 measured rows that no" in capsys.readouterr().out
+    succeed("accuracy", "check", measured_csv, "--model", model, "--format", "csv")
+    assert capsys.readouterr().out.startswith("of,label,rows,inside,")
     report = json.loads(shares.read_text(encoding="utf-8"))
+    assert report["schema"] == "stcsim/accuracy-1" and report["inputs"]["grade"] == "A"
     assert report["rows"] == 4 and {tuple(each["label"]) for each in report["times"]} == {
         ("all", "dense", "all"), ("all", "2:4", "all")
     }  # fmt: skip
@@ -759,6 +762,7 @@ def test_a_model_of_dense_rows_is_checked_on_times_alone(tmp_path: Path, capsys:
     assert read_error_model(model).speedups == {}
     succeed("accuracy", "check", both, "--model", model, "--json", shares)
     report = json.loads(shares.read_text(encoding="utf-8"))
+    assert report["schema"] == "stcsim/accuracy-1" and report["inputs"]["grade"] == "A"
     assert report["rows"] == 4 and report["speedups"] == [] and not any(report["verdicts"].values())
     assert "2:4 speedups in their" not in capsys.readouterr().out
 

@@ -29,9 +29,9 @@ def test_an_axis_is_read(text: str, names: tuple[str, ...], values: tuple[object
 @pytest.mark.parametrize(
     ("text", "sentence"),
     [
-        ("batch", "--over: expected values, e.g. batch=64..512, found 'batch'"),
+        ("batch", "over: expected values, e.g. batch=64..512, found 'batch'"),
         ("bach=1", "found 'bach' (did you mean 'batch'?)"),
-        ("batch,seq=1", "--over: expected one axis, or several of m, n and k with one value, found 'batch,seq'"),
+        ("batch,seq=1", "over: expected one axis, or several of m, n and k with one value, found 'batch,seq'"),
         ("m,m=3", "found 'm,m'"),
         ("batch=", "found ''"),
         ("batch=0", "found '0'"),
@@ -41,10 +41,10 @@ def test_an_axis_is_read(text: str, names: tuple[str, ...], values: tuple[object
         ("batch=1..8:", "found '1..8:'"),
         ("batch=1..8:0", "found '1..8:0'"),
         ("batch=224x224", "ranges such as 1..64 (doubling) or 64..512:64 (steps), found '224x224'"),
-        ("resolution=224x", "--over resolution: expected heights x widths such as 800x1280, numbers"),
-        ("batch=64..1", "--over batch: expected a range that ends above its start, found '64..1'"),
-        ("batch=1..2000:1", "--over batch: expected at most 1000 values, found 2000"),
-        ("batch=1..999999999:1,1", "--over batch: expected at most 1000 values, found 999999999"),
+        ("resolution=224x", "over resolution: expected heights x widths such as 800x1280, numbers"),
+        ("batch=64..1", "over batch: expected a range that ends above its start, found '64..1'"),
+        ("batch=1..2000:1", "over batch: expected at most 1000 values, found 2000"),
+        ("batch=1..999999999:1,1", "over batch: expected at most 1000 values, found 999999999"),
     ],
 )
 def test_what_is_no_axis_is_refused_in_one_sentence(text: str, sentence: str) -> None:
@@ -63,4 +63,4 @@ def test_a_gemm_has_numbers_and_free_letters() -> None:
 def test_what_is_no_gemm_is_refused(text: str) -> None:
     with pytest.raises(StcsimError) as found:
         parse_gemm(text)
-    assert str(found.value).startswith("--gemm: expected sizes above 0") and str(found.value).endswith(f"found '{text}'")
+    assert str(found.value).startswith("gemm: expected sizes above 0") and str(found.value).endswith(f"found '{text}'")

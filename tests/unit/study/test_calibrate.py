@@ -16,7 +16,7 @@ import pytest
 from stcsim import cli
 from stcsim.arch import Arch, load_arch
 from stcsim.errors import StcsimError, TraceError
-from stcsim.report.terminal.calibration import calibration_table, notes, to_json
+from stcsim.report.terminal.calibration import calibration_table, document, notes
 from stcsim.study.calibration.calibrate import Calibration, calibrate, cost_of, split_rows
 from stcsim.study.calibration.fit import PARAMETERS, Range, choose, parse_bounds, search
 from stcsim.study.calibration.fitted_file import arch_text, check_target
@@ -83,9 +83,9 @@ def test_a_seed_gives_one_answer(found: Calibration, tmp_path: Path) -> None:
 
 
 def test_the_report_says_what_happened(found: Calibration) -> None:
-    document = json.loads(json.dumps(to_json(found), allow_nan=False))
-    assert [each["path"] for each in document["parameters"]] == list(TRUTH)
-    assert {each["part"] for each in document["errors"]} == {"training", "held out"}
+    saved = json.loads(json.dumps(document(found), allow_nan=False))
+    assert [each["path"] for each in saved["parameters"]] == list(TRUTH)
+    assert {each["part"] for each in saved["errors"]} == {"training", "held out"}
     assert notes(found) == ["8 rows for 3 parameters are few; name fewer with --params, or trust the held-out rows only"]
     stopped = replace(found, fit=replace(found.fit, interrupted=True, values={}), after=found.before)
     assert [note.split(";")[0].split(":")[0] for note in notes(stopped)[:2]] == [
@@ -187,21 +187,21 @@ def test_only_launches_that_rows_have_are_fitted(tmp_path: Path) -> None:
     data = table(tmp_path, [10.0] * len(SHAPES), timing="stream")
     ranges = calibrate("a100", [data], evaluations=20, jobs=1).ranges
     assert [each.path for each in ranges if each.path.startswith("launch")] == ["launch.stream_us"]
-    with pytest.raises(StcsimError, match="--params launch.graph_us: expected training rows of graph timing, found none"):
+    with pytest.raises(StcsimError, match="params launch.graph_us: expected training rows of graph timing, found none"):
         calibrate("a100", [data], params=["launch.graph_us"], evaluations=20, jobs=1)
 
 
 @pytest.mark.parametrize(
     ("path", "sentence"),
     [
-        ("sm.count", "found sm.count, which is the vendor's figure (--set changes it)"),
-        ("l2.near_latency_cycles", "found l2.near_latency_cycles, which no fit changes unless --bounds says how far"),
+        ("sm.count", "found sm.count, which is the vendor's figure (an override changes it)"),
+        ("l2.near_latency_cycles", "found l2.near_latency_cycles, which no fit changes unless bounds say how far"),
         ("launch.early_us", "found launch.early_us, which a100 does not have"),
         ("l2.speed", "found 'l2.speed', which no arch file has"),
     ],
 )
 def test_what_may_not_be_fitted_is_refused(path: str, sentence: str) -> None:
-    with pytest.raises(StcsimError, match="--params: expected one or more of l2.bandwidth_bytes_per_clk, ") as refusal:
+    with pytest.raises(StcsimError, match="params: expected one or more of l2.bandwidth_bytes_per_clk, ") as refusal:
         choose([path], load_arch("a100"))
     assert str(refusal.value).endswith(sentence)
 
@@ -251,11 +251,11 @@ def test_too_little_is_refused(tmp_path: Path) -> None:
     data = table(tmp_path, [10.0] * len(SHAPES), grade="B")
     with pytest.raises(TraceError, match="mine.csv: expected rows of a100 of grade A, found 12 of grade B"):
         calibrate("a100", [data])
-    with pytest.raises(StcsimError, match="--evaluations: expected at least 4 for 1 parameters, found 3"):
+    with pytest.raises(StcsimError, match="evaluations: expected at least 4 for 1 parameters, found 3"):
         calibrate("a100", [data], params=["launch.graph_us"], grades="AB", evaluations=3)
-    with pytest.raises(StcsimError, match="--params: expected each parameter once, found 'launch.graph_us' twice"):
+    with pytest.raises(StcsimError, match="params: expected each parameter once, found 'launch.graph_us' twice"):
         calibrate("a100", [data], params=["launch.graph_us"] * 2, grades="B")
-    with pytest.raises(TraceError, match="--data: expected rows of at least 3 shapes, .*, found 2"):
+    with pytest.raises(TraceError, match="data: expected rows of at least 3 shapes, .*, found 2"):
         split_rows(read_measured([data])[:2], 10, 0)
 
 

@@ -87,11 +87,11 @@ def test_a_real_curve_is_a_real_run_point_by_point() -> None:
 @pytest.mark.parametrize(
     ("over", "archs", "dtypes", "sentence"),
     [
-        ("k=64", [A100], [], "--over: expected one of batch, resolution, seq, cached for a network, found k"),
+        ("k=64", [A100], [], "over: expected one of batch, resolution, seq, cached for a network, found k"),
         ("resolution=225", [A100], [], "resnet34: resolution 225x225: conv2d"),
-        ("batch=1", [A100, A100], [], "--arch: expected each name once, found 'a100' twice"),
-        ("batch=1", [A100], ["fp8e4m3", "fp8"], "--dtype: expected each name once, found 'fp8' twice"),
-        ("batch=1", [A100], ["fp12"], "dtype: expected one of fp16"),
+        ("batch=1", [A100, A100], [], "archs: expected each name once, found 'a100' twice"),
+        ("batch=1", [A100], ["fp8e4m3", "fp8"], "dtypes: expected each name once, found 'fp8' twice"),
+        ("batch=1", [A100], ["fp12"], "dtypes: expected one of fp16"),
         ("batch=1,2", [H100, A100], ["fp8"], "a100: expected a type of its tensor cores"),
     ],
 )
@@ -108,7 +108,7 @@ def test_what_cannot_run_is_refused_before_anything_runs(
     ("gemm", "over"), [("64x64xk", "n=64"), ("64x64x64", "k=64"), ("64xnxk", "k=64"), ("64x64xk", "batch=2")]
 )
 def test_the_letters_of_a_gemm_are_its_axis(gemm: str, over: str) -> None:
-    with pytest.raises(StcsimError, match="^--over "):
+    with pytest.raises(StcsimError, match="^over "):
         sweep(parse_gemm(gemm), over, [A100])
 
 

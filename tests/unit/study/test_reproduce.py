@@ -16,7 +16,7 @@ import stcsim
 from stcsim import cli
 from stcsim.arch import arch_from_dict, load_arch
 from stcsim.errors import StcsimError
-from stcsim.report.export.reproduce import row_lines, to_json
+from stcsim.report.export.reproduce import document, row_lines
 from stcsim.report.figures.reproduce import write_overview_figure, write_study_figure
 from stcsim.report.terminal.reproduce import figure_text, published_text
 from stcsim.result import RunResult
@@ -184,7 +184,7 @@ def test_csv_and_json_hold_the_figures_and_what_they_rest_on(toy: Reproduction) 
     lines = row_lines([toy])
     assert [line["predicted"] for line in lines] == [row.predicted for row in toy.rows]
     assert {line["source"] for line in lines} == {TOY.source} and lines[2]["published_text"] == "up to 1.25"
-    (study,) = json.loads(json.dumps(to_json([toy])))["studies"]
+    (study,) = json.loads(json.dumps(document([toy])))["studies"]
     assert study["assumed"] == ["nothing"] and study["inputs"]["trace_sha256"] == {"resnet34": load_trace("resnet34").sha256}
     run = study["rows"][2]["runs"][1]
     assert (run["of"]["batch"], run["of"]["side"], run["over"]["side"]) == (12, "best", "dense")
@@ -263,7 +263,7 @@ def test_all_studies_are_printed_and_drawn_together(shipped: None, tmp_path: Pat
     [
         (["resnet34"], "reproduce: expected one of peaks, storage, int8-gemm, resnet34-batch, "),
         (["toy", "--all"], "command line: expected either a study or --all, found both"),
-        (["--csv", "x.csv"], "command line: expected a study, or --all, to write to a file, found neither"),
+        (["--figure", "x.png"], "--figure: expected a study, or --all, to draw, found neither"),
         (["peaks", "--figure", "x.jpg"], "--figure x.jpg: expected a name that ends in .png, .svg or .pdf"),
         (["peaks", "--json", "no/such/folder/x.json"], "--json no/such/folder/x.json: expected "),
     ],

@@ -9,7 +9,7 @@ import pytest
 import stcsim
 from stcsim.arch import load_arch
 from stcsim.errors import TraceError
-from stcsim.report.terminal.validation import row_lines, to_json
+from stcsim.report.terminal.validation import document, row_lines
 from stcsim.study.measured import read_measured
 from stcsim.study.validate import Predicted, predict, summarise, validate
 
@@ -38,7 +38,7 @@ def test_rows_are_read_and_predicted(tmp_path: Path) -> None:
     assert len(report.speedups) == 1 and report.speedups[0].count == 1 and steps[-1] == (3, 3)
     lines = row_lines(report)
     assert [line["m"] for line in lines] == ["1024"] * 3 and {"predicted_us", "error", "kernel", "most_time"} <= set(lines[0])
-    assert to_json(report)["cells"][0]["count"] == 1
+    assert document(report)["cells"][0]["count"] == 1
 
 
 def test_rows_carry_the_interval_that_a_gemm_prints(tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from stcsim.arch import load_arch
-from stcsim.timing.board.launch import Launch, launch_us, starts_early
+from stcsim.timing.board.setup import Setup, launch_us, starts_early
 from stcsim.timing.catalogue.families import kernels
 from stcsim.timing.choice.outcome import time_gemm
 from stcsim.timing.plan import PARTS
@@ -20,9 +20,9 @@ H100 = load_arch("h100-pcie", [f"launch.early_us={EARLY_US}", "power.board_limit
 @pytest.mark.parametrize("shape", [(512, 256, 1024), (4096, 4096, 1024), (128, 64, 4096)])
 def test_the_prologue_and_nothing_else_is_hidden(shape: tuple[int, int, int]) -> None:
     each = problem(*shape)
-    early = time_gemm(Launch(H100, launch="stream"), each, False)
+    early = time_gemm(Setup(H100, launch="stream"), each, False)
     unhurried = load_arch("h100-pcie", ["power.board_limit_w=5000"])
-    late = time_gemm(Launch(unhurried, launch="graph", kernel=early.kernel), each, False)
+    late = time_gemm(Setup(unhurried, launch="graph", kernel=early.kernel), each, False)
     assert early.kernel == late.kernel and early.clock_mhz == late.clock_mhz
     prologue_us = H100.kernel.prologue_cycles / early.clock_mhz
     assert early.time_us - EARLY_US == pytest.approx(late.time_us - H100.launch.graph_us - prologue_us, abs=1e-3)
@@ -34,7 +34,7 @@ def test_the_prologue_and_nothing_else_is_hidden(shape: tuple[int, int, int]) ->
 
 def test_who_starts_early() -> None:
     each = problem(512, 256, 1024)
-    sparse = time_gemm(Launch(H100, launch="stream"), each, True)
+    sparse = time_gemm(Setup(H100, launch="stream"), each, True)
     assert sparse.breakdown["launch"] == H100.launch.stream_us  # cuSPARSELt's kernels wait
     chosen = kernels("sm90", False)[0]
     assert starts_early(H100, "stream", chosen)

@@ -12,9 +12,8 @@ import pytest
 
 import stcsim
 from stcsim.arch import Arch, load_arch
-from stcsim.report.export.result import to_json
 from stcsim.result import Gains, KernelResult, RunResult
-from stcsim.timing.board.launch import Launch
+from stcsim.timing.board.setup import Setup
 from stcsim.timing.choice.outcome import time_gemm
 from stcsim.timing.choice.resources import MORE, with_more
 from stcsim.timing.problem import Problem
@@ -186,8 +185,8 @@ def seeded(count: int) -> list[Problem]:
 def test_what_bounds_a_gemm_is_what_a_changed_gpu_shows(arch: Arch, sparse: bool) -> None:
     same = 0
     for each in seeded(10):
-        now = time_gemm(Launch(arch), each, sparse)
-        more = {name: 1 - time_gemm(Launch(with_more(arch, name, 1.5)), each, sparse).time_us / now.time_us for name in MORE}
+        now = time_gemm(Setup(arch), each, sparse)
+        more = {name: 1 - time_gemm(Setup(with_more(arch, name, 1.5)), each, sparse).time_us / now.time_us for name in MORE}
         assert now.bound is not None
         # gains choose among the best few kernels, a search among all, of which it leaves out some by estimate
         assert more[now.bound] >= max(more.values()) - 0.02, (each, now.bound, more)
@@ -205,7 +204,7 @@ def exported(gains: Gains) -> dict[str, object]:
     row = layer("fc", (256, 64, 256), 10.0, None)
     assert row.dense is not None
     one = replace(row.dense, gains=gains)
-    document = to_json(run_of(replace(row, dense=one, chosen=one)))
+    document = run_of(replace(row, dense=one, chosen=one)).to_dict()
     entry: dict[str, object] = json.loads(json.dumps(document))["rows"][0]["dense"]
     return entry
 
@@ -242,9 +241,9 @@ def test_json_says_that_nothing_bounds_what_nothing_helps() -> None:
 
 def test_a_simulated_gemm_is_not_looked_at_by_itself(monkeypatch: pytest.MonkeyPatch) -> None:
     asked = Asked(lambda factor: dict(NOTHING))
-    monkeypatch.setattr("stcsim.timing.choice.gains._with_more_of_each", lambda setup, problem, offered, factor: asked(factor))
+    monkeypatch.setattr("stcsim.timing.choice.gains._with_more_of_each", lambda setup, cuts, factor: asked(factor))
     result = stcsim.gemm(256, 64, 256, A100)
-    to_json(result)
+    result.to_dict()
     assert asked.factors == [] and not side(result).gains.known
     side(result).gains.look()
     assert sorted(asked.factors) == [1.1, 1.5]

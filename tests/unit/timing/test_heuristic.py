@@ -7,18 +7,17 @@ import random
 import pytest
 
 from stcsim.arch import load_arch
-from stcsim.isa import dtype
 from stcsim.replay import gemm
-from stcsim.timing.board.launch import Launch
+from stcsim.timing.board.setup import Setup
 from stcsim.timing.choice.outcome import time_gemm
 from stcsim.timing.choice.select import HEURISTIC
-from stcsim.timing.problem import Problem
+from tests.shapes import problem
 
 A100 = load_arch("a100")
 
 
 def timed(m: int, n: int, k: int, kernel: str | None, sparse: bool = False) -> tuple[str, float, float]:
-    found = time_gemm(Launch(A100, kernel=kernel), Problem(m, n, k, 1, dtype("bf16"), 2), sparse)
+    found = time_gemm(Setup(A100, kernel=kernel), problem(m, n, k, "bf16"), sparse)
     return found.kernel, found.time_us, found.waves
 
 

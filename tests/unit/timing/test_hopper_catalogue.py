@@ -8,8 +8,7 @@ from stcsim.arch import load_arch
 from stcsim.isa import dtype
 from stcsim.timing.catalogue.families import kernels
 from stcsim.timing.catalogue.kernel import Kernel
-from stcsim.timing.lowering.tiling import tile_up
-from stcsim.timing.problem import Problem
+from tests.shapes import cut_of, problem
 
 H100, BF16 = load_arch("h100"), dtype("bf16")
 NAMES = """
@@ -47,8 +46,8 @@ def named(name: str) -> tuple[Kernel, int]:
 @pytest.mark.parametrize("name", NAMES)
 def test_a_kernel_of_a_public_profile_is_in_the_menu_with_as_many_stages(name: str) -> None:
     kernel, stages = named(name)
-    tiling = tile_up(H100, Problem(kernel.cta_m, kernel.cta_n, 65536, 1, BF16, 2), kernel, 1)
-    assert tiling is not None  # one tile: all stages are that tile's, of two in turn half, rounded down
+    tiling = cut_of(H100, problem(kernel.cta_m, kernel.cta_n, 65536, "bf16"), kernel).tiling
+    # one tile: all stages are that tile's, of two in turn half, rounded down
     assert tiling.stages == (stages if not kernel.pingpong else stages // 2 * 2)
 
 

@@ -6,7 +6,7 @@ import pytest
 
 from stcsim.arch import load_arch
 from stcsim.isa import dtype
-from stcsim.timing.board.launch import Launch
+from stcsim.timing.board.setup import Setup
 from stcsim.timing.catalogue.menu import menu
 from stcsim.timing.choice.outcome import time_gemm
 from stcsim.timing.choice.select import HEURISTIC
@@ -16,7 +16,8 @@ INT8 = dtype("int8")
 
 
 def timed(gpu: str, m: int, n: int, k: int, out_bytes: int = 4, kernel: str | None = None) -> tuple[str, float]:
-    found = time_gemm(Launch(load_arch(gpu), kernel=kernel), Problem(m, n, k, 1, INT8, out_bytes, True), False)
+    each = Problem(m=m, n=n, k=k, batch=1, dtype=INT8, out_bytes=out_bytes, weights_in_l2=True)
+    found = time_gemm(Setup(load_arch(gpu), kernel=kernel), each, False)
     return found.kernel, found.time_us
 
 

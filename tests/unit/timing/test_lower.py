@@ -12,11 +12,13 @@ from stcsim.timing.catalogue.families import kernels
 from stcsim.timing.catalogue.kernel import Kernel
 from stcsim.timing.catalogue.menu import find
 from stcsim.timing.engine.fast import simulate
-from stcsim.timing.lowering.lower import iteration_cycles, lower, reduction_ticks, smem_read_bytes, tensor_rate, warp_rate
-from stcsim.timing.lowering.tiling import Tiling, registers_per_cta, stage_bytes, tile_up
+from stcsim.timing.lowering.cut import Tiling
+from stcsim.timing.lowering.lower import lower, reduction_ticks
+from stcsim.timing.lowering.tiling import registers_per_cta, stage_bytes
 from stcsim.timing.plan import TICKS_PER_CYCLE, WHOLE, TilePlan
 from stcsim.timing.problem import Problem, a_row_bytes
-from tests.shapes import problem
+from stcsim.timing.rates import iteration_cycles, smem_read_bytes, tensor_rate, warp_rate
+from tests.shapes import cut_of, problem
 
 A100 = load_arch("a100")
 H100 = load_arch("h100")
@@ -25,9 +27,8 @@ SPARSE = Kernel("sm80", True, 128, 128, 128, 3, 2, 2, swizzle=1)  # 128 x 128 x 
 
 
 def plan_of(each: Problem, kernel: Kernel = TILE, splits: int = 1) -> tuple[Tiling, TilePlan]:
-    tiling = tile_up(A100, each, kernel, splits)
-    assert tiling is not None
-    return tiling, lower(A100, each, kernel, tiling)
+    cut = cut_of(A100, each, kernel, splits)
+    return cut.tiling, lower(cut)
 
 
 def test_even_gemm() -> None:
@@ -75,7 +76,7 @@ def test_split_k_writes_partial_sums_and_adds_them_up() -> None:
     start, moved = A100.launch.graph_us * A100.clock.sustained_mhz, 128 * 128 * (2 * 4 + 2)
     per_clk = A100.dram.bandwidth_gb_per_s * A100.dram.achieved_fraction * 1e3 / A100.clock.sustained_mhz
     assert plan.tail_ticks == pytest.approx((start + moved / per_clk) * TICKS_PER_CYCLE, abs=1)
-    assert reduction_ticks(A100, each, tiling, A100.clock.sustained_mhz) == plan.tail_ticks
+    assert reduction_ticks(A100, each, tiling.splits, A100.clock.sustained_mhz) == plan.tail_ticks
 
 
 def test_batch_numbers_edge_panels_last() -> None:
@@ -118,9 +119,8 @@ def test_warm_operands_need_to_fit_the_shared_part_of_l2() -> None:
 def test_cluster_fetches_the_shared_operand_once() -> None:
     kernel = next(k for k in kernels("sm90", False) if (k.cta_m, k.cta_n, k.cluster_m) == (128, 256, 2))
     each = problem(4096, 4096, 4096)
-    tiling = tile_up(H100, each, kernel, 1)
-    assert tiling is not None
-    plan = lower(H100, each, kernel, tiling)
+    cut = cut_of(H100, each, kernel)
+    tiling, plan = cut.tiling, lower(cut)
 
     assert plan.units == 66 and (tiling.tile_m, tiling.tile_n) == (256, 256)
     # from L2 for the pair: 256 rows of A and, once for both, 256 rows of B; into each SM: 128 and 256 rows of 128 bytes
@@ -132,8 +132,7 @@ def test_cluster_fetches_the_shared_operand_once() -> None:
 def test_clusters_do_not_straddle_gpcs() -> None:
     odd = load_arch("h100", ["sm.count=15", "sm.sms_per_gpc=[7, 8]"])
     kernel = next(k for k in kernels("sm90", False) if k.cluster_m == 2)
-    tiling = tile_up(odd, problem(4096, 4096, 64), kernel, 1)
-    assert tiling is not None and tiling.units == 7  # 3 + 4 pairs; one SM stays alone
+    assert cut_of(odd, problem(4096, 4096, 64), kernel).tiling.units == 7  # 3 + 4 pairs; one SM stays alone
 
 
 @pytest.mark.parametrize(("kernel_n", "cycles"), [(256, 144), (128, 80), (64, 48)])

@@ -7,15 +7,13 @@ import dataclasses
 import pytest
 
 import stcsim
-from stcsim.isa import dtype
 from stcsim.result import KernelResult
-from stcsim.timing.board.launch import Launch
 from stcsim.timing.board.memory_op import Traffic, gemm_load, memory_load, time_memory, with_fused_reads
 from stcsim.timing.board.power import energy
-from stcsim.timing.choice.outcome import outcome
-from stcsim.timing.choice.select import select
+from stcsim.timing.board.setup import Setup
+from stcsim.timing.choice.outcome import choose
 from stcsim.timing.offers.candidates import Candidate
-from stcsim.timing.problem import Problem
+from tests.shapes import problem
 
 GPU = stcsim.load_arch(
     "a100",
@@ -31,26 +29,26 @@ GPU = stcsim.load_arch(
     ],
 )
 MB = 10**6
-AT_1000 = Launch(GPU, clock_mhz=1000)
-PROBLEM = Problem(1024, 1024, 1024, 1, dtype("fp16"), 2)
+AT_1000 = Setup(GPU, clock_mhz=1000)
+PROBLEM = problem(1024, 1024, 1024)
 Timed = tuple[Candidate, KernelResult]
 
 
 def test_data_in_l2_moves_at_its_rate() -> None:
-    found = time_memory(Launch(GPU), Traffic(MB, MB))
+    found = time_memory(Setup(GPU), Traffic(MB, MB))
     assert found.breakdown == {"launch": 1.0, "latency": 0.2, "l2": 1.0} and found.time_us == pytest.approx(2.2)
     assert found.most_time in ("launch", "l2") and found.bytes["dram_read"] == 0
 
 
 def test_what_passes_dram_moves_at_its_rate() -> None:
-    found = time_memory(Launch(GPU), Traffic(MB, MB, dram_read=MB, dram_written=MB))
+    found = time_memory(Setup(GPU), Traffic(MB, MB, dram_read=MB, dram_written=MB))
     assert found.breakdown == {"launch": 1.0, "latency": 0.5, "dram": 4.0} and found.most_time == "dram"
-    mixed = time_memory(Launch(GPU), Traffic(3 * MB, MB, dram_read=MB // 2))
+    mixed = time_memory(Setup(GPU), Traffic(3 * MB, MB, dram_read=MB // 2))
     assert mixed.breakdown["l2"] == 2.0  # 1 µs of DRAM meanwhile
 
 
 def test_the_clock_changes_all_but_dram_and_launch() -> None:
-    slow = Launch(GPU, clock_mhz=500)
+    slow = Setup(GPU, clock_mhz=500)
     assert time_memory(slow, Traffic(MB, MB)).breakdown == {"launch": 1.0, "latency": 0.4, "l2": 2.0}
     assert time_memory(slow, Traffic(MB, 0, MB)).breakdown == {"launch": 1.0, "latency": 1.0, "dram": 2.0}
 
@@ -64,7 +62,7 @@ def core_uj(l2_bytes: float) -> float:
 
 def test_energy_is_idling_and_bytes() -> None:
     power = GPU.power
-    found = time_memory(Launch(GPU), Traffic(MB, MB, dram_read=MB))
+    found = time_memory(Setup(GPU), Traffic(MB, MB, dram_read=MB))
     parts = {"l2": core_uj(2 * MB), "dram": power.dram_pj_per_byte, "idle": power.idle_w * found.time_us}
     assert found.energy_parts_uj == pytest.approx({"mac": 0.0, "smem": 0.0} | parts)
     assert found.energy_uj == pytest.approx(sum(parts.values()))
@@ -73,8 +71,8 @@ def test_energy_is_idling_and_bytes() -> None:
 
 @pytest.fixture(scope="module")
 def gemm() -> Timed:
-    ranked = select(AT_1000, PROBLEM, False)
-    return ranked[0], outcome(AT_1000, PROBLEM, ranked)
+    choice = choose(AT_1000, PROBLEM, False)
+    return choice.chosen, choice.result()
 
 
 def test_a_residual_in_l2_adds_its_time_there(gemm: Timed) -> None:
@@ -107,13 +105,13 @@ def test_a_residual_from_dram_adds_more_only_where_dram_has_no_time_left(gemm: T
 
 
 def test_loads_split_time_into_cycles_and_what_no_clock_changes(gemm: Timed) -> None:
-    warm = memory_load(Launch(GPU), Traffic(MB, MB))
+    warm = memory_load(Setup(GPU), Traffic(MB, MB))
     assert (warm.cycles, warm.fixed_us) == (1200.0, 1.0) and warm.spent.dram_j == 0.0
     assert warm.spent.core_j == pytest.approx(2e-6 * GPU.power.l2_pj_per_byte)
-    cold = memory_load(Launch(GPU), Traffic(MB, 0, MB))
+    cold = memory_load(Setup(GPU), Traffic(MB, 0, MB))
     assert (cold.cycles, cold.fixed_us) == (500.0, 3.0)
     chosen, alone = gemm
-    load, spent = gemm_load(AT_1000, PROBLEM, chosen, alone, Traffic(read=2 * MB)), energy(GPU, PROBLEM, chosen)
+    load, spent = gemm_load(AT_1000, chosen, alone, Traffic(read=2 * MB)), energy(chosen)
     assert load.fixed_us == pytest.approx(1.0 + alone.breakdown["dram"])  # launch, waits for DRAM
     assert load.time_us(1000) == pytest.approx(alone.time_us + 1.0)
     assert load.spent.l2_j == pytest.approx(spent.l2_j + 2e-6 * GPU.power.l2_pj_per_byte)

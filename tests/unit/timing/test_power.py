@@ -7,10 +7,9 @@ import math
 import pytest
 
 import stcsim
-from stcsim.arch import load_arch
-from stcsim.study.explain import explain, gemm_problem
+from stcsim.arch import Arch, load_arch
+from stcsim.study.explain import explain_problem, gemm_problem
 from stcsim.timing.board.board import simulated
-from stcsim.timing.board.launch import Launch
 from stcsim.timing.board.power import (
     Energy,
     Load,
@@ -23,12 +22,11 @@ from stcsim.timing.board.power import (
     price_us_per_j,
     watts,
 )
+from stcsim.timing.board.setup import Setup
 from stcsim.timing.catalogue.kernel import Kernel
-from stcsim.timing.lowering.tiling import tile_up
-from stcsim.timing.offers.candidates import Candidate
-from stcsim.timing.offers.estimate import estimate
+from stcsim.timing.offers.candidates import Candidate, offered
 from stcsim.timing.problem import Problem
-from tests.shapes import problem
+from tests.shapes import cut_of, problem
 
 #: Easy numbers: 100 W idle, 300 W limit, boost 1000 MHz, dynamic power with the cube of the clock.
 PLAIN = [
@@ -41,11 +39,9 @@ PLAIN = [
 ARCH = load_arch("a100", PLAIN)
 
 
-def cut(each: Problem, kernel: Kernel) -> Candidate:
+def done(each: Problem, kernel: Kernel, arch: Arch = ARCH) -> Candidate:
     """Return ``kernel`` cut for a problem, simulated at 1000 MHz."""
-    tiling = tile_up(ARCH, each, kernel, 1)
-    assert tiling is not None
-    return simulated(Launch(ARCH), each, Candidate(kernel, tiling, estimate(ARCH, each, kernel, tiling)), 1000)
+    return simulated(Setup(arch), offered([cut_of(arch, each, kernel)])[0], 1000)
 
 
 def test_watts_are_idle_plus_energy_over_time() -> None:
@@ -118,7 +114,7 @@ def test_time_saved_at_the_price_of_a_joule_makes_up_for_it() -> None:
 
 def test_energy_counts_executed_macs() -> None:
     each = problem(256, 256, 512)
-    dense, sparse = (energy(ARCH, each, cut(each, Kernel("sm80", mode, 128, 128, 64, 4, 2, 2))) for mode in (False, True))
+    dense, sparse = (energy(done(each, Kernel("sm80", mode, 128, 128, 64, 4, 2, 2))) for mode in (False, True))
     # 1 pJ a MAC, nothing for bytes; 2:4 executes half of them
     assert dense.core_j == dense.mac_j == pytest.approx(1e-12 * 256 * 256 * 512)
     assert sparse.core_j == pytest.approx(dense.core_j / 2)
@@ -127,15 +123,15 @@ def test_energy_counts_executed_macs() -> None:
 def test_energy_of_bytes_is_that_of_each_level() -> None:
     settings = ["power.smem_pj_per_byte=1", "power.l2_pj_per_byte=10", "power.dram_pj_per_byte=100"]
     arch, each = load_arch("a100", [*PLAIN, *settings]), problem(256, 256, 512)
-    one = cut(each, Kernel("sm80", False, 128, 128, 64, 4, 2, 2))
-    spent = energy(arch, each, one)
+    one = done(each, Kernel("sm80", False, 128, 128, 64, 4, 2, 2), arch)
+    spent = energy(one)
     # 2 x 2 tiles: every panel of A and B, 128 x 512 x 2 B, is loaded twice; D has 256 x 256 x 2 B.
     # 2 x 2 warps, each with half of A and half of B: what is filled once is read twice
     loaded = 2 * 2 * 256 * 512 * 2
     assert spent.smem_j == pytest.approx(1e-12 * 3 * loaded)
     assert spent.l2_j == pytest.approx(1e-11 * (loaded + 256 * 256 * 2))
     assert spent.dram_j == pytest.approx(1e-10 * 256 * 512 * 2)  # A once; B was there before, D stays
-    least = least_energy(arch, each, one)
+    least = least_energy(one)
     assert (least.smem_j, least.l2_j, least.dram_j) == pytest.approx((spent.smem_j, spent.l2_j, spent.dram_j))
 
 
@@ -152,7 +148,7 @@ def test_the_clock_falls_with_the_time_constant() -> None:
 )
 def test_energy_of_a_mac_depends_on_width_and_data(name: str, data: str, pj: float) -> None:
     each = problem(256, 256, 512, name)
-    spent = energy(ARCH, each, cut(each, Kernel("sm80", False, 128, 128, 64, 4, 2, 2)), data)
+    spent = energy(done(each, Kernel("sm80", False, 128, 128, 64, 4, 2, 2)), data)
     assert spent.core_j == pytest.approx(1e-12 * pj * 256 * 256 * 512)
 
 
@@ -192,7 +188,7 @@ def test_a_gemm_replayed_forever_holds_its_board_limit(gpu: str) -> None:
 @pytest.mark.parametrize("shape", [(13_824, 256, 2_560), (3_072, 1_024, 8_192), (16_384, 512, 3_072)])
 def test_the_kernel_is_chosen_at_the_clock_it_holds(shape: tuple[int, int, int]) -> None:
     # at the highest clock a kernel without clusters wins the first of these; it draws so much more that it would take longer
-    side = explain(load_arch("h100-pcie"), gemm_problem(*shape, dtype="fp8"), sparsity="dense").sides[0]
+    side = explain_problem(load_arch("h100-pcie"), gemm_problem(*shape, dtype="fp8"), sparsity="dense").sides[0]
     chosen, *losers = side.contenders
     assert chosen.time_us is not None
     assert all(loser.time_us is None or loser.time_us > 0.97 * chosen.time_us for loser in losers)

@@ -7,14 +7,13 @@ import random
 import pytest
 
 from stcsim.arch import load_arch
-from stcsim.isa import dtype
 from stcsim.timing.catalogue.families import kernels
 from stcsim.timing.catalogue.kernel import SPLITS, Kernel
 from stcsim.timing.lowering.tiling import tile_up
 from stcsim.timing.offers.candidates import candidates
 from stcsim.timing.offers.estimate import estimate
 from stcsim.timing.offers.shortlist import KEPT, KEPT_OF_EACH, shortlist
-from stcsim.timing.problem import Problem
+from stcsim.timing.problem import Problem, gemm_problem
 
 H100 = load_arch("h100")
 MENU = kernels("sm90", False)
@@ -24,17 +23,17 @@ def problems(count: int) -> list[Problem]:
     rng = random.Random(7)
     sizes = [64, 100, 256, 768, 1024, 2048, 3072, 4096, 5120, 11008, 16384]
     return [
-        Problem(
-            rng.choice(sizes), rng.choice([2, 16, 64, 128, 257, 512, 1024, 4096]), rng.choice(sizes), 1,
-            dtype(rng.choice(["bf16", "fp8"])), 2, rng.random() < 0.5,
+        gemm_problem(
+            rng.choice(sizes), rng.choice([2, 16, 64, 128, 257, 512, 1024, 4096]), rng.choice(sizes),
+            rng.choice(["bf16", "fp8"]), 1, "bf16", rng.random() < 0.5,
         )
         for _ in range(count)
     ]  # fmt: skip
 
 
 def best_estimate(problem: Problem, pairs: list[tuple[Kernel, int]]) -> float:
-    tilings = ((kernel, tile_up(H100, problem, kernel, splits)) for kernel, splits in pairs)
-    return min(estimate(H100, problem, kernel, tiling).cycles for kernel, tiling in tilings if tiling is not None)
+    cuts = (tile_up(H100, problem, kernel, splits) for kernel, splits in pairs)
+    return min(estimate(cut).cycles for cut in cuts if cut is not None)
 
 
 def test_the_best_of_the_shortlist_is_about_the_best_of_the_menu() -> None:
@@ -59,7 +58,7 @@ def test_clusters_that_the_gpu_does_not_have_are_not_offered(most: int) -> None:
 
 def test_the_whole_menu_is_tried_where_nothing_on_the_list_fits(monkeypatch: pytest.MonkeyPatch) -> None:
     arch = load_arch("h100", ["shared_memory.max_per_cta_kib=64", "shared_memory.capacity_kib=68"])
-    problem = Problem(8192, 8192, 4096, 1, dtype("bf16"), 2)
+    problem = gemm_problem(8192, 8192, 4096, "bf16")
     too_large = [(kernel, 1) for kernel in MENU if tile_up(arch, problem, kernel, 1) is None]
     assert 0 < len(too_large) < len(MENU)
     monkeypatch.setattr("stcsim.timing.offers.candidates.shortlist", lambda *_: too_large)

@@ -11,8 +11,8 @@ import pytest
 import stcsim
 from stcsim.arch import Arch, load_arch
 from stcsim.errors import UnsupportedError
-from stcsim.study.explain import explain
-from stcsim.timing.board.launch import Launch
+from stcsim.study.explain import explain_problem
+from stcsim.timing.board.setup import Setup
 from stcsim.timing.board.steady import simulate_long
 from stcsim.timing.catalogue.families import kernels
 from stcsim.timing.catalogue.menu import find
@@ -20,11 +20,10 @@ from stcsim.timing.choice.outcome import time_gemm
 from stcsim.timing.engine.fast import simulate
 from stcsim.timing.lowering.lower import lower
 from stcsim.timing.lowering.stream_k import LEAST_ITERATIONS, Pieces, cut_tiles, decompose, ranges_of, stream_k_waves
-from stcsim.timing.lowering.tiling import tile_up
 from stcsim.timing.offers.candidates import candidates
 from stcsim.timing.plan import FINISHER, PARTIAL, WHOLE, TilePlan
 from stcsim.timing.problem import Problem
-from tests.shapes import problem
+from tests.shapes import cut_of, problem
 
 H100 = load_arch("h100")
 PAIR = "sm90_128x256x64_coop_c2x1_sk"  # 66 units of two SMs, tiles of 256 x 256
@@ -130,9 +129,7 @@ def test_five_tiles_on_two_slots_by_hand() -> None:
 
 def plan_of(arch: Arch, each: Problem, name: str) -> TilePlan:
     kernel, splits = find("sm90", False, each.dtype, None, name)
-    tiling = tile_up(arch, each, kernel, splits)
-    assert tiling is not None
-    return lower(arch, each, kernel, tiling)
+    return lower(cut_of(arch, each, kernel, splits))
 
 
 def test_traffic_of_pieces() -> None:
@@ -185,13 +182,13 @@ def test_it_is_not_offered_for_short_reductions() -> None:
 def test_it_beats_the_same_tile_in_whole_waves() -> None:
     each = problem(2560, 5000, 8192)  # 400 tiles of 128 x 256 on 132 SMs: 3.03 waves
     each = problem(256, 67 * 256, 8192)  # 134 tiles on 132 SMs
-    plain, cut = (time_gemm(Launch(H100, kernel=name), each, False) for name in (PAIR.removesuffix("_sk"), PAIR))
+    plain, cut = (time_gemm(Setup(H100, kernel=name), each, False) for name in (PAIR.removesuffix("_sk"), PAIR))
     assert plain.time_us > 1.2 * cut.time_us
 
 
 def test_it_can_be_forced_and_is_explained() -> None:
     each = problem(256, 67 * 256, 8192)
-    side = explain(H100, each, sparsity="dense", kernel=PAIR).sides[0]
+    side = explain_problem(H100, each, sparsity="dense", kernel=PAIR).sides[0]
     assert side.result.kernel == PAIR and side.result.waves == pytest.approx(67 / 66)
     assert dict(side.plan)["stream-K"] == "65 tiles cut along k into 130 pieces, 2 whole"
     assert stcsim.gemm(256, 66 * 256, 4096, H100, sparsity="dense", kernel=PAIR)  # nothing to cut: all tiles whole
@@ -202,7 +199,6 @@ def test_it_can_be_forced_and_is_explained() -> None:
 def test_large_ones_are_simulated_whole() -> None:
     each = problem(4096, 256 * 66 * 8 + 256, 1024)
     kernel, _ = find("sm90", False, each.dtype, None, PAIR)
-    tiling = tile_up(H100, each, kernel, 1)
-    assert tiling is not None
-    plan = lower(H100, each, kernel, tiling)
-    assert simulate_long(plan, tiling, kernel, simulate, above=1000) == simulate(plan)
+    cut = cut_of(H100, each, kernel)
+    plan = lower(cut)
+    assert simulate_long(plan, cut, simulate, above=1000) == simulate(plan)

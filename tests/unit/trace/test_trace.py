@@ -340,7 +340,8 @@ def test_a_folder_is_not_a_trace(tmp_path: Path) -> None:
 def test_no_such_trace(asked: str) -> None:
     with pytest.raises(TraceError) as refused:
         load_trace(asked)
-    assert refused.value.expected == f"a path to a trace, or one of {', '.join(trace_names())}"
+    ships = f"one of the {len(trace_names())} traces that ship (`stcsim traces` lists them)"
+    assert refused.value.expected == f"the name of {ships}, or the path of a file"
     assert refused.value.found == f"'{asked}', which is neither (did you mean 'resnet34'?)"
 
 

@@ -12,10 +12,12 @@ from stcsim.timing.plan import GemmTiming, TilePlan
 
 
 @dataclass(frozen=True, slots=True)
-class Launch:
+class Setup:
     """How GEMMs are timed: on which GPU, by which engine, launched how, with which kernel.
 
     Attributes:
+        arch: the GPU.
+        engine: ``"fast"``, or ``"reference"`` to time the choice with it; they agree exactly.
         kernel: ``None`` for the fastest, as a search finds it, a name, or ``"heuristic"`` for what cuBLAS takes without one.
         launch: ``"graph"``, ``"stream"`` or ``"kernel"`` (no launch overhead: a profiler's kernel time).
         launches: how often in a row; a board needs time to enforce its power limit. ``None``: so often that it has.
@@ -48,7 +50,7 @@ def engine(name: str) -> Callable[[TilePlan], GemmTiming]:
         from stcsim.timing.engine import reference
 
         return reference.simulate
-    raise UnsupportedError("--engine", "fast or reference", f"'{name}'")
+    raise UnsupportedError("engine", "fast or reference", f"'{name}'")
 
 
 def launch_us(arch: Arch, launch: str, early: bool = False) -> float:

@@ -1,0 +1,179 @@
+"""The words that arguments take, each list once, and the door that every public function has: words, sizes, numbers, names.
+
+A word may be written in any case of letters; what is no such word is refused in one sentence that names the argument. The command
+line has the same words, and writes the argument as its option (``stcsim.cli.command``).
+"""
+
+from __future__ import annotations
+
+import operator
+from collections.abc import Iterable, Sequence
+from enum import StrEnum
+from typing import TypeVar
+
+from stcsim.errors import UnsupportedError, closest, quoted
+
+
+class Sparsity(StrEnum):
+    """Which kernels a run simulates: dense ones, 2:4 ones, or both."""
+
+    BOTH = "both"
+    DENSE = "dense"
+    SPARSE = "2:4"
+
+
+class Engine(StrEnum):
+    """Which of two engines: the quick one, or the readable one, which agrees with it exactly."""
+
+    FAST = "fast"
+    REFERENCE = "reference"
+
+
+class Launch(StrEnum):
+    """How kernels are launched: by CUDA-graph replay, one by one into a stream, or at no cost (a profiler's kernel time)."""
+
+    GRAPH = "graph"
+    STREAM = "stream"
+    KERNEL = "kernel"
+
+
+class Fusion(StrEnum):
+    """Whether memory operations run in the kernel of the operation before them."""
+
+    EPILOGUE = "epilogue"
+    NONE = "none"
+
+
+class Data(StrEnum):
+    """What is multiplied: random numbers, or zeros and constants, which draw less power."""
+
+    RANDN = "randn"
+    LOW_POWER = "low-power"
+
+
+class Pick(StrEnum):
+    """How a library picks a kernel where none is named: by timing what may be the fastest, or by its heuristics."""
+
+    SEARCH = "search"
+    HEURISTIC = "heuristic"
+
+
+class Blocking(StrEnum):
+    """How the products of a sparse instruction are cut into blocks: the kept ones alone, or with the zeros between them."""
+
+    KEPT = "kept"
+    EXPANDED = "expanded"
+
+
+class Metric(StrEnum):
+    """What the figure of a curve shows."""
+
+    SPEEDUP = "speedup"
+    TOPS = "tops"
+    TIME = "time"
+    MEMORY = "memory"
+    TOPS_PER_WATT = "tops-per-watt"
+
+
+class Format(StrEnum):
+    """How a result is printed."""
+
+    TABLE = "table"
+    JSON = "json"
+    CSV = "csv"
+    MARKDOWN = "markdown"
+
+
+W = TypeVar("W", bound=StrEnum)
+
+_MEANT = {"sparse": Sparsity.SPARSE, "md": Format.MARKDOWN}
+"""Words that people try, which no spelling would lead to the right one from."""
+
+
+def word(known: Iterable[W], value: object, argument: str) -> W:
+    """Return the word that ``value`` spells, in any case of letters and with ``_`` for ``-``.
+
+    Args:
+        known: a list of words, or some of one.
+        value: what a caller gave.
+        argument: what the caller called it, for the error.
+
+    Raises:
+        UnsupportedError: for anything else.
+    """
+    spelled = value.strip().lower().replace("_", "-") if isinstance(value, str) else None
+    known = list(known)
+    for each in known:
+        if spelled == each.value:
+            return each
+    meant = _MEANT.get(spelled) if spelled else None
+    hint = f" (did you mean '{meant}'?)" if meant in known else closest(value, known)
+    raise UnsupportedError(argument, f"one of {', '.join(known)}", f"{quoted(value)}{hint}")
+
+
+def size(value: object, argument: str, least: int = 1) -> int:
+    """Return ``value``, a whole number from ``least`` on; those of numpy are whole numbers too, ``True`` and ``2.0`` are none.
+
+    Raises:
+        UnsupportedError: for anything else.
+    """
+    try:
+        whole = None if isinstance(value, bool) else operator.index(value)  # type: ignore[arg-type]
+    except TypeError:
+        whole = None
+    if whole is None or whole < least:
+        expected = f"a whole number above {least - 1}" if least > 0 else f"a whole number from {least} on"
+        raise UnsupportedError(argument, expected, quoted(value))
+    return int(whole)
+
+
+def flag(value: object, argument: str) -> bool:
+    """Return ``value``, which is ``True`` or ``False``.
+
+    Raises:
+        UnsupportedError: for anything else, 0 and 1 too.
+    """
+    if not isinstance(value, bool):
+        raise UnsupportedError(argument, "True or False", quoted(value))
+    return value
+
+
+def text(value: object, argument: str, expected: str) -> str:
+    """Return ``value``, which is a text.
+
+    Raises:
+        UnsupportedError: for anything else; ``expected`` says what the text would have been.
+    """
+    if not isinstance(value, str):
+        raise UnsupportedError(argument, expected, quoted(value))
+    return value
+
+
+def texts(value: object, argument: str, expected: str) -> tuple[str, ...]:
+    """Return ``value``, texts, as a tuple; one text alone stands for itself.
+
+    Raises:
+        UnsupportedError: for anything else.
+    """
+    if isinstance(value, str):
+        return (value,)
+    if not isinstance(value, Iterable):
+        raise UnsupportedError(argument, expected, quoted(value))
+    return tuple(text(each, argument, expected) for each in value)
+
+
+def listed(value: object, argument: str, expected: str) -> Sequence[object]:
+    """Return ``value`` as a list: the words of a text with commas between, the members of a collection, or the one value itself.
+
+    Raises:
+        UnsupportedError: for an empty word between commas, or an empty list.
+    """
+    if isinstance(value, str):
+        words = [each.strip() for each in value.split(",")]
+        if not all(words):
+            raise UnsupportedError(argument, f"{expected} with commas between", quoted(value))
+        return words
+    many = list(value) if isinstance(value, list | tuple | set | frozenset) else [value]
+    if not many:
+        raise UnsupportedError(argument, expected, "none")
+    return many
