@@ -46,12 +46,14 @@ class Power(Section):
     """The board's power limit and what work costs; dynamic power of the cores goes with the clock to ``clock_exponent``.
 
     Attributes:
-        board_limit_w: default limit of the board. idle_w: memory refresh, leakage and clocks of a GPU that does nothing.
+        board_limit_w: default limit of the board.
+        idle_w: memory refresh, leakage and clocks of a GPU that does nothing.
         tensor_pj_per_mac: one 16-bit MAC of random data at boost clock, operands from registers.
         half_width_ratio: energy of a MAC of floats over one of twice the width; 0.5 if energy goes with the bits.
         integer_mac_ratio: energy of an int8 MAC over a 16-bit one; an int4 one has its square.
         sparse_mac_ratio: one executed MAC of a 2:4 instruction (it multiplies the kept half only) over a dense one.
-        smem_pj_per_byte, l2_pj_per_byte: reads and fills at boost clock. dram_pj_per_byte: at any clock.
+        smem_pj_per_byte, l2_pj_per_byte: reads and fills at boost clock.
+        dram_pj_per_byte: at any clock.
         low_switching_ratio: energy of the cores on constant data over that on random data.
         response_ms: time constant with which the clock falls from the highest to the one that holds the limit.
         clock_exponent: 3 where voltage follows the clock, 1 where it is at its floor.

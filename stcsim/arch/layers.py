@@ -215,7 +215,11 @@ class _Loader(SafeLoader):
     """Safe loading, with duplicate keys refused and 1e3 read as a number (YAML 1.2; PyYAML speaks 1.1)."""
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
-        """Return the mapping after a look at its keys."""
+        """Return the mapping after a look at its keys.
+
+        Raises:
+            _DuplicateKeyError: when a key is there twice.
+        """
         seen: set[str] = set()
         for key, _ in node.value:
             if isinstance(key, yaml.ScalarNode):

@@ -1,4 +1,4 @@
-"""A network's layers through the simulated datapath, dense and 2:4, held against PyTorch, which is imported only here.
+"""A network's layers through the simulated datapath, dense and 2:4, held against PyTorch; few rooms import that.
 
 ``layers`` says what is computed and makes the operands, ``weights`` reads the user's, ``torch_side`` is the other opinion,
 ``compare`` counts the differences, ``run`` goes through the layers.

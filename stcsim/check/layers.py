@@ -13,6 +13,7 @@ from stcsim.errors import StcsimError
 from stcsim.isa import DType
 from stcsim.numerics.conv import filter_matrix, im2col
 from stcsim.numerics.sparse.pruning import prune
+from stcsim.tensors import torch_bridge
 from stcsim.trace import Conv2d, Gemm, Trace
 from stcsim.trace.choose import chosen
 
@@ -157,7 +158,7 @@ def _draw(shape: tuple[int, ...], element: DType, rng: np.random.Generator, devi
     if not element.is_float:
         return rng.integers(0, 1 << element.bits, shape, np.uint8)
     rows = [rng.standard_normal(shape[1:], np.float32) * np.float32(deviation) for _ in range(shape[0])]
-    return np.stack([torch_side.encode(each, code_name(element)) for each in rows])
+    return np.stack([torch_bridge.encode(each, code_name(element)) for each in rows])
 
 
 def _activation_shape(layer: Layer, operand: str) -> tuple[int, ...]:

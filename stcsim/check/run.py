@@ -23,6 +23,7 @@ from stcsim.isa.capabilities import ArchLike, capability
 from stcsim.isa.instructions import Instruction, gemm_instruction, usual_arch
 from stcsim.numerics import gemm
 from stcsim.numerics.sparse.sparse24 import Sparse24, compress
+from stcsim.tensors import torch_bridge
 from stcsim.trace import TraceOrName, load_trace
 from stcsim.version import __version__
 from stcsim.words import size, text
@@ -203,10 +204,10 @@ class Findings:
 
     def _add_errors(self, part: Operands, products: dict[str, Any]) -> None:
         """Compare floating-point products with float64, and torch's with it too."""
-        a, b = torch_side.decode(part.torch_a, self.name), torch_side.decode(part.torch_b, self.name)
+        a, b = torch_bridge.decode(part.torch_a, self.name), torch_bridge.decode(part.torch_b, self.name)
         exact, size = a @ b, magnitudes(a, self.name) @ magnitudes(b, self.name)
         for side, ours in products.items():
-            self.tallies[side].add(torch_side.decode(ours, "fp32"), exact, size)
+            self.tallies[side].add(torch_bridge.decode(ours, "fp32"), exact, size)
         self.tallies["torch"].add(torch_side.float32_product(a, b), exact, size)
 
     def _bound(self, side: str) -> float:

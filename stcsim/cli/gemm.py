@@ -6,7 +6,7 @@ from stcsim.cli import options as opt
 from stcsim.cli.output import output
 from stcsim.cli.run import deliver_run
 from stcsim.cli.steps import load_gpu, prepare, whole
-from stcsim.words import Data, Engine, Format, Launch, Sparsity, size
+from stcsim.words import Data, Engine, Format, Launch, size
 
 
 def gemm(
@@ -36,10 +36,10 @@ def gemm(
     sizes = [size(whole(text, name), name) for name, text in (("m", m), ("n", n), ("k", k))]
     size(batch, "batch")
     from stcsim import replay
-    from stcsim.replay.door import kernel_of
+    from stcsim.replay.door import element_of, kernel_of
 
     gpu, element = load_gpu(arch, overrides), dtype or opt.FP16
-    gpu.require(element, sparsity in (Sparsity.BOTH, Sparsity.SPARSE))
+    replay.modes_of(gpu, element_of(element), sparsity)
     kernel_of(gpu, kernel)
     prepare()
     rows, columns, reduction = sizes

@@ -106,10 +106,11 @@ BatchOption = Annotated[int | None, typer.Option("--batch", "-b", metavar="N", h
 GemmBatchOption = Annotated[int, typer.Option("--batch", "-b", metavar="N", help="Independent GEMMs in one launch.")]
 SparsityOption = Annotated[
     str | None,
-    choice(
-        Sparsity,
+    typer.Option(
         "--sparsity",
-        help="Kernels to simulate.",
+        metavar="|".join(Sparsity),
+        help="Kernels to simulate; the sparse ones by the pattern that the GPU runs.",
+        autocompletion=completion.of(Sparsity),
         show_default="both, or dense where the GPU has no sparse tensor cores",
     ),
 ]

@@ -11,7 +11,7 @@ from stcsim.cli import options as opt
 from stcsim.cli.output import Output, deliver, output
 from stcsim.cli.steps import load_gpu, load_network, prepare
 from stcsim.errors import StcsimError
-from stcsim.words import Engine, Format, Fusion, Launch, Sparsity
+from stcsim.words import Engine, Format, Fusion, Launch
 
 if TYPE_CHECKING:
     from stcsim.result import RunResult
@@ -62,11 +62,11 @@ def run(
     """
     out = output(format, json, csv, prune_list=prune_list)
     from stcsim import replay
-    from stcsim.replay.door import kernel_of
+    from stcsim.replay.door import element_of, kernel_of
     from stcsim.report.terminal.console import progress
 
     gpu, network = load_gpu(arch, overrides), load_network(trace, batch, inputs)
-    gpu.require(dtype or network.dtype, sparsity in (Sparsity.BOTH, Sparsity.SPARSE))
+    replay.modes_of(gpu, element_of(dtype or network.dtype), sparsity)
     kernel_of(gpu, kernel)
     dense, types = keep_dense or [], _types_by_pattern(dtype_of or [])
     replay.LayerRules(network, dtype, dense, types)  # refuses a pattern that names nothing before anything is compiled

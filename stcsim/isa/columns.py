@@ -121,6 +121,11 @@ class DType:
         return math.ldexp(significand, self.max_exponent - self.fraction_bits)
 
     @property
+    def sparse_expansion(self) -> int:
+        """Elements of a group for each that is kept: 2 in 2:4; 1 where there is no structured sparsity."""
+        return self.sparse_group // self.sparse_kept if self.sparse_kept else 1
+
+    @property
     def needs_scale(self) -> bool:
         """Whether tensors of numbers are scaled into its range before they are rounded to it: types of 8 bits and less."""
         return self.bits <= 8

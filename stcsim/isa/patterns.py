@@ -7,8 +7,10 @@ print follow from the columns. Which one a GPU runs stands in its architecture f
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from math import lcm
+from typing import Any
 
 from stcsim.isa.columns import DType
 
@@ -80,6 +82,18 @@ NATIVE = next(row for row in PATTERNS if row.is_native)
 def find_pattern(kept: int, group: int) -> Pattern | None:
     """Return the pattern that keeps ``kept`` of ``group``, or ``None`` where no row says so."""
     return next((row for row in PATTERNS if (row.kept, row.group) == (kept, group)), None)
+
+
+def pattern_of(gpu: Mapping[str, Any]) -> str:
+    """Return the name of the pattern in a GPU's document (what ``Arch.to_dict`` returned); without any, that of hardware."""
+    kept, group = (gpu["tensor_core"][leaf]["value"] for leaf in ("sparse_kept", "sparse_group"))
+    return NATIVE.name if kept is None else f"{kept}:{group}"
+
+
+def skipped_ratio(name: str) -> float:
+    """Return how many elements of a group there are for each that is kept, from a pattern's name."""
+    kept, group = map(int, name.split(":"))
+    return group / kept
 
 
 def pattern_names() -> tuple[str, ...]:

@@ -3,6 +3,10 @@
 Each element of D is one chain of instructions from k = 0 up, as in a kernel without split-k; m and n do not affect the
 arithmetic. The reduction is padded with zeros to whole instructions, which changes no bit. The order is that of CUTLASS's main
 loop; a library's kernel that splits or interleaves k sums in another order (assumed otherwise).
+
+One exception is known: CUTLASS's default kernels for fp8 on Hopper add the accumulator of ``wgmma`` to fp32 registers every four
+instructions (``mma_promotion_interval``, ``sm90_mma_tma_gmma_ss_warpspecialized_fp8.hpp``), because that instruction keeps few
+bits in fp8. The one chain here has the larger error; ``docs/numerics.md`` says by how much.
 """
 
 from __future__ import annotations

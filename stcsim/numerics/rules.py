@@ -4,8 +4,10 @@ The rule itself (``reference`` states it in code): cut the products into blocks 
 of a block and the running value to the largest exponent among them; truncate each toward zero to F fraction bits; add
 exactly; convert once. Sources: MMA-Sim 2.1.1 (arXiv 2511.10909), Khattak & Mikaitis (arXiv 2512.07004), which agree;
 checked on GPU outputs of V100, A100, A2, RTX-1000 Ada, L40S, H100, H200 and B200 for single blocks of ordinary numbers.
-On MMA-Sim alone rest: chained blocks on Ampere, Hopper's tf32 block of 8, NaN, infinities, subnormals, ``e_zero``, sm_120. No
-source at all covers sparse instructions: each takes the rule of the dense one of its kind (assumed).
+Hopper's tf32 block of 8, ``e_zero`` from Ampere on and sm_120 rest on two sources, MMA-Sim and K&M's published models (sm_120 on
+huweim/emulation_sys, too), and not on outputs that we have seen. On MMA-Sim alone rest: chained blocks on Ampere, NaN,
+infinities, subnormals. No source at all covers sparse instructions: each takes the rule of the dense one of its kind (assumed).
+``docs/numerics.md`` says what would change if one of them were wrong.
 """
 
 from __future__ import annotations

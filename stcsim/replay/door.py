@@ -25,6 +25,15 @@ def element_of(dtype: object, argument: str = "dtype") -> DType:
         raise UnsupportedError(argument, error.expected, error.found) from None
 
 
+def element_on(arch: Arch, dtype: object, argument: str = "dtype") -> DType:
+    """Return the element type called ``dtype``, cut and stored as the GPU's pattern of structured sparsity has it.
+
+    Raises:
+        UnsupportedError: when it is no text, or no such type is known.
+    """
+    return arch.element(element_of(dtype, argument).name)
+
+
 def out_type_of(out_dtype: object, element: DType) -> str:
     """Return the element type of results; ``None`` is what a library writes by default for inputs of ``element``.
 

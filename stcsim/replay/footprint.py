@@ -26,7 +26,7 @@ def footprint(rows: Iterable[LayerRow], steps: Sequence[Step], type_of: TypeOf, 
     return Footprint(
         dense_weight_bytes=sum(row.weight_bytes for row in stored),
         sparse_weight_bytes=sum(row.compressed_bytes for row in stored),
-        best_weight_bytes=sum(row.compressed_bytes if row.best == "2:4" else row.weight_bytes for row in stored),
+        best_weight_bytes=sum(row.compressed_bytes if row.is_pruned else row.weight_bytes for row in stored),
         activation_bytes=peak_activation_bytes(steps, type_of),
         cache_bytes=cache_bytes(steps, type_of),
         capacity_bytes=capacity_bytes,

@@ -29,7 +29,7 @@ class Bars:
         """Return ``row`` with intervals on its kernels and its speedup."""
         dense, sparse, chosen = (
             self.kernel(kernel, known_dtype(row.dtype), 2 * row.macs, is_sparse) if kernel else None
-            for kernel, is_sparse in ((row.dense, False), (row.sparse, True), (row.chosen, row.best == "2:4"))
+            for kernel, is_sparse in ((row.dense, False), (row.sparse, True), (row.chosen, row.is_pruned))
         )
         assert chosen is not None
         speedup = self._speedup(row).of(row.speedup) if row.speedup is not None else None
@@ -52,7 +52,7 @@ class Bars:
             for side in (
                 lambda row: (row.dense or row.chosen, False),
                 lambda row: (row.sparse or row.dense or row.chosen, row.sparse is not None),
-                lambda row: (row.chosen, getattr(row, "best", "") == "2:4"),
+                lambda row: (row.chosen, getattr(row, "is_pruned", False)),
             )
         )
         return replace(
@@ -60,7 +60,7 @@ class Bars:
             dense_us_interval=_of(dense, totals.dense_us),
             sparse_us_interval=_of(sparse, totals.sparse_us),
             best_us_interval=_of(best, totals.best_us),
-            speedup_interval=_of(self._ratio(rows, memory, lambda row: row.best == "2:4"), totals.speedup),
+            speedup_interval=_of(self._ratio(rows, memory, lambda row: row.is_pruned), totals.speedup),
             sparse_speedup_interval=_of(self._ratio(rows, memory, lambda row: row.sparse is not None), totals.sparse_speedup),
             dense_tops_interval=_of(_inverse(dense), totals.dense_tops),
             best_tops_interval=_of(_inverse(best), totals.best_tops),
@@ -71,7 +71,7 @@ class Bars:
 
     def trust(self, totals: Totals, rows: Iterable[LayerRow]) -> Trust:
         """Return how far to trust the run."""
-        spreads = [self._time(row, row.best == "2:4") for row in rows] or [_NOTHING]
+        spreads = [self._time(row, row.is_pruned) for row in rows] or [_NOTHING]
         return self._trust(min(spread.rows for spread in spreads), self._verdict(totals, rows))
 
     def trust_of(self, dtype: DType, operations: float, speedup: Interval | None) -> Trust:
@@ -91,7 +91,7 @@ class Bars:
     @staticmethod
     def _verdict(totals: Totals, rows: Iterable[LayerRow]) -> str | None:
         """Return whether pruning pays: what is pruned in best of both; where nothing is, all that may be."""
-        pruned = any(row.best == "2:4" for row in rows)
+        pruned = any(row.is_pruned for row in rows)
         interval = totals.speedup_interval if pruned else totals.sparse_speedup_interval
         return verdict_of(interval).value if interval else None
 

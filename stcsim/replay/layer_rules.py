@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 
+from stcsim.arch import Arch
 from stcsim.errors import UnsupportedError, quoted
 from stcsim.isa import DType
-from stcsim.replay.door import element_of
+from stcsim.replay.door import element_of, element_on
 from stcsim.trace import Memory, Op, Trace
 from stcsim.trace.choose import EXPECTED, chosen
 from stcsim.words import texts
@@ -20,6 +22,7 @@ class LayerRules:
         dtype: element type of what no pattern names; the trace's own by default.
         keep_dense: patterns of layers that are not pruned.
         dtype_of: element type by pattern; the last pattern that fits is the rule. It may name memory operations too.
+        arch: the GPU, whose sparsity pattern says how elements are cut and stored; that of hardware without one.
 
     A pattern is what ``stcsim.trace.choose`` understands: an operation's name, with ``*``, ``?`` and ``[...]`` as in a shell, the
     number of a layer, a range of them, ``first`` or ``last``, or several of these with commas between.
@@ -34,8 +37,10 @@ class LayerRules:
         dtype: str | None,
         keep_dense: str | Sequence[str] = (),
         dtype_of: Mapping[str, str] | None = None,
+        arch: Arch | None = None,
     ) -> None:
-        self.element = element_of(trace.dtype if dtype is None else dtype)
+        found = element_of if arch is None else partial(element_on, arch)
+        self.element = found(trace.dtype if dtype is None else dtype)
         self.keep_dense = texts(keep_dense, "keep_dense", EXPECTED)
         if not isinstance(dtype_of or {}, Mapping):
             raise UnsupportedError("dtype_of", "a mapping of patterns to element types", quoted(dtype_of))
@@ -43,7 +48,7 @@ class LayerRules:
         layers = [op for op in trace.ops if op.weight_elements]
         self._dense = {name: pattern for pattern in self.keep_dense for name in chosen(trace.ops, pattern, "keep_dense", layers)}
         self._types = {
-            name: element_of(word, "dtype_of")
+            name: found(word, "dtype_of")
             for pattern, word in self.dtype_of.items()
             for name in chosen(trace.ops, pattern, "dtype_of", trace.ops)
         }

@@ -9,7 +9,7 @@ from stcsim import words
 from stcsim.arch import Arch, ArchOrName, arch_from_dict, load_arch
 from stcsim.errors import StcsimError
 from stcsim.replay.choice import Progress
-from stcsim.replay.door import element_of, kernel_of, out_type_of
+from stcsim.replay.door import element_on, kernel_of, out_type_of
 from stcsim.replay.footprint import footprint
 from stcsim.replay.intervals import bars
 from stcsim.replay.layer_rules import LayerRules
@@ -24,7 +24,7 @@ from stcsim.timing.board.setup import Setup
 from stcsim.timing.rates import l2_capacity_bytes
 from stcsim.trace import Gemm, Memory, Trace, TraceOrName, load_trace
 from stcsim.version import __version__
-from stcsim.words import flag, size, word
+from stcsim.words import Sparsity, flag, size, word
 
 
 def run(
@@ -64,7 +64,7 @@ def run(
     trace, arch = load_trace(trace), load_arch(arch)
     engine, launch = word(words.Engine, engine, "engine").value, word(words.Launch, launch, "launch").value
     fusion, kernel = word(words.Fusion, fusion, "fusion").value, kernel_of(arch, kernel)
-    rules = LayerRules(trace, dtype, keep_dense, dtype_of)
+    rules = LayerRules(trace, dtype, keep_dense, dtype_of, arch)
     modes = modes_of(arch, rules.element, sparsity)
     for element in sorted(rules.types, key=lambda each: each.name):
         arch.require(element.name, False)
@@ -132,7 +132,8 @@ def gemm(
         ArchError: when there is no such GPU.
     """
     m, n, k, batch = size(m, "m"), size(n, "n"), size(k, "k"), size(batch, "batch")
-    arch, element, warm = load_arch(arch), element_of(dtype), flag(weights_in_l2, "weights_in_l2")
+    arch, warm = load_arch(arch), flag(weights_in_l2, "weights_in_l2")
+    element = element_on(arch, dtype)
     out_dtype = out_type_of(out_dtype, element)
     engine, launch = word(words.Engine, engine, "engine").value, word(words.Launch, launch, "launch").value
     data, kernel = word(words.Data, data, "data").value, kernel_of(arch, kernel)
@@ -208,10 +209,11 @@ def _planned(step: Step, found: Placed, rules: LayerRules, arch: Arch, modes: Se
     assert found.problem is not None
     reason = rules.why_dense(op) or why_not_sparse(found.problem, not op.weight_elements)
     if reason is None and not arch.supports(element.name, True):
-        reason = f"no 2:4 in {element.name} on {arch.name}"
+        reason = f"no {arch.pattern_name} in {element.name} on {arch.name}"
     return Planned(op, element, fused, *_asked(reason, modes))
 
 
 def _asked(reason: str | None, modes: Iterable[str]) -> tuple[bool, bool, str | None]:
     """Return whether a layer is to be timed dense and 2:4, and why not 2:4 although that was asked for."""
-    return "dense" in modes or reason is not None, "2:4" in modes and reason is None, reason if "2:4" in modes else None
+    sparse = any(mode != Sparsity.DENSE for mode in modes)
+    return Sparsity.DENSE in modes or reason is not None, sparse and reason is None, reason if sparse else None

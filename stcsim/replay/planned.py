@@ -20,7 +20,8 @@ class Planned:
     """One kernel of a network before it is timed.
 
     Attributes:
-        op: with ``fused``, the names of the operations that run in its kernel. element: its type.
+        op: with ``fused``, the names of the operations that run in its kernel.
+        element: its type.
         dense, sparse: whether that side may be run; both ``False`` for a memory operation.
         not_sparse_because: why a layer may not be 2:4 although that was asked for.
     """
@@ -43,9 +44,12 @@ class Network:
     """A network whose sides are chosen, at the one clock that it holds when it is replayed over and over.
 
     Attributes:
-        sides: which kernels run 2:4. terms: those on which the kernels were chosen.
-        steps: the clocks at which they were timed. clock_mhz: the clock that is held, which need not lie between them until the
-            network is settled. load: of one pass, near those clocks.
+        sides: which kernels run 2:4.
+        terms: those on which the kernels were chosen.
+        steps: the clocks at which they were timed.
+        clock_mhz: the clock that is held, which need not lie between them until the
+            network is settled.
+        load: of one pass, near those clocks.
         limited: whether the board's power limit holds the clock down.
     """
 

@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from stcsim.arch import Arch
+from stcsim.errors import UnsupportedError
 from stcsim.isa import DType
+from stcsim.isa.patterns import pattern_names
 from stcsim.timing.problem import Problem, gemm_problem
 from stcsim.trace import Conv2d, Gemm
 from stcsim.words import Sparsity, word
@@ -28,7 +30,7 @@ def problem_of(
         g.m,
         g.n,
         g.k,
-        element.name,
+        element,
         g.batch,
         out_dtype,
         weights_in_l2,
@@ -45,14 +47,33 @@ def modes_of(arch: Arch, element: DType, sparsity: str | None) -> tuple[str, ...
     Raises:
         UnsupportedError: when ``sparsity`` is no such word, or the GPU lacks what was asked for.
     """
-    dense, sparse = Sparsity.DENSE.value, Sparsity.SPARSE.value
-    wanted = None if sparsity is None else word(Sparsity, sparsity, "sparsity")
+    dense, sparse = Sparsity.DENSE.value, arch.pattern_name
+    wanted = None if sparsity is None else _wanted(arch, sparsity)
     arch.require(element.name, False)
     if wanted is None:
         return (dense, sparse) if arch.supports(element.name, True) else (dense,)
     if wanted is not Sparsity.DENSE:
         arch.require(element.name, True)
-    return (dense, sparse) if wanted is Sparsity.BOTH else (wanted.value,)
+    return {Sparsity.BOTH: (dense, sparse), Sparsity.DENSE: (dense,), Sparsity.SPARSE: (sparse,)}[wanted]
+
+
+def _wanted(arch: Arch, sparsity: str) -> Sparsity:
+    """Return the word that ``sparsity`` spells; the GPU's own pattern is its sparse side, and no other pattern is.
+
+    Raises:
+        UnsupportedError: for a pattern that the GPU does not run, or no such word.
+    """
+    name = sparsity.strip() if isinstance(sparsity, str) else ""
+    if name == arch.pattern_name:
+        return Sparsity.SPARSE
+    if name in pattern_names():
+        runs = f"{Sparsity.BOTH}, {Sparsity.DENSE} or {arch.pattern_name}, which {arch.name} runs (tensor_core.sparse_kept)"
+        raise UnsupportedError("sparsity", runs, f"'{name}'")
+    try:
+        return word(Sparsity, sparsity, "sparsity")
+    except UnsupportedError as error:
+        named = (text.replace(Sparsity.SPARSE, arch.pattern_name) for text in (error.expected, error.found))
+        raise UnsupportedError("sparsity", *named) from None
 
 
 def sparsity_of(modes: Sequence[str]) -> str:

@@ -63,8 +63,12 @@ class Spot(NamedTuple):
     """One kernel, stored in one way, with what it finds in L2.
 
     Attributes:
-        at: its place in the network. sparse: whether it is stored 2:4. weights, a, b: whether those are in L2 (``a`` and ``b``
-            as activations). cold_bytes: of what it reads beside, from DRAM. fits: whether all it moves fits the L2.
+        at: its place in the network.
+        sparse: whether it is stored 2:4.
+        weights, a, b: whether those are in L2 (``a`` and ``b``
+            as activations).
+        cold_bytes: of what it reads beside, from DRAM.
+        fits: whether all it moves fits the L2.
     """
 
     at: int

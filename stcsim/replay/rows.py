@@ -19,7 +19,8 @@ class Case:
 
     Attributes:
         sides, works, results: of each kernel: whether it runs 2:4, what it does, and what it takes.
-        clock_mhz: the one clock of all. limited: whether the board's power limit holds it down.
+        clock_mhz: the one clock of all.
+        limited: whether the board's power limit holds it down.
     """
 
     sides: Sides
@@ -31,8 +32,16 @@ class Case:
 
 @dataclass(frozen=True, slots=True)
 class Cases:
-    """The networks of a run: every layer dense, 2:4 wherever a layer may be, and the best; those not asked for are ``None``."""
+    """The networks of a run: every layer dense, 2:4 wherever a layer may be, and the best; those not asked for are ``None``.
 
+    Attributes:
+        pattern: name of the GPU's sparsity pattern, e.g. ``"2:4"``.
+        dense: every layer dense.
+        sparse: pruned wherever a layer may be.
+        best: the fastest.
+    """
+
+    pattern: str
     dense: Case | None
     sparse: Case | None
     best: Case
@@ -62,7 +71,7 @@ def layer_row(step: Planned, at: int, cases: Cases) -> LayerRow:
         dense=dense,
         sparse=sparse,
         not_sparse_because=step.not_sparse_because,
-        best="2:4" if work.sparse else "dense",
+        best=cases.pattern if work.sparse else "dense",
         chosen=chosen,
         speedup=dense.time_us / sparse.time_us if dense and sparse else None,
         weight_bytes=weight,

@@ -17,7 +17,8 @@ class Step:
     """One kernel of a network: an operation and those that fuse into it.
 
     Attributes:
-        index: of ``op`` in the trace. fused: in network order.
+        index: of ``op`` in the trace.
+        fused: in network order.
     """
 
     index: int

@@ -37,6 +37,7 @@ def timed_network(setup: Setup, steps: Sequence[Planned], residency: Residency, 
     best = chooser.best([dense, sparse]) if dense and sparse else sparse or dense
     assert best is not None
     cases = Cases(
+        setup.arch.pattern_name,
         _case(kernels, chooser, dense) if dense else None,
         _case(kernels, chooser, sparse) if sparse else None,
         _case(kernels, chooser, best),
@@ -54,7 +55,7 @@ def timed_alone(setup: Setup, step: Planned, placed: Placed, progress: Progress 
         _case_alone(kernels, placed, side) if wanted else None for side, wanted in ((False, step.dense), (True, step.sparse))
     )
     best = min((case for case in (dense, sparse) if case), key=lambda case: case.results[0].time_us)
-    cases = Cases(dense, sparse, best)
+    cases = Cases(setup.arch.pattern_name, dense, sparse, best)
     row = layer_row(step, 0, cases)
     if progress is not None:
         progress(1, 1)

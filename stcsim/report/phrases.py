@@ -21,7 +21,10 @@ class Phrases:
     """A label and phrases with commas between, on as many lines as they need.
 
     Attributes:
-        label: stands before the first line. text: the phrases. indent: where all lines begin. style: of a text that has none.
+        label: stands before the first line.
+        text: the phrases.
+        indent: where all lines begin.
+        style: of a text that has none.
         label_style: of the label.
     """
 

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import json
+import shlex
+from collections.abc import Iterator, Mapping
+from typing import Any
 
 from rich.text import Text
 
+from stcsim.isa.patterns import NATIVE, skipped_ratio
 from stcsim.report.phrases import Phrases
 from stcsim.report.terminal.breakdown import times_by_side
 from stcsim.report.terminal.lines import lines_of
@@ -54,16 +58,25 @@ def fit_text(result: RunResult) -> Text:
     if best or sparse:
         how = "as best of both" if best else "with all of it pruned"
         return text + Text(
-            f"FITS {capacity} ONLY IN 2:4 ({how}; dense needs {_gib(need.total(need.dense_weight_bytes))})", "bold red"
+            f"FITS {capacity} ONLY IN {result.pattern} ({how}; dense needs {_gib(need.total(need.dense_weight_bytes))})",
+            "bold red",
         )
     least = need.total(need.sparse_weight_bytes)
     return text + Text(
-        f"DOES NOT FIT {capacity}, not even in 2:4 ({_gib(least)}): times are those of a GPU that held it", "bold red"
+        f"DOES NOT FIT {capacity}, not even in {result.pattern} ({_gib(least)}): times are those of a GPU that held it",
+        "bold red",
     )
 
 
 def _gib(size: int) -> str:
     return f"{size / _GIB:.1f} GiB"
+
+
+def pattern_text(pattern: str) -> str:
+    """Return what a sparsity pattern that no GPU has rests on; empty for that of hardware."""
+    if pattern == NATIVE.name:
+        return ""
+    return f"no GPU runs {pattern}: kernels, the energy of a MAC and the intervals are those of {NATIVE.name}"
 
 
 def plain_words(result: RunResult) -> list[Phrases]:
@@ -74,7 +87,7 @@ def plain_words(result: RunResult) -> list[Phrases]:
 
 
 def _verdict(result: RunResult, verdict: str) -> Text:
-    totals, pruned = result.totals, sum(row.best == "2:4" for row in result.rows)
+    totals, pruned = result.totals, sum(row.is_pruned for row in result.rows)
     if len(result.rows) == 1:
         what, speedup, likely = "the GEMM", totals.sparse_speedup, totals.sparse_speedup_interval
     elif pruned:
@@ -83,7 +96,8 @@ def _verdict(result: RunResult, verdict: str) -> Text:
     else:
         what, speedup, likely = "all of it pruned", totals.sparse_speedup, totals.sparse_speedup_interval
     assert speedup is not None and likely is not None
-    said = {"pays": "2:4 pays", "does not pay": "2:4 does not pay"}.get(verdict, "Whether 2:4 pays cannot be told")
+    name = result.pattern
+    said = {"pays": f"{name} pays", "does not pay": f"{name} does not pay"}.get(verdict, f"Whether {name} pays cannot be told")
     factor = f"{speedup:.2f}× as fast as dense, {interval_text(likely)}× in 8 of 10 such cases"
     none = "" if pruned or len(result.rows) == 1 else " No layer is predicted to make the whole faster when it is pruned."
     return Text.assemble((f"{said}: ", "bold"), f"{what} is predicted {factor}.{none}")
@@ -98,13 +112,26 @@ def _reasons(result: RunResult) -> list[Text]:
     tensor = parts.get("tensor", 0.0) / total_us
     others = sorted((part for part in parts if part != "tensor"), key=lambda part: -parts[part])[:2]
     named = " and ".join(f"{PARTS[part]} ({percent(parts[part] / total_us)})" for part in others)
-    return [Text(f"What 2:4 halves is the tensor pipe's part, {percent(tensor)} of the dense time; {named} stay.")]
+    ratio = skipped_ratio(result.pattern)
+    less = "halves" if ratio == 2 else f"divides by {ratio:g}"
+    return [Text(f"What {result.pattern} {less} is the tensor pipe's part, {percent(tensor)} of the dense time; {named} stay.")]
+
+
+def _changes(gpu: Mapping[str, Any], path: str = "") -> Iterator[str]:
+    """Yield what made the GPU another one than its file says, as options: ``--set=l2.capacity_mib=80``."""
+    for name, value in gpu.items():
+        if not isinstance(value, Mapping):
+            continue
+        if value.get("from") == "--set":
+            yield f"--set={path}{name}={json.dumps(value['value'])}"
+        else:
+            yield from _changes(value, f"{path}{name}.")
 
 
 def _next(result: RunResult) -> list[Text]:
     """Return the next command to try."""
     inputs, row = result.inputs, lines_of(result.rows)[0].rows[0]
-    common = f"--arch {result.arch} --dtype {result.dtype}"
+    common = " ".join([f"--arch {result.arch} --dtype {result.dtype}", *map(shlex.quote, _changes(inputs["arch"]))])
     explain = f"stcsim explain {row.m} {row.n} {row.k} {common}"
     if "trace" not in inputs:
         return [Text.assemble(("Next: ", "bold"), f"{explain} says why.")]

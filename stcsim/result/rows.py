@@ -24,7 +24,8 @@ class LayerRow:
         dense: the kernel in the dense network, at that network's clock; ``None`` where not asked for.
         sparse: the kernel in the all-2:4 network, at that network's clock; ``None`` also where the layer may not be pruned.
         not_sparse_because: why there is no 2:4 kernel, else ``None``.
-        best: ``"dense"`` or ``"2:4"``, what the layer is in the best-of-both network: what makes the whole fastest.
+        best: ``"dense"`` or the GPU's pattern (``"2:4"``), what the layer is in the best-of-both network: what makes the whole
+            fastest.
         chosen: that kernel in the best-of-both network, at that network's clock.
         speedup: dense time over 2:4 time, ``None`` without both; under a power limit each at its own network's clock.
         weight_bytes: weights stored dense.
@@ -66,6 +67,11 @@ class LayerRow:
     speedup_interval: Interval | None = None
     saved_us: float = 0.0
     prune_rank: int | None = None
+
+    @property
+    def is_pruned(self) -> bool:
+        """Whether the best-of-both network has the layer pruned."""
+        return self.best != "dense"
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING, Any
 
 from stcsim.errors import StcsimError, quoted
 from stcsim.files import write_whole
+from stcsim.isa.patterns import pattern_of
 from stcsim.result.document import columns, document, flat, json_text, plain
 from stcsim.result.load import build
 from stcsim.result.rows import LayerRow, MemoryRow, PruneGroup
 from stcsim.result.totals import Footprint, Totals, Trust
-from stcsim.words import Sparsity
 
 if TYPE_CHECKING:
     from pandas import DataFrame
@@ -66,8 +66,8 @@ class RunResult:
 
     @property
     def pattern(self) -> str:
-        """The name of the sparse side: ``"2:4"``."""
-        return Sparsity.SPARSE.value
+        """The name of the sparse side: the GPU's pattern, ``"2:4"``."""
+        return pattern_of(self.inputs["arch"])
 
     def __repr__(self) -> str:
         """Return one line: what was run, how long it takes dense, pruned and at best, and the speedup with its interval."""

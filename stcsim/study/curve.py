@@ -9,6 +9,7 @@ from typing import Any, Literal
 from stcsim import replay
 from stcsim.arch import Arch, ArchOrName, load_arch
 from stcsim.errors import StcsimError
+from stcsim.isa.patterns import NATIVE
 from stcsim.replay.door import element_of
 from stcsim.result import Footprint, Interval, Totals, Trust
 from stcsim.study.axis import NETWORK_AXES, Axis, GemmPattern, Value, is_gemm, parse_axis, parse_gemm
@@ -29,7 +30,12 @@ class CurvePoint:
     """One run of a curve. A figure is ``None`` where its side was not run: no sparse tensor cores, or nothing to prune.
 
     Attributes:
-        value: where on the axis. totals: of the run, as ``stcsim.run`` returns them. memory: what it needs of the GPU's memory.
+        value: where on the axis.
+        arch: the GPU.
+        dtype: element type of the inputs.
+        totals: of the run, as ``stcsim.run`` returns them.
+        memory: what it needs of the GPU's memory.
+        pattern: name of the GPU's sparsity pattern; the side that is called ``"2:4"`` here is of that pattern.
     """
 
     value: Value
@@ -37,6 +43,7 @@ class CurvePoint:
     dtype: str
     totals: Totals
     memory: Footprint | None = None
+    pattern: str = NATIVE.name
 
     def time_us(self, side: Side) -> float | None:
         """Time of one pass, microseconds."""
@@ -144,7 +151,7 @@ def sweep(
     for at, (arch, element, value, trace) in enumerate(runs):
         advance = None if progress is None else _within(progress, at, len(runs), len(trace.ops))
         result = replay.run(trace, arch, dtype=element, progress=advance)
-        points.append(CurvePoint(value, arch.name, element, result.totals, result.footprint))
+        points.append(CurvePoint(value, arch.name, element, result.totals, result.footprint, result.pattern))
         if result.trust:
             trust[arch.name] = result.trust
     inputs: dict[str, Any] = {"archs": {arch.name: arch.to_dict() for arch in gpus}, "version": __version__}

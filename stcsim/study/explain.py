@@ -36,7 +36,8 @@ class Contender:
     """One kernel that was considered.
 
     Attributes:
-        estimate_us: closed form. time_us: simulated, ``None`` if the closed form already ruled it out (launch included in both).
+        estimate_us: closed form.
+        time_us: simulated, ``None`` if the closed form already ruled it out (launch included in both).
         verdict: ``"chosen"``, or why it lost.
     """
 
@@ -53,8 +54,10 @@ class Side:
     Attributes:
         result: the chosen kernel, with its lower bounds.
         busy: share of its time, launch left out, that each server is busy: tensor, smem, ingress, l2, dram.
-        plan: what the chosen kernel does on this GPU, as (name, value) rows. contenders: best first.
-        offered: how many kernels the library is known to have for this type; smallest_tile: of those, rows by columns.
+        plan: what the chosen kernel does on this GPU, as (name, value) rows.
+        contenders: best first.
+        offered: how many kernels the library is known to have for this type;
+        smallest_tile: of those, rows by columns.
     """
 
     mode: str
@@ -71,9 +74,11 @@ class Explanation:
     """A GEMM explained, dense and 2:4.
 
     Attributes:
-        peak_mhz: clock of the data sheet's peak. board_limit_w: what the board may draw.
+        peak_mhz: clock of the data sheet's peak.
+        board_limit_w: what the board may draw.
         note: says why a side is missing, if one is.
-        speedup: where a measured one is to be expected. trust: how far to trust it all.
+        speedup: where a measured one is to be expected.
+        trust: how far to trust it all.
         inputs: the GPU with every leaf, and the words of the call.
     """
 
@@ -117,16 +122,17 @@ def explain_problem(
         UnsupportedError: when a word is unknown, the GPU lacks the type or sparsity, or no kernel fits.
     """
     arch = load_arch(arch)
+    problem = replace(problem, dtype=arch.element(problem.dtype.name))
     launch, kernel = word(words.Launch, launch, "launch").value, kernel_of(arch, kernel)
     setup = Setup(arch, "fast", launch, kernel)
     modes = modes_of(arch, problem.dtype, sparsity)
     reason = why_not_sparse(problem, False)
-    sides = tuple(_side(setup, problem, mode == "2:4") for mode in modes if mode == "dense" or reason is None)
+    sides = tuple(_side(setup, problem, mode != "dense") for mode in modes if mode == "dense" or reason is None)
     speedup = None
     if len(sides) == 2:
         ratio = sides[0].result.time_us / sides[1].result.time_us
         speedup = bars(arch).speedup_of(problem.dtype, 2 * problem.macs, ratio)
-    note = f"no 2:4: {reason}" if reason and "2:4" in modes else None
+    note = f"no {arch.pattern_name}: {reason}" if reason and arch.pattern_name in modes else None
     trust = bars(arch).trust_of(problem.dtype, 2 * problem.macs, speedup)
     inputs = {"arch": arch.to_dict(), "sparsity": sparsity_of(modes), "kernel": kernel, "launch": launch, "version": __version__}
     return Explanation(arch.name, arch.clock.peak_mhz, arch.power.board_limit_w, problem, sides, note, speedup, trust, inputs)
@@ -146,7 +152,9 @@ def _side(setup: Setup, problem: Problem, sparse: bool) -> Side:
     ]
     smallest = min(((each.cta_m, each.cta_n) for each in offered), key=lambda tile: tile[0] * tile[1])
     plan = _plan_rows(setup.arch, problem, timed)
-    return Side("2:4" if sparse else "dense", result, busy_shares(timed), plan, contenders, len(offered), smallest)
+    return Side(
+        setup.arch.pattern_name if sparse else "dense", result, busy_shares(timed), plan, contenders, len(offered), smallest
+    )
 
 
 def _losers(choice: Choice, problem: Problem, sparse: bool) -> Sequence[Candidate]:

@@ -10,6 +10,7 @@ from stcsim.isa import DType
 from stcsim.replay import modes_of, sparsity_of
 from stcsim.replay.door import element_of
 from stcsim.study.explain import gemm_problem
+from stcsim.timing.catalogue.families import sources
 from stcsim.timing.catalogue.kernel import Kernel
 from stcsim.timing.catalogue.menu import menu
 from stcsim.timing.lowering.tiling import tile_up
@@ -84,11 +85,12 @@ def kernels_of(arch: ArchOrName, dtype: str = "fp16", *, sparsity: str | None = 
         ArchError: when there is no such GPU.
     """
     gpu, element, filters = load_arch(arch), element_of(dtype), _FILTERS if flag(conv, "conv") else None
+    element = gpu.element(element.name)
     modes = modes_of(gpu, element, sparsity)
     rows = [
         _row(gpu, element, kernel, mode)
         for mode in modes
-        for kernel in menu(gpu.kernel.family, mode == Sparsity.SPARSE, element, filters)
+        for kernel in menu(gpu.kernel.family, mode != Sparsity.DENSE, element, filters)
         if kernel.takes(element)
     ]
     inputs = {"arch": gpu.to_dict(), "dtype": element.name, "sparsity": sparsity_of(modes), "conv": conv, "version": __version__}
@@ -96,7 +98,7 @@ def kernels_of(arch: ArchOrName, dtype: str = "fp16", *, sparsity: str | None = 
 
 
 def _row(arch: Arch, element: DType, kernel: Kernel, mode: str) -> CatalogueRow:
-    cut = tile_up(arch, gemm_problem(_LARGE, 1 if kernel.gemv else _LARGE, _LARGE, element.name), kernel, 1)
+    cut = tile_up(arch, gemm_problem(_LARGE, 1 if kernel.gemv else _LARGE, _LARGE, element), kernel, 1)
     notes = [
         *(["matrix times vector only"] if kernel.gemv else []),
         *(["ping-pong"] if kernel.pingpong else []),
@@ -118,5 +120,5 @@ def _row(arch: Arch, element: DType, kernel: Kernel, mode: str) -> CatalogueRow:
         max_splits=kernel.max_splits,
         swizzle=kernel.swizzle,
         notes=", ".join(notes),
-        source=str(getattr(kernel, "source", "")),
+        source=sources(arch.kernel.family)[kernel],
     )

@@ -1,4 +1,4 @@
-"""Measured GEMM tables: one CSV row per kernel timed on a real GPU (columns: tests/validation/README.md)."""
+"""Measured GEMM tables: one CSV row per kernel timed on a real GPU (columns: docs/measured-tables.md)."""
 
 from __future__ import annotations
 
@@ -37,13 +37,15 @@ class Measured:
     """One measured GEMM.
 
     Attributes:
-        arch: name of the GPU's file. m, n, k, batch: stcsim's convention (m is the weight side).
+        arch: name of the GPU's file.
+        m, n, k, batch: stcsim's convention (m is the weight side).
         time_us: measured time, launch as ``timing`` says (``graph``, ``stream`` or ``kernel``).
         weights_in_l2: whether the same weights were used by the launch before.
         launches: how many in a row one time is the mean of (a board needs time to enforce its power limit).
         by_heuristic: the kernel was taken by the heuristics of cuBLAS, not by a search.
         data: ``randn``, or ``low-power`` (zeros, constants).
-        grade: A (trusted), B (caveat) or C (not scored). where: file and line.
+        grade: A (trusted), B (caveat) or C (not scored).
+        where: file and line.
         record: the row as read, all columns.
     """
 

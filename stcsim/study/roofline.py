@@ -16,7 +16,7 @@ from typing import Any
 from stcsim import replay
 from stcsim.arch import Arch, ArchOrName, load_arch
 from stcsim.errors import StcsimError
-from stcsim.replay.door import element_of
+from stcsim.replay.door import element_on
 from stcsim.result import KernelResult, LayerRow, Trust
 from stcsim.trace import Conv2d, Gemm, TraceOrName, load_trace
 
@@ -26,11 +26,15 @@ class Spot:
     """One layer with one kernel, dense or 2:4.
 
     Attributes:
-        dram_bytes: that passed DRAM in one launch, read and written. l2_bytes: that passed the L2, those of DRAM among them.
+        dram_bytes: that passed DRAM in one launch, read and written.
+        l2_bytes: that passed the L2, those of DRAM among them.
         dram_intensity: operations (two for a multiply-accumulate, pruned ones too) for each byte of DRAM; ``None`` where all was
-            in L2. l2_intensity: for each byte of L2.
-        time_us: of one launch. tops: achieved, 10^12 operations a second.
-        roof_tops: the lowest of the peaks at these intensities. bound: which one it is: "compute", "dram" or "l2".
+            in L2.
+        l2_intensity: for each byte of L2.
+        time_us: of one launch.
+        tops: achieved, 10^12 operations a second.
+        roof_tops: the lowest of the peaks at these intensities.
+        bound: which one it is: "compute", "dram" or "l2".
         share_of_time: of all launches in the network with this sparsity (layers that may not be pruned run dense in both).
     """
 
@@ -74,12 +78,15 @@ class Roofs:
     """The peaks that no kernel can pass.
 
     Attributes:
-        dense_tops: the vendor's peak of compute, 10^12 operations a second, at ``clock_mhz``. sparse_tops: the same with 2:4,
+        dense_tops: the vendor's peak of compute, 10^12 operations a second, at ``clock_mhz``.
+        sparse_tops: the same with 2:4,
             ``None`` without Sparse Tensor Cores.
         dram_gb_per_s: the vendor's peak of DRAM.
         l2_gb_per_s: what GEMM streams get of the L2, at the sustained clock. Vendors quote none; this one is
             ``l2.bandwidth_bytes_per_clk``, fitted to measured GEMMs.
-        clock_mhz: the highest that the board may hold. data_sheet_mhz: the one behind the vendor's peak, which may be lower.
+        clock_mhz: the highest that the board may hold.
+        data_sheet_mhz: the one behind the vendor's peak, which may be lower.
+        pattern: name of the GPU's sparsity pattern, ``"2:4"``.
     """
 
     dense_tops: float
@@ -88,6 +95,7 @@ class Roofs:
     l2_gb_per_s: float
     clock_mhz: float
     data_sheet_mhz: float
+    pattern: str
 
     def compute_tops(self, sparse: bool) -> float:
         """Return the peak of compute."""
@@ -115,6 +123,11 @@ class Roofline:
     inputs: dict[str, Any]
     trust: Trust | None = None
 
+    @property
+    def pattern(self) -> str:
+        """Name of the GPU's sparsity pattern."""
+        return self.roofs.pattern
+
     def alike(self) -> tuple[RooflineLayer, ...]:
         """Return one layer for all of the same sizes: their mean, with all their launches and time; slowest dense first."""
         groups: dict[tuple[object, ...], list[RooflineLayer]] = {}
@@ -140,7 +153,7 @@ def roofline_of(
         StcsimError: when the trace has neither GEMM nor convolution.
     """
     trace, arch = load_trace(trace), load_arch(arch)
-    element = element_of(trace.dtype if dtype is None else dtype)
+    element = element_on(arch, trace.dtype if dtype is None else dtype)
     arch.require(element.name, False)
     if not any(isinstance(op, Gemm | Conv2d) for op in trace.ops):
         raise StcsimError(trace.name, "a GEMM or convolution", "none")
@@ -165,6 +178,7 @@ def roofs_of(arch: Arch, dtype: str) -> Roofs:
         l2_gb_per_s=arch.l2.bandwidth_bytes_per_clk * clock.sustained_mhz * 1e-3,
         clock_mhz=clock_mhz,
         data_sheet_mhz=clock.peak_mhz,
+        pattern=arch.pattern_name,
     )
 
 

@@ -6,10 +6,8 @@ import math
 import os
 import statistics
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Sequence
-from concurrent.futures import ProcessPoolExecutor
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
-from multiprocessing import get_context
 from os import PathLike
 from pathlib import Path
 from typing import Any
@@ -17,6 +15,7 @@ from typing import Any
 from stcsim.arch import Arch, ArchOrName, arch_names, load_arch
 from stcsim.errors import TraceError, UnsupportedError
 from stcsim.isa import dtype
+from stcsim.processes import on_processes
 from stcsim.result import Interval
 from stcsim.study.measured import Measured, read_measured
 from stcsim.timing.board.setup import Setup, launch_us
@@ -28,6 +27,11 @@ from stcsim.version import __version__
 from stcsim.words import size, text
 
 Progress = Callable[[int, int], None]
+
+_BATCH = 16
+"""Rows that a process predicts at a time."""
+_WORTH_PROCESSES = 64
+"""Rows from which on processes are worth their start."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,7 +165,11 @@ def _arch_of(row: Measured) -> Arch:
 
 
 def check_row(row: Measured, arch: Arch) -> None:
-    """Refuse a row whose type or sparsity the GPU does not have, naming its line (TraceError)."""
+    """Refuse a row whose type or sparsity the GPU does not have, naming its line.
+
+    Raises:
+        TraceError: with the row's file and line.
+    """
     try:
         arch.require(row.dtype, row.sparse)
     except UnsupportedError as error:
@@ -170,20 +178,12 @@ def check_row(row: Measured, arch: Arch) -> None:
 
 def predict_all(rows: Sequence[Measured], archs: dict[str, Arch], progress: Progress | None, jobs: int) -> list[Predicted]:
     """Predict ``rows`` on ``jobs`` processes; the result does not depend on their number."""
-    batches = [(rows[i : i + 16], archs) for i in range(0, len(rows), 16)]
+    batches = [(rows[i : i + _BATCH], archs) for i in range(0, len(rows), _BATCH)]
     done: list[Predicted] = []
-    if jobs == 1 or len(rows) < 64:
-        results: Iterable[list[Predicted]] = map(_predict_batch, batches)
-        return _gather(results, done, len(rows), progress)
-    with ProcessPoolExecutor(jobs, mp_context=get_context("spawn")) as pool:
-        return _gather(pool.map(_predict_batch, batches), done, len(rows), progress)
-
-
-def _gather(results: Iterable[list[Predicted]], done: list[Predicted], total: int, progress: Progress | None) -> list[Predicted]:
-    for part in results:
-        done.extend(part)
+    for part in on_processes(_predict_batch, batches, 1 if len(rows) < _WORTH_PROCESSES else jobs):
+        done += part
         if progress is not None:
-            progress(len(done), total)
+            progress(len(done), len(rows))
     return done
 
 
@@ -194,7 +194,7 @@ def _predict_batch(batch: tuple[Sequence[Measured], dict[str, Arch]]) -> list[Pr
 
 def predict(row: Measured, arch: Arch) -> Predicted:
     """Predict one measured row on ``arch``; its timing mode, output type and warm weights are honoured."""
-    problem = gemm_problem(row.m, row.n, row.k, row.dtype, row.batch, row.out_dtype, row.weights_in_l2)
+    problem = gemm_problem(row.m, row.n, row.k, arch.element(row.dtype), row.batch, row.out_dtype, row.weights_in_l2)
     kernel = HEURISTIC if row.by_heuristic else None
     setup = Setup(arch, launch=row.timing, kernel=kernel, launches=row.launches, data=row.data)
     result = time_gemm(setup, problem, row.sparse)

@@ -77,7 +77,7 @@ def gemm_problem(
     m: int,
     n: int,
     k: int,
-    dtype: str = "fp16",
+    dtype: str | DType = "fp16",
     batch: int = 1,
     out_dtype: str | None = None,
     weights_in_l2: bool = False,
@@ -93,7 +93,7 @@ def gemm_problem(
         m: rows of A and D.
         n: columns of B and D.
         k: columns of A and rows of B.
-        dtype: input element type, by name.
+        dtype: input element type, by name, or a row of the table as a GPU's sparsity pattern has it (``Arch.element``).
         batch: how many such GEMMs.
         out_dtype: type of D, by name; what libraries write by default for ``dtype``.
         weights_in_l2: as in :class:`Problem`, and so are the others.
@@ -105,7 +105,7 @@ def gemm_problem(
     Raises:
         UnsupportedError: when a type is unknown or a size is no whole number of at least 1.
     """
-    element = find_dtype(dtype)
+    element = find_dtype(dtype) if isinstance(dtype, str) else dtype
     return Problem(
         m=m,
         n=n,

@@ -33,9 +33,14 @@ def tensor_rate(arch: Arch, problem: Problem, kernel: Kernel) -> float:
     rate = float(getattr(core.fma_per_clk_per_sm, problem.dtype.name)) * core.issue_efficiency
     if not kernel.wgmma:
         rate *= core.mma_sync_efficiency
-    if kernel.sparse and core.sparse_group and core.sparse_kept:
-        rate *= core.sparse_group / core.sparse_kept
+    if kernel.sparse:
+        rate *= arch.sparse_rate_ratio or 1.0
     return rate
+
+
+def expansion(problem: Problem, kernel: Kernel) -> int:
+    """Elements of a row of A for each that is kept and multiplied: 2 for 2:4 (and for 1:2 in tf32), 1 dense."""
+    return problem.dtype.sparse_expansion if kernel.sparse else 1
 
 
 def warp_rate(arch: Arch, problem: Problem, kernel: Kernel) -> float:
@@ -49,7 +54,7 @@ def warp_rate(arch: Arch, problem: Problem, kernel: Kernel) -> float:
     if kernel.wgmma:
         return rate
     warps = kernel.warps_m * kernel.warps_n
-    logical_k = MMA_K_BITS // problem.dtype.bits * kernel.expansion
+    logical_k = MMA_K_BITS // problem.dtype.bits * expansion(problem, kernel)
     interval = MMA_M * MMA_N * logical_k * SUB_CORES / rate
     independent = max(1, kernel.cta_m // kernel.warps_m // MMA_M * (kernel.cta_n // kernel.warps_n // MMA_N))
     filled = min(1.0, ceil_div(warps, SUB_CORES) * interval / (interval + ROUND_CYCLES / independent))
@@ -79,7 +84,7 @@ def smem_read_bytes(problem: Problem, kernel: Kernel) -> int:
     return a_bytes * a_reads + b_bytes * b_reads
 
 
-def iteration_cycles(arch: Arch, kernel: Kernel) -> float:
+def iteration_cycles(arch: Arch, problem: Problem, kernel: Kernel) -> float:
     """Cycles of an iteration that no server explains: barrier and issue, and B fragments that are not loaded ahead.
 
     Ampere's 2:4 kernels with warp tiles of 64 x 64 or more have registers for one set of B fragments (CUTLASS,
@@ -90,9 +95,9 @@ def iteration_cycles(arch: Arch, kernel: Kernel) -> float:
     warp_n = kernel.cta_n // kernel.warps_n
     if not kernel.sparse or kernel.wgmma or min(kernel.cta_m // kernel.warps_m, warp_n) < _SINGLE_BUFFERED_TILE:
         return cycles
-    smem, step_bytes = arch.shared_memory, MMA_K_BITS // 8 * kernel.expansion  # of a row of B that one mma.sp reads
+    smem, step_bytes = arch.shared_memory, MMA_K_BITS // 8 * expansion(problem, kernel)  # of a row of B that one mma.sp reads
     load = SUB_CORES * warp_n * step_bytes / smem.bandwidth_bytes_per_clk + smem.latency_cycles
-    return cycles + load * (1 if kernel.warps_m * kernel.warps_n > SUB_CORES else kernel.k_bytes // step_bytes)
+    return cycles + load * (1 if kernel.warps_m * kernel.warps_n > SUB_CORES else ceil_div(kernel.k_bytes, step_bytes))
 
 
 class Iteration(NamedTuple):

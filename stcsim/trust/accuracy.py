@@ -104,7 +104,8 @@ class ErrorModel:
     Attributes:
         times, speedups: spread by class; no speedups where none was measured.
         together: share of the error's variance that layers of one network have in common.
-        boards: those with measured rows, with their dies. fitted: of these, those whose die had a fit to rows like them.
+        boards: those with measured rows, with their dies.
+        fitted: of these, those whose die had a fit to rows like them.
         made: when and from what, to be printed.
     """
 

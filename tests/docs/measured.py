@@ -1,8 +1,9 @@
 """Figures that take minutes, or measured tables that do not lie in this project: kept as JSON, so that pages are checked at once.
 
-``docs/figures/measured.json`` holds what ``stcsim validate`` and ``stcsim accuracy check`` wrote, ``docs/figures/studies.json``
-some case studies and the table that ships. Both hold a fingerprint of what they were made with: the values of the GPUs' files,
-and what the model says of a few GEMMs and a network. When one of them changes, the figures are stale, and the tests say so.
+``docs/figures/measured.json`` holds what ``stcsim validate`` and ``stcsim accuracy check`` wrote, ``docs/figures/ablation.json``
+what ``stcsim evidence ablation`` wrote, in short, and ``docs/figures/studies.json`` some case studies and the table that ships.
+All hold a fingerprint of what they were made with: the values of the GPUs' files, and what the model says of a few GEMMs and a
+network. When one of them changes, the figures are stale, and the tests say so.
 """
 
 from __future__ import annotations
@@ -13,16 +14,18 @@ import json
 import statistics
 import tempfile
 from collections import defaultdict
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 from stcsim import gemm, load_arch, load_trace, run
 from stcsim.study.error_model.build import CHECK, part_of
+from stcsim.study.evidence.ablation import MOVED
 from stcsim.study.measured import read_measured
 from tests.docs.pages import FIGURES
 from tests.docs.workshop import Workshop
 
-MEASURED, STUDIES = FIGURES / "measured.json", FIGURES / "studies.json"
+MEASURED, ABLATION, STUDIES = (FIGURES / f"{name}.json" for name in ("measured", "ablation", "studies"))
 STUDIED = ("resnet34-batch", "resnet34-resolution")
 #: What the model is asked to see whether it is still the same: GPU, m, n, k, type.
 _ASKED = (
@@ -35,6 +38,8 @@ _ASKED = (
     ("rtx4090", 4096, 1024, 4096, "int8"),
 )
 
+DIGITS = 5
+"""Decimals of an error that are kept; pages show three."""
 _CELLS = ("cells", "sizes", "speedups")
 """Figures of a validation that pages show."""
 
@@ -88,6 +93,47 @@ def measure(measured: Path, silicon: Path) -> None:
         document = {"validation": figures_in(folder / "v.json", *_CELLS), "thirds": thirds(folder / "rows.csv")}
         coverage = figures_in(folder / "c.json", "rows", "times", "speedups", "verdicts")
         _keep(MEASURED, document | {"coverage": coverage})
+
+
+def ablate(measured: Path, rates: Path) -> None:
+    """Switch every mechanism off alone, and keep what the errors are then; some ten minutes of one core.
+
+    Args:
+        measured: folder of the tables that ``stcsim evidence ablation`` reads.
+        rates: folder of published microbenchmarks, for mechanisms that no GEMM shows.
+    """
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        words = f"stcsim evidence ablation {measured.resolve()} --rates {rates.resolve()} --json a.json"
+        Workshop(folder).printed_by(words)
+        keep_ablation(stored(folder / "a.json"))
+
+
+def keep_ablation(document: Document) -> None:
+    """Keep what pages show of the document that ``stcsim evidence ablation`` wrote: of each effect the errors in short."""
+    effects = [in_short(each) for each in document["effects"]]
+    _keep(ABLATION, {"rows_per_cell": document["rows_per_cell"], "seed": document["seed"], "effects": effects})
+
+
+def in_short(effect: Document) -> Document:
+    """Return the errors of a cell with a mechanism and without it: of all its rows, and of those that it moves."""
+    pairs = list(zip(effect["kept"], effect["off"], strict=True))
+    changes = [abs((1 + off) / (1 + kept) - 1) for kept, off in pairs]
+    moved = [pair for pair, change in zip(pairs, changes, strict=True) if change > MOVED]
+    assert len(moved) == effect["moved"], "rows count as moved as in stcsim.study.evidence.ablation"
+    return {
+        **{name: effect[name] for name in ("mechanism", "without", "cell")},
+        "rows": len(pairs),
+        "moved": len(moved),
+        "shift": round(statistics.fmean(changes), DIGITS),
+        "mean_abs": _with_and_without(pairs, lambda errors: statistics.fmean(map(abs, errors))),
+        "mean_abs_moved": _with_and_without(moved, lambda errors: statistics.fmean(map(abs, errors))) if moved else None,
+        "median": _with_and_without(pairs, statistics.median),
+    }
+
+
+def _with_and_without(pairs: Sequence[tuple[float, float]], figure: Callable[[list[float]], float]) -> list[float]:
+    return [round(figure(list(errors)), DIGITS) for errors in zip(*pairs, strict=True)]
 
 
 def study() -> None:

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Callable, Sequence
 
+from stcsim.report.terminal.evidence.columns import from_to
 from tests.docs.markdown import table
-from tests.docs.measured import MEASURED, STUDIES, Document, stored
+from tests.docs.measured import ABLATION, MEASURED, STUDIES, Document, stored
 
 _GPUS = {
     "a100": "A100 SXM",
@@ -18,6 +19,8 @@ _GPUS = {
     "rtx4090": "RTX 4090",
 }
 _TYPES = {"fp8e4m3": "fp8"}
+BETTER = 0.005
+"""By how much a mean error must fall for a mechanism to be named as one that a cell would do better without."""
 
 
 def _gpu(name: str) -> str:
@@ -122,6 +125,43 @@ def _mean(name: str, cells: Sequence[Document]) -> str:
     return _percent(sum(cell[name] * cell["count"] for cell in cells) / sum(cell["count"] for cell in cells))
 
 
+def ablation_table() -> str:
+    """Return what the errors are with each mechanism and without it, in the cell that it moves most."""
+    effects = stored(ABLATION)["effects"]
+    most = [max(group, key=lambda effect: effect["shift"]) for group in _by_mechanism(effects).values()]
+    header = ("mechanism", "instead", "cell", "moved", "mean abs. error", "of the moved", "median")
+    return table(header, [_ablation_row(effect) for effect in most])
+
+
+def better_table() -> str:
+    """Return where the error of several rows is lower by over half a point when a mechanism is left out."""
+    several = [each for each in stored(ABLATION)["effects"] if each["rows"] > 1]
+    effects = [each for each in several if each["mean_abs"][0] - each["mean_abs"][1] > BETTER]
+    effects.sort(key=lambda each: each["mean_abs"][1] - each["mean_abs"][0])
+    header = ("mechanism", "instead", "cell", "moved", "mean abs. error", "of the moved", "median")
+    return table(header, [_ablation_row(effect) for effect in effects])
+
+
+def _by_mechanism(effects: Sequence[Document]) -> dict[str, list[Document]]:
+    found: dict[str, list[Document]] = defaultdict(list)
+    for effect in effects:
+        found[effect["mechanism"]].append(effect)
+    return found
+
+
+def _ablation_row(effect: Document) -> tuple[str, ...]:
+    moved = effect["mean_abs_moved"]
+    return (
+        effect["mechanism"],
+        effect["without"],
+        effect["cell"],
+        f"{effect['moved']}/{effect['rows']}",
+        from_to(*effect["mean_abs"]),
+        from_to(*moved) if moved else "–",
+        from_to(*effect["median"], "+"),
+    )
+
+
 def study_table(name: str) -> str:
     """Return the points of a case study that a publication has, prediction beside publication."""
     study = stored(STUDIES)["studies"][name]
@@ -145,6 +185,8 @@ TABLES: dict[str, Callable[[], str]] = {
     "coverage": of_measured(coverage_table),
     "verdicts": of_measured(verdicts_list),
     "short": of_measured(short_sentences),
+    "ablation": ablation_table,
+    "ablation-better": better_table,
     "octomul": lambda: accuracy_table(stored(STUDIES)["octomul"]),
     "resnet34-batch": lambda: study_table("resnet34-batch"),
     "resnet34-resolution": lambda: study_table("resnet34-resolution"),

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from tests.docs.generated import content_of, cut, reason_to_keep
-from tests.docs.measured import MEASURED, STUDIES, fingerprint, stored
+from tests.docs.measured import ABLATION, MEASURED, STUDIES, fingerprint, in_short, stored
 from tests.docs.options import commands
 from tests.docs.pages import Fence, Generated, fences, generated, pages, short
 from tests.docs.workshop import Command, Workshop, commands_of, is_program, reason_to_skip
@@ -44,13 +44,30 @@ def test_a_generated_block_is_what_is_printed_now(block: Generated, workshop: Wo
 
 
 @pytest.mark.parametrize(
-    ("path", "option"), [(MEASURED, "--measured DIR --silicon DIR"), (STUDIES, "--studies")], ids=["measured", "studies"]
+    ("path", "option"),
+    [(MEASURED, "--measured DIR --silicon DIR"), (ABLATION, "--ablation DIR --rates DIR"), (STUDIES, "--studies")],
+    ids=["measured", "ablation", "studies"],
 )
 def test_figures_that_were_kept_are_those_of_this_model(path: Path, option: str) -> None:
     known, now = stored(path)["made_with"], fingerprint()
     changed = [name for part in now for name in now[part] if known[part].get(name) != now[part][name]]
     again = f"python -m tests.docs.write {option} makes it anew"
     assert not changed, f"{short(path)} was made with another model or other values ({', '.join(changed)}); {again}"
+
+
+def test_an_effect_is_kept_in_short() -> None:
+    effect = {
+        "mechanism": "launch",
+        "without": "0",
+        "cell": "a100 dense bf16",
+        "kept": [0.1, -0.1],
+        "off": [0.1, 0.3],
+        "moved": 1,
+    }
+    short_one = in_short(effect)
+    assert short_one["rows"] == 2 and short_one["moved"] == 1  # the first row keeps its error
+    assert short_one["shift"] == 0.22222  # (0 + (1.3 / 0.9 - 1)) / 2
+    assert (short_one["mean_abs"], short_one["mean_abs_moved"], short_one["median"]) == ([0.1, 0.2], [0.1, 0.3], [0.0, 0.2])
 
 
 def test_every_command_of_the_program_has_its_options_in_the_documents() -> None:

@@ -1,7 +1,8 @@
 """Writes the generated blocks of the documents anew: ``python -m tests.docs.write [PAGE…]``.
 
 ``--studies`` runs case studies first (half a minute), ``--measured DIR --silicon DIR`` predicts measured tables, too (some five
-minutes); ``--figures`` draws the pictures that stand below a line ``<!-- drawn: stcsim … --figure NAME -->``.
+minutes), ``--ablation DIR --rates DIR`` does so without each mechanism (some ten minutes of one core), and ``--figures`` draws
+the pictures that stand below a line ``<!-- drawn: stcsim … --figure NAME -->``.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ import tempfile
 from pathlib import Path
 
 from tests.docs.generated import contents_of
-from tests.docs.measured import measure, study
+from tests.docs.measured import ablate, measure, study
 from tests.docs.pages import FIGURES, filled, generated, pages, short
 from tests.docs.workshop import Workshop
 
@@ -39,15 +40,21 @@ def main() -> None:
     parser.add_argument("page", nargs="*", type=Path, help="only these pages; all by default")
     parser.add_argument("--measured", type=Path, metavar="DIR", help="measured tables to predict (stcsim validate)")
     parser.add_argument("--silicon", type=Path, metavar="DIR", help="measured tables to check intervals on")
+    parser.add_argument("--ablation", type=Path, metavar="DIR", help="measured tables to predict without each mechanism")
+    parser.add_argument("--rates", type=Path, metavar="DIR", help="published microbenchmarks, for --ablation")
     parser.add_argument("--studies", action="store_true", help="run case studies")
     parser.add_argument("--figures", action="store_true", help="draw the pictures, too")
     given = parser.parse_args()
     if bool(given.measured) != bool(given.silicon):
         parser.error("--measured and --silicon go together")
+    if bool(given.ablation) != bool(given.rates):
+        parser.error("--ablation and --rates go together")
     if given.measured:
         measure(given.measured, given.silicon)
     if given.studies or given.measured:
         study()
+    if given.ablation:
+        ablate(given.ablation, given.rates)
     with tempfile.TemporaryDirectory() as folder:
         workshop = Workshop(Path(folder))
         for page in [path.resolve() for path in given.page] or pages():

@@ -95,9 +95,17 @@ def step(name: str, operator: str, time_us: float, count: int = 1) -> MemoryRow:
     return MemoryRow(name, operator, count, "fp16", kernel, kernel, kernel)
 
 
+PEAK = {"peak_mhz": {"value": 1410}}
+CORE = {"sparse_kept": {"value": 2}, "sparse_group": {"value": 4}}
+
+
 def run_of(*rows: LayerRow, sparsity: str = "both", memory: tuple[MemoryRow, ...] = (), **inputs: object) -> RunResult:
     """Return a run of ``rows`` and ``memory`` at 1410 MHz: each pruned layer saves what its own time says."""
-    inputs = {"arch": {"sm": {"count": 108}, "clock": {"peak_mhz": {"value": 1410}}}, "version": "0.1.0", **inputs}
+    inputs = {
+        "arch": {"sm": {"count": 108}, "clock": PEAK, "tensor_core": CORE},
+        "version": "0.1.0",
+        **inputs,
+    }
     ranked, layers = with_savings(rows), dict(enumerate(rows))
     steps = {len(rows) + at: step for at, step in enumerate(memory)}
 
@@ -106,7 +114,7 @@ def run_of(*rows: LayerRow, sparsity: str = "both", memory: tuple[MemoryRow, ...
 
     dense = case([row.dense for row in rows if row.dense]) if all(row.dense for row in rows) else None
     sparse = case([row.sparse or row.chosen for row in rows]) if any(row.sparse for row in rows) else None
-    sums = totals(layers, steps, Cases(dense, sparse, case([row.chosen for row in rows])))
+    sums = totals(layers, steps, Cases("2:4", dense, sparse, case([row.chosen for row in rows])))
     if sums.speedup is not None and sums.sparse_speedup is not None:
         best, pruned = (Interval(0.9 * ratio, 1.1 * ratio) for ratio in (sums.speedup, sums.sparse_speedup))
         sums = replace(sums, speedup_interval=best, sparse_speedup_interval=pruned)

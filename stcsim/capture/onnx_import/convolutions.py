@@ -15,7 +15,11 @@ Pads = list[tuple[int, int]]
 
 
 def convolution(filters_at: int) -> Callable[[Node], list[Product]]:
-    """Return the reader of a convolution whose filters are this input."""
+    """Return the reader of a convolution whose filters are this input.
+
+    Raises:
+        Unread: (the reader) when channels do not fit the filters.
+    """
 
     def read(node: Node) -> list[Product]:
         (image, (batch, channels, *size)), (filters, (outputs, inner, *taps)) = node.tensor(0), node.tensor(filters_at)

@@ -8,19 +8,25 @@ holds row g + 8 * (r mod 2), kept columns 4 * e * (r div 2) + e * t on (PTX ISA,
 
 Metadata words hold eight nibbles, lowest group lowest. h and t count the selected threads from the first one:
 
-=====================  =====================================================================  ===================
-A and k                word of thread                                                         how it is known
-=====================  =====================================================================  ===================
-16-bit k32, tf32 k16   h: row g, half h of k, bits 0-15; row g+8, the same, bits 16-31        derived from CUTLASS
-8-bit k64              t: row g + 8 * (t mod 2), half t div 2 of k                            derived from CUTLASS
-16-bit k16, tf32 k8    the one: row g in bits 0-15, row g+8 in bits 16-31                     from memory
-8-bit k32              t: row g + 8 * t, all of k                                             from memory
-4-bit k64, k128        as 8-bit k32, k64, with pairs for elements                             from memory
-wgmma.sp               each warp of four has 16 rows, each as the mma.sp of the same k        from memory
-=====================  =====================================================================  ===================
+=====================  =====================================================================  =======
+A and k                word of thread                                                         sources
+=====================  =====================================================================  =======
+16-bit k32, tf32 k16   h: row g, half h of k, bits 0-15; row g+8, the same, bits 16-31        1, 2, 3
+8-bit k64              t: row g + 8 * (t mod 2), half t div 2 of k                            1, 2, 4
+16-bit k16             the one: row g in bits 0-15, row g+8 in bits 16-31                     3
+tf32 k8                as 16-bit k16                                                          5
+8-bit k32              t: row g + 8 * t, all of k                                             5
+4-bit k64              as 8-bit k32, with pairs for elements                                  5
+4-bit k128             as 8-bit k64, with pairs for elements                                  4
+wgmma.sp               each warp of four has 16 rows, each as the mma.sp of the same k        6
+=====================  =====================================================================  =======
 
-The PTX ISA draws these as pictures. "Derived": CUTLASS's reordered metadata is this register image, lane by lane, and
-torch's conversion agrees with it. "From memory": the same count carried over; no run on a GPU has confirmed it.
+The PTX ISA draws these as pictures. Public code that agrees with them, of which only shapes and strides were compared: (1)
+CUTLASS's reordered metadata, which is this register image lane by lane, and torch's conversion; (2) tile-ai/tilelang,
+``mma_sp_layout.py``; (3) the PTX ``mma.sp`` test of apache/tvm (pull request 10339); (4) CUTLASS,
+``mma_traits_sm120_sparse.hpp``; (5) a CuTe traits file for sm_80 of unknown home, the weakest of these; (6) CUTLASS,
+``mma_traits_sm90_gmma_sparse.hpp`` (8-bit k64, 16-bit k32, tf32 k16). ``docs/numerics.md`` has more of each. No run of
+this program on a GPU has confirmed them.
 """
 
 from __future__ import annotations

@@ -28,7 +28,7 @@ def row_lines(curve: Curve) -> list[dict[str, object]]:
 def _point(curve: Curve, point: CurvePoint) -> dict[str, Any]:
     """Return where a point stands, on what, every total as a run has it, TOPS of 2:4, TOPS/W, memory."""
     where: dict[str, Any] = {"of": curve.name} | ({"batch": curve.batch} if curve.batch else {})
-    where |= _place(curve.axis, point.value) | {"arch": point.arch, "dtype": point.dtype}
+    where |= _place(curve.axis, point.value) | {"arch": point.arch, "dtype": point.dtype, "pattern": point.pattern}
     derived: dict[str, Any] = {"sparse_tops": point.tops("2:4")}
     derived |= {f"{name}_memory_bytes": point.memory_bytes(side) for name, side in _NAMES.items()}
     if point.memory:

@@ -19,7 +19,7 @@ from stcsim.errors import StcsimError
 from stcsim.report.figures.figure_file import write_drawing
 from stcsim.report.figures.paper_style import COLOURS, COLUMN_INCHES, DPI, INK, STYLE
 from stcsim.report.figures.value_axis import LOG_FROM, place, scale_x, thin_labels
-from stcsim.report.terminal.curve import curve_title, series_label
+from stcsim.report.terminal.curve import curve_title, series_label, side_name
 from stcsim.report.units import BYTE_UNITS, TIME_UNITS, Units, suited
 
 if TYPE_CHECKING:
@@ -32,7 +32,6 @@ _LOOKS: dict[Side, dict[str, Any]] = {
     "2:4": {"ls": "--", "marker": "^"},
     "best": {"ls": ":", "marker": "D", "markerfacecolor": "#FFFFFF"},
 }
-_WORDS: dict[Side, str] = {"dense": "dense", "2:4": "2:4", "best": "best of both"}
 _MANY_POINTS = 40
 _KEY_COLUMNS = 3
 _EMPTY_KEY = Line2D([], [], ls="", label=" ")
@@ -102,7 +101,11 @@ def write_curve_figure(curve: Curve, path: Path, metric: str = "speedup", option
 
 
 def check_series(count: int) -> None:
-    """Refuse more series than there are colours (StcsimError)."""
+    """Refuse more series than there are colours.
+
+    Raises:
+        StcsimError: with the number that there may be.
+    """
     if count > len(COLOURS):
         raise StcsimError("--figure", f"at most {len(COLOURS)} pairs of a GPU and a type", str(count))
 
@@ -129,7 +132,8 @@ def _draw(curve: Curve, metric: Metric) -> Figure:
     axes.set_title(curve_title(curve), loc="left")
     _scale_y(axes, metric)
     scale_x(axes, curve.axis.values)
-    keys = _keys(list(series), sides)
+    names: dict[Side, str] = {side: "best of both" if side == "best" else side_name(curve.points, side) for side in sides}
+    keys = _keys(list(series), names)
     figure.legend(
         handles=keys, loc="outside upper center", ncols=_KEY_COLUMNS, frameon=False, columnspacing=1.4, handlelength=2.2
     )
@@ -154,12 +158,12 @@ def _distinct(curve: Curve, metric: Metric) -> dict[str, Sequence[CurvePoint]]:
     return first
 
 
-def _keys(labels: Sequence[str], sides: Sequence[Side]) -> list[Line2D]:
+def _keys(labels: Sequence[str], names: dict[Side, str]) -> list[Line2D]:
     """Return the legend: rows of colours, if there are several, and a row of sides."""
     colours = [Line2D([], [], color=COLOURS[at], lw=3, label=label) for at, label in enumerate(labels)]
     looks = [
-        Line2D([], [], color=COLOURS[nth] if len(labels) == 1 else INK, label=_WORDS[side], **_LOOKS[side])
-        for nth, side in enumerate(sides)
+        Line2D([], [], color=COLOURS[nth] if len(labels) == 1 else INK, label=name, **_LOOKS[side])
+        for nth, (side, name) in enumerate(names.items())
     ]
     if len(labels) == 1:
         return looks

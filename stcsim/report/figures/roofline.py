@@ -157,12 +157,12 @@ def _roofs(roofs: Roofs, plane: _Plane) -> list[Roof]:
     for sparse in (False, True) if roofs.sparse_tops else (False,):
         tops, look = roofs.compute_tops(sparse), _LOOKS[sparse]
         ends = (1e3 * tops / roofs.l2_gb_per_s, tops), (plane.right, tops)
-        found.append(Roof(ends, f"{_side(sparse)} {tops:,.0f} TOPS", (1, -1), {"color": look["color"], "ls": look["ls"]}))
+        found.append(Roof(ends, f"{_side(sparse, roofs)} {tops:,.0f} TOPS", (1, -1), {"color": look["color"], "ls": look["ls"]}))
     return found
 
 
-def _side(sparse: bool) -> str:
-    return "2:4" if sparse else "dense"
+def _side(sparse: bool, roofs: Roofs) -> str:
+    return roofs.pattern if sparse else "dense"
 
 
 def _markers(axes: Axes, layers: Sequence[RooflineLayer]) -> None:
@@ -188,7 +188,8 @@ def _keys(roofs: Roofs) -> list[Line2D]:
     full: dict[str, Any] = {"ls": "", "markersize": 5}
     hollow: dict[str, Any] = {"ls": "", "markersize": 3, "mfc": "white", "mec": INK, "mew": 0.7}
     dense, sparse = (
-        Line2D([], [], color=look["color"], marker=look["marker"], label=_side(side), **full) for side, look in _LOOKS.items()
+        Line2D([], [], color=look["color"], marker=look["marker"], label=_side(side, roofs), **full)
+        for side, look in _LOOKS.items()
     )
     area = Line2D([], [], ls="", label="area: share of time")
     dram = Line2D([], [], color=INK, marker="o", label="per byte of DRAM", **full)

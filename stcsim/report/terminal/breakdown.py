@@ -68,7 +68,7 @@ def time_bars(result: RunResult) -> Bars:
 def energy_bars(result: RunResult) -> Bars:
     """Return where the energy of a run goes, all launches."""
     totals = result.totals
-    sides = {"dense": totals.dense_energy_parts_uj, "2:4": totals.sparse_energy_parts_uj}
+    sides = {"dense": totals.dense_energy_parts_uj, result.pattern: totals.sparse_energy_parts_uj}
     if len(result.rows) > 1 and totals.dense_us is not None and totals.sparse_us is not None:
         sides = {"dense": totals.dense_energy_parts_uj, "best of both": totals.best_energy_parts_uj}
     shown = {side: parts for side, parts in sides.items() if parts is not None}
@@ -85,7 +85,7 @@ def times_by_side(result: RunResult) -> dict[str, dict[str, float]]:
     if totals.sparse_us is not None and len(result.rows) > 1 and sides:
         sides["best of both"] = summed((row.chosen, row.count) for row in rows)
     elif totals.sparse_us is not None:
-        sides["2:4"] = summed((row.sparse or row.chosen, row.count) for row in rows)
+        sides[result.pattern] = summed((row.sparse or row.chosen, row.count) for row in rows)
     return sides
 
 

@@ -17,7 +17,14 @@ if TYPE_CHECKING:
     from stcsim.study.axis import Axis, Value
     from stcsim.study.curve import Curve, CurvePoint, Side
 
-_WORDS: dict[Side, str] = {"dense": "dense", "2:4": "all 2:4", "best": "best of both"}
+
+def side_name(points: Sequence[CurvePoint], side: Side) -> str:
+    """Return what a side is called: ``"2:4"``, or the patterns of the GPUs."""
+    return "/".join(dict.fromkeys(point.pattern for point in points)) if side == "2:4" else side
+
+
+def _word(points: Sequence[CurvePoint], side: Side) -> str:
+    return {"dense": "dense", "2:4": f"all {side_name(points, side)}", "best": "best of both"}[side]
 
 
 def curve_title(curve: Curve) -> str:
@@ -75,7 +82,7 @@ def _column(
 ) -> Column:
     figures = (figure(point, side) for point in points)
     cells = tuple(Text(NOTHING, "dim") if each is None else Text(text(each)) for each in figures)
-    return Column(f"{_WORDS[side]}\n{unit}", cells, rank, justify="right")
+    return Column(f"{_word(points, side)}\n{unit}", cells, rank, justify="right")
 
 
 def _speedups(points: Sequence[CurvePoint], side: Side) -> Column:
@@ -83,7 +90,7 @@ def _speedups(points: Sequence[CurvePoint], side: Side) -> Column:
     for point in points:
         speedup = point.speedup(side)
         cells.append(Text(NOTHING, "dim") if speedup is None else Text(f"{speedup:.2f}×", speedup_style(speedup)))
-    return Column(f"{_WORDS[side]}\nspeedup", tuple(cells), 1, justify="right")
+    return Column(f"{_word(points, side)}\nspeedup", tuple(cells), 1, justify="right")
 
 
 def _likely(points: Sequence[CurvePoint], side: Side) -> Column:
@@ -95,7 +102,7 @@ def _bytes(
     points: Sequence[CurvePoint], sides: Sequence[Side], what: str, rank: int, size: Callable[[CurvePoint, Side], int | None]
 ) -> Column:
     cells = tuple(Text(bytes_text(*(size(point, side) or 0 for side in sides))) for point in points)
-    return Column(" → ".join(sides) + f"\n{what}", cells, rank, justify="right")
+    return Column(" → ".join(side_name(points, side) for side in sides) + f"\n{what}", cells, rank, justify="right")
 
 
 def _axis_word(axis: Axis) -> str:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from rich.console import Console, ConsoleOptions, Group, RenderableType, RenderResult
 from rich.text import Text
 
+from stcsim.isa.patterns import skipped_ratio
 from stcsim.report.phrases import Phrases
 from stcsim.report.terminal.columns import Column, FittedTable
 from stcsim.report.trust import evidence_lines
@@ -60,7 +61,7 @@ def explanation_text(explanation: Explanation, top: int = 8) -> RenderableType:
     if len(explanation.sides) == 2:
         dense, sparse = (side.result for side in explanation.sides)
         likely = f" ({interval_text(explanation.speedup)} in 8 of 10 such cases)" if explanation.speedup else ""
-        gain = f"2:4 is {dense.time_us / sparse.time_us:.2f}× as fast as dense{likely}"
+        gain = f"{explanation.sides[1].mode} is {dense.time_us / sparse.time_us:.2f}× as fast as dense{likely}"
         parts += [Text(), Phrases("", f"{gain}: {_lost(explanation.sides)}", 0, "bold")]
         parts.append(Phrases("", _why(explanation), 0, "bold"))
     hottest = max((side.result for side in explanation.sides), key=lambda result: result.watts)
@@ -173,14 +174,16 @@ def _contenders(side: Side, top: int) -> FittedTable:
 
 
 def _lost(sides: Sequence[Side]) -> str:
-    """Return which parts 2:4 does not halve."""
+    """Return which parts 2:4 does not halve; another pattern may leave less than half."""
     dense, sparse = (side.result.breakdown for side in sides)
-    excess = {name: sparse[name] - dense[name] / 2 for name in sparse}
+    ratio = skipped_ratio(sides[1].mode)
+    less = "halved" if ratio == 2 else f"divided by {ratio:g}"
+    excess = {name: sparse[name] - dense[name] / ratio for name in sparse}
     worst = sorted((name for name in excess if excess[name] > 0), key=lambda name: -excess[name])[:3]
     if not worst:
-        return "every part was halved"
+        return f"every part was {less}"
     words = ", ".join(f"{name} {time_text(dense[name])} → {time_text(sparse[name])}" for name in worst)
-    return f"not halved are {words}"
+    return f"not {less} are {words}"
 
 
 def _why(explanation: Explanation) -> str:

@@ -7,7 +7,7 @@ from collections import defaultdict
 from rich.text import Text
 
 from stcsim.report.phrases import Phrases
-from stcsim.report.trust import evidence_text, fit_text
+from stcsim.report.trust import evidence_text, fit_text, pattern_text
 from stcsim.report.units import (
     bytes_text,
     energy_text,
@@ -43,11 +43,11 @@ def facts(result: RunResult) -> list[Phrases]:
         ("by layer", _exceptions_text(result)),
     ]
     if len(result.rows) == 1:
-        for side, kernel in (("dense", result.rows[0].dense), ("2:4", result.rows[0].sparse)):
+        for side, kernel in (("dense", result.rows[0].dense), (result.pattern, result.rows[0].sparse)):
             if kernel is not None:
                 lines += [(side, _kernel_text(kernel)), ("", helps_text(kernel) if kernel.gains.known else "")]
     if result.trust is not None:
-        lines.append(("evidence", evidence_text(result.trust)))
+        lines += [("evidence", evidence_text(result.trust)), ("pattern", pattern_text(result.pattern))]
     return [Phrases(label, text, _LABEL_COLUMNS, label_style="dim") for label, text in lines if text]
 
 
@@ -66,7 +66,7 @@ def _energy_text(result: RunResult) -> str:
     totals, shape = result.totals, result.inputs.get("trace", {}).get("input_shape")
     samples = result.batch if "trace" in result.inputs else 0
     sides = {"dense": totals.dense_uj, "best of both": totals.best_uj if totals.sparse_us is not None else None}
-    energies = {side: energy_uj for side, energy_uj in sides.items() if energy_uj} or {"2:4": totals.best_uj}
+    energies = {side: energy_uj for side, energy_uj in sides.items() if energy_uj} or {result.pattern: totals.best_uj}
     if not samples:
         return " → ".join(energy_text(energy_uj) for energy_uj in energies.values()) + " a launch"
     has_tokens = isinstance(shape, dict) and "tokens" in shape

@@ -46,7 +46,7 @@ def arch_table(arch: Arch) -> RenderableType:
     """Return every value of ``arch``: path, value, unit, kind and source, one block for each section."""
     facts = f"{arch.title} · {arch.die} · {arch.generation.capitalize()}, compute capability {arch.compute_capability}"
     peaks = ", ".join(f"{row.name} {_peaks(arch, row.name)}" for row in timed_types() if arch.supports(row.name, False))
-    return Group(Text(facts, "bold"), Text(f"peak dense/2:4 TOPS: {peaks}"), Leaves(tuple(arch.leaves())))
+    return Group(Text(facts, "bold"), Text(f"peak dense/{arch.pattern_name} TOPS: {peaks}"), Leaves(tuple(arch.leaves())))
 
 
 @dataclass(frozen=True, slots=True)

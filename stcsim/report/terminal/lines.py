@@ -30,11 +30,13 @@ class Line:
     @property
     def runs(self) -> str:
         """Which side was chosen: ``dense``, ``2:4``, or of how many which."""
-        pruned = sum(row.best == "2:4" for row in self.rows)
-        return "dense" if not pruned else "2:4" if pruned == len(self.rows) else f"{pruned} of {len(self.rows)} 2:4"
+        pruned = [row.best for row in self.rows if row.is_pruned]
+        if not pruned:
+            return "dense"
+        return pruned[0] if len(pruned) == len(self.rows) else f"{len(pruned)} of {len(self.rows)} {pruned[0]}"
 
     def kernel(self, side: str) -> KernelResult | None:
-        """Return the kernel of a side: ``dense``, ``2:4`` or ``chosen``; of the first layer that has one."""
+        """Return the kernel of a side, of the first layer that has one: ``dense``, ``chosen``, by any other name the pruned."""
         return next(iter(self.kernels(side)), None)
 
     def kernels(self, side: str) -> Iterator[KernelResult]:
@@ -51,7 +53,7 @@ class Line:
     @property
     def speedup(self) -> float | None:
         """Mean dense time over mean 2:4 time, ``None`` without both."""
-        dense, sparse = (self.mean(side, lambda kernel: kernel.time_us) for side in ("dense", "2:4"))
+        dense, sparse = (self.mean(side, lambda kernel: kernel.time_us) for side in ("dense", "sparse"))
         return dense / sparse if dense and sparse else None
 
     @property
@@ -65,7 +67,7 @@ class Line:
 
     def _launched(self, side: str) -> Iterator[tuple[KernelResult, int]]:
         for row in self.rows:
-            kernel = {"dense": row.dense, "2:4": row.sparse, "chosen": row.chosen}[side]
+            kernel = {"dense": row.dense, "chosen": row.chosen}.get(side, row.sparse)
             if kernel is not None:
                 yield kernel, row.count
 

@@ -88,7 +88,7 @@ class PruneTable:
 
 def prune_names(result: RunResult) -> list[str]:
     """Return the names of the layers that are 2:4 in the best-of-both network, in the order of the list."""
-    pruned = {row.name for row in result.rows if row.best == "2:4"}
+    pruned = {row.name for row in result.rows if row.is_pruned}
     return [name for group in result.groups for name in group.layers if name in pruned]
 
 

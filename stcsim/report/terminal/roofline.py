@@ -38,7 +38,7 @@ def roofline_table(roofline: Roofline) -> RenderableType:
         *_side_columns("dense", [layer.dense for layer in layers]),
     ]
     if any(layer.sparse for layer in layers):
-        columns += _side_columns("2:4", [layer.sparse for layer in layers])
+        columns += _side_columns(roofline.pattern, [layer.sparse for layer in layers])
     head = Text("\n".join(_head(roofline.roofs)), "dim")
     evidence = evidence_lines({roofline.arch: roofline.trust}) if roofline.trust else []
     return Group(Text(roofline_title(roofline), "bold"), head, FittedTable(tuple(columns)), *evidence)
@@ -47,7 +47,7 @@ def roofline_table(roofline: Roofline) -> RenderableType:
 def _head(roofs: Roofs) -> list[str]:
     """Return the roofs, and what the columns mean."""
     compute = ", ".join(
-        f"{side} {tops:,.0f} TOPS" for side, tops in (("dense", roofs.dense_tops), ("2:4", roofs.sparse_tops)) if tops
+        f"{side} {tops:,.0f} TOPS" for side, tops in (("dense", roofs.dense_tops), (roofs.pattern, roofs.sparse_tops)) if tops
     )
     if roofs.clock_mhz > roofs.data_sheet_mhz:
         compute += f" (at {roofs.clock_mhz:,.0f} MHz, above the {roofs.data_sheet_mhz:,.0f} of the data sheet)"

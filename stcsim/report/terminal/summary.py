@@ -81,10 +81,10 @@ def _totals(result: RunResult) -> list[_Total]:
     if totals.sparse_us is not None:
         time, speedup = (totals.sparse_us, totals.sparse_us_interval), (totals.sparse_speedup, totals.sparse_speedup_interval)
         pruned = sum(row.sparse is not None for row in rows)
-        lines.append(_Total("all 2:4", *time, *speedup, totals.sparse_uj, totals.sparse_clock_mhz, pruned))
+        lines.append(_Total(f"all {result.pattern}", *time, *speedup, totals.sparse_uj, totals.sparse_clock_mhz, pruned))
     if totals.speedup is not None and len(rows) > 1:
         time, gain = (totals.best_us, totals.best_us_interval), (totals.speedup, totals.speedup_interval)
-        pruned = sum(row.best == "2:4" for row in rows)
+        pruned = sum(row.is_pruned for row in rows)
         lines.append(_Total("best of both", *time, *gain, totals.best_uj, totals.best_clock_mhz, pruned))
     return lines
 
@@ -116,7 +116,7 @@ def _totals_table(result: RunResult) -> FittedTable:
         columns.append(column("work per\njoule", 2, (_per_joule(totals, line) for line in lines)))
     if any(line.pruned is not None for line in lines) and len(result.rows) > 1:
         counts = ("" if line.pruned is None else f"{line.pruned} of {len(result.rows)}" for line in lines)
-        columns.append(column("2:4 layers", 1, map(Text, counts)))
+        columns.append(column(f"{result.pattern} layers", 1, map(Text, counts)))
     return FittedTable(tuple(columns))
 
 
@@ -157,7 +157,7 @@ def _not_pruned_table(reasons: dict[str, list[LayerRow]], result: RunResult) -> 
     table = Table.grid(padding=(0, len(_GAP)))
     table.add_column(no_wrap=True, justify="right")
     table.add_column(overflow="fold")
-    table.add_row("", Text("never 2:4", "dim"))
+    table.add_row("", Text(f"never {result.pattern}", "dim"))
     for reason, rows in reasons.items():
         share = sum(row.macs * row.count for row in rows) / result.totals.macs
         names = ", ".join(row.name for row in rows[:NAMES_SHOWN]) + (", …" if len(rows) > NAMES_SHOWN else "")

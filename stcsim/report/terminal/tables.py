@@ -41,7 +41,7 @@ def _foot(result: RunResult, shown: Sequence[Line], every: Sequence[Line]) -> st
         notes.append(
             f"{len(result.rows)} layers; those of one name and size on one line, times of one launch are means (--ungroup)"
         )
-    kernels = [kernel for line in shown for side in ("dense", "2:4") for kernel in line.kernels(side)]
+    kernels = [kernel for line in shown for side in ("dense", "sparse") for kernel in line.kernels(side)]
     if fast := [kernel for kernel in kernels if kernel.share_of_peak > 1]:
         clock_mhz, sheet_mhz = max(kernel.clock_mhz for kernel in fast), result.inputs["arch"]["clock"]["peak_mhz"]["value"]
         notes.append(
@@ -54,7 +54,7 @@ def _foot(result: RunResult, shown: Sequence[Line], every: Sequence[Line]) -> st
 
 def _columns(lines: Sequence[Line], result: RunResult) -> list[Column]:
     """Return every column that has something to show."""
-    sides = [side for side in ("dense", "2:4") if any(line.kernel(side) for line in lines)]
+    sides = [side for side in ("dense", result.pattern) if any(line.kernel(side) for line in lines)]
     several, both = len(result.rows) > 1, len(sides) == 2
     batched = any(line.rows[0].batch > 1 for line in lines)
     columns = [
@@ -79,7 +79,7 @@ def _columns(lines: Sequence[Line], result: RunResult) -> list[Column]:
     columns += _board(lines)
     if several:
         columns.append(Column("in L2", tuple(Text(in_l2_text([row.in_l2 for row in line.rows])) for line in lines), rank=4))
-    weights = "weights\ndense → 2:4" if "2:4" in sides else "weights"
+    weights = f"weights\ndense → {result.pattern}" if result.pattern in sides else "weights"
     columns.append(Column(weights, tuple(map(_weights, lines)), 4, justify="right"))
     return columns + [_kernel_names(lines, side) for side in sides]
 
@@ -104,7 +104,7 @@ def _figures(
     cells = []
     for line in lines:
         value = line.mean(side, figure)
-        both = line.kernel("dense") is not None and line.kernel("2:4") is not None
+        both = line.kernel("dense") is not None and line.kernel("sparse") is not None
         cells.append(Text(NOTHING, "dim") if value is None else Text(text(value), _WINNER if both and line.runs == side else ""))
     return cells
 

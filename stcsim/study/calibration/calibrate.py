@@ -41,7 +41,8 @@ class Errors:
     """Errors of a group of rows before and after, each (mean absolute, median, 90th percentile of the absolute), as fractions.
 
     Attributes:
-        part: ``training`` or ``held out``. sparsity, dtype: ``all`` where the group is the whole part.
+        part: ``training`` or ``held out``.
+        sparsity, dtype: ``all`` where the group is the whole part.
     """
 
     part: str
@@ -57,10 +58,13 @@ class Calibration:
     """A fit and what it did.
 
     Attributes:
-        base: the arch as given on the command line. start: with ``--set`` on top. plain: without.
+        base: the arch as given on the command line.
+        start: with ``--set`` on top.
+        plain: without.
         ranges: the parameters that were free, with their bounds.
         before, after: predictions of the training rows and of the held-out rows.
-        source: what fitted leaves say about where they come from. seed: of the split.
+        source: what fitted leaves say about where they come from.
+        seed: of the split.
     """
 
     base: str
@@ -108,9 +112,12 @@ def calibrate(
 
     Args:
         base: a shipped GPU or an arch file; rows count whose ``arch`` column carries its name.
-        settings: overrides, as with ``load_arch``. params: dotted paths, all that may be fitted by default.
-        grades: letters of the grades to use. seed: of the split.
-        notify: called with evaluations done and the lowest cost so far. jobs: processes.
+        settings: overrides, as with ``load_arch``.
+        params: dotted paths, all that may be fitted by default.
+        grades: letters of the grades to use.
+        seed: of the split.
+        notify: called with evaluations done and the lowest cost so far.
+        jobs: processes.
         bounds: of some parameters (low, high), in place of their usual ones, or of leaves to fit beside them.
 
     Raises:
@@ -175,6 +182,9 @@ def split_rows(rows: Sequence[Measured], wanted: int, seed: int) -> Split:
     """Draw whole shapes until ``wanted`` rows are there, or two thirds of the shapes.
 
     Rows of one shape stay together: its fp16 and bf16 times are nearly equal, so one would be no test of the other.
+
+    Raises:
+        TraceError: for fewer than three shapes.
     """
     shapes: dict[tuple[int, ...], list[Measured]] = defaultdict(list)
     for row in rows:

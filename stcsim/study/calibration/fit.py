@@ -25,7 +25,8 @@ class Parameter:
     """A leaf that may be fitted.
 
     Attributes:
-        path: dotted path in the tree. low, high: bounds, in units of the leaf at ``times`` where one is named.
+        path: dotted path in the tree.
+        low, high: bounds, in units of the leaf at ``times`` where one is named.
         meaning: what it stands for.
     """
 
@@ -153,7 +154,9 @@ class Fit:
 
     Attributes:
         values: the best value of each range that mattered and moved, by path; empty where nothing beat the start.
-        cost: of these. evaluations: how many were spent. idle: paths that change no prediction.
+        cost: of these.
+        evaluations: how many were spent.
+        idle: paths that change no prediction.
         interrupted: whether the user stopped it.
     """
 
@@ -199,7 +202,8 @@ def search(cost: Cost, ranges: Sequence[Range], start: Sequence[float], evaluati
     """Find values within ``ranges`` at which ``cost`` is low; Ctrl-C ends the search, the best so far stays.
 
     Args:
-        cost: takes one value for each range. start: where to begin, which counts as tried.
+        cost: takes one value for each range.
+        start: where to begin, which counts as tried.
         evaluations: how often ``cost`` may be called.
     """
     minimise = minimiser()

@@ -16,7 +16,11 @@ from stcsim.study.calibration.calibrate import Calibration, with_values
 
 
 def check_target(base: str, output: Path) -> None:
-    """Refuse to write over the arch file that the new one is to lie on, or over one of its bases."""
+    """Refuse to write over the arch file that the new one is to lie on, or over one of its bases.
+
+    Raises:
+        StcsimError: when ``output`` is one of them.
+    """
     load_arch(base)
     try:
         file_layer(base, Path(), "output", (output.resolve(),))

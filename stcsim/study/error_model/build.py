@@ -128,7 +128,8 @@ def build(rows: Sequence[Predicted], fitted: Sequence[str], blind: Sequence[Pred
     """Return the document of an error model.
 
     Args:
-        rows: measured rows with the predictions of the GPUs that ship. fitted: boards whose die had a fit to rows like these.
+        rows: measured rows with the predictions of the GPUs that ship.
+        fitted: boards whose die had a fit to rows like these.
         blind: rows predicted with nothing fitted to their board: the parameters of its die come from a sibling.
         source: where the rows come from, to be printed.
 

@@ -24,7 +24,8 @@ class Coverage:
     """How many of a class's rows lie in their intervals, and how wide these are.
 
     Attributes:
-        label: board (or ``all``), sparsity, and type or size (or ``all``). inside: share of rows in their interval.
+        label: board (or ``all``), sparsity, and type or size (or ``all``).
+        inside: share of rows in their interval.
         width: median of high over low.
     """
 
@@ -39,7 +40,8 @@ class Verdicts:
     """What was said of GEMMs whose both sides were measured, and what was true.
 
     Attributes:
-        pays, pays_wrong: said to pay, and of these no faster in truth. not_pays, not_pays_wrong: the reverse.
+        pays, pays_wrong: said to pay, and of these no faster in truth.
+        not_pays, not_pays_wrong: the reverse.
         open: cannot tell.
     """
 

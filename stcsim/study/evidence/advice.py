@@ -179,7 +179,7 @@ def _examine_group(found: Found, case: Case, best: RunResult, group: PruneGroup,
 
 
 def _pruned(result: RunResult) -> set[str]:
-    return {row.name for row in result.rows if row.best == "2:4"}
+    return {row.name for row in result.rows if row.is_pruned}
 
 
 def _run_with(case: Case, trace: Trace, arch: Arch, best: RunResult, pruned: set[str]) -> float:

@@ -133,6 +133,9 @@ def neutral(board: str) -> dict[str, float]:
 
     A clock is the highest one (what holds it down is the power limit), a share is the middle of its bounds, and everything else
     their geometric middle.
+
+    Raises:
+        StcsimError: for a fitted leaf without bounds.
     """
     arch = load_arch(board)
     bounds = {each.path: (each.low, each.high) for each in (parameter.range_on(arch) for parameter in PARAMETERS)} | BOUNDS

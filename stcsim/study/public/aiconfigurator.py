@@ -53,7 +53,11 @@ _TYPES = {
 
 
 def convert(file: Path, name: str) -> Iterator[Row | LeftOut]:
-    """Yield the rows of one parquet file; their m is tokens, their n output features, times are in ms."""
+    """Yield the rows of one parquet file; their m is tokens, their n output features, times are in ms.
+
+    Raises:
+        TraceError: when the path names no known GPU, or a row lacks a column or a number.
+    """
     folders = PurePosixPath(name).parts  # …/GPU/gemm/trtllm/RELEASE/gemm_perf.parquet
     system = next((_SYSTEMS[folder] for folder in folders if folder in _SYSTEMS), None)
     if system is None:

@@ -29,9 +29,12 @@ class Manifest:
     """What was pulled.
 
     Attributes:
-        source: its name. url, commit, licence: where it is from. date: of the pull, ``2026-11-27``.
+        source: its name.
+        url, commit, licence: where it is from.
+        date: of the pull, ``2026-11-27``.
         version: of the stcsim that read it.
-        files: SHA-256 of every file fetched, by its path in the repository. tables: by file name, beside the manifest.
+        files: SHA-256 of every file fetched, by its path in the repository.
+        tables: by file name, beside the manifest.
         left_out: rows not used, by reason.
     """
 

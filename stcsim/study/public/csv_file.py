@@ -20,14 +20,22 @@ class Record:
     cells: dict[str, str]
 
     def whole(self, column: str) -> int:
-        """Return a whole number above 0; ``8.0`` is one, too."""
+        """Return a whole number above 0; ``8.0`` is one, too.
+
+        Raises:
+            TraceError: with the line and the column, for anything else.
+        """
         value = self.number(column)
         if not math.isfinite(value) or value < 1 or value != int(value):
             raise TraceError(f"{self.where}: {column}", "a whole number above 0", f"'{self.cells[column]}'")
         return int(value)
 
     def number(self, column: str) -> float:
-        """Return a number; an empty cell is 0."""
+        """Return a number; an empty cell is 0.
+
+        Raises:
+            TraceError: with the line and the column, for anything else.
+        """
         text = (self.cells.get(column) or "").strip()
         try:
             return float(text or 0)

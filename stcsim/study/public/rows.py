@@ -30,12 +30,18 @@ class Row:
     """One measured GEMM; what a source does not say is ``None`` or empty: ``read_measured`` then takes its defaults.
 
     Attributes:
-        arch: name of the GPU's file, whether or not stcsim has it. gpu: the board as the source names it.
+        arch: name of the GPU's file, whether or not stcsim has it.
+        gpu: the board as the source names it.
         library: ``cuBLAS…`` (not ``cuBLASLt…``) where heuristics picked the kernel.
-        dtype, out_dtype: of inputs and of the result. m, n, k: output features, tokens, reduction.
-        time_us: of one launch; 0 where it was not run. timing: ``graph``, ``stream`` or ``kernel``.
-        weight_copies: buffers of weights that are launched in turn. launches: how many one time is the mean of.
-        data: ``randn`` or ``low-power``. grade: A, B or C. suite: the model or release it belongs to.
+        dtype, out_dtype: of inputs and of the result.
+        m, n, k: output features, tokens, reduction.
+        time_us: of one launch; 0 where it was not run.
+        timing: ``graph``, ``stream`` or ``kernel``.
+        weight_copies: buffers of weights that are launched in turn.
+        launches: how many one time is the mean of.
+        data: ``randn`` or ``low-power``.
+        grade: A, B or C.
+        suite: the model or release it belongs to.
     """
 
     arch: str

@@ -28,11 +28,17 @@ class Source:
     """One repository with measured GEMM times.
 
     Attributes:
-        name: as on the command line. repository: ``OWNER/NAME``. host: where it is.
-        commit: the full id that is fetched. licence: SPDX identifier.
-        paths: patterns of files; ``*`` stands for any part of one name. size: of all of them, in words.
-        gpus: boards, in words. grades: which rows have which grade, in words.
-        convert: reads one file. check: raises where a library is missing that ``convert`` needs.
+        name: as on the command line.
+        repository: ``OWNER/NAME``.
+        host: where it is.
+        commit: the full id that is fetched.
+        licence: SPDX identifier.
+        paths: patterns of files; ``*`` stands for any part of one name.
+        size: of all of them, in words.
+        gpus: boards, in words.
+        grades: which rows have which grade, in words.
+        convert: reads one file.
+        check: raises where a library is missing that ``convert`` needs.
     """
 
     name: str

@@ -74,7 +74,8 @@ class Published:
     """A published figure: one number, or both ends of what the words leave open.
 
     Attributes:
-        low, high: the ends, in the unit of the quantity. text: the words of the publication where they are no plain number.
+        low, high: the ends, in the unit of the quantity.
+        text: the words of the publication where they are no plain number.
     """
 
     low: float
@@ -111,9 +112,11 @@ class Point:
     """One quantity of a study.
 
     Attributes:
-        quantity: a key of ``stcsim.study.reproduce.run.QUANTITIES``. cases: of several, the largest figure counts.
+        quantity: a key of ``stcsim.study.reproduce.run.QUANTITIES``.
+        cases: of several, the largest figure counts.
         published: the figure to compare with, or ``None`` where none was published.
-        value: where it stands on the axis of the study. label: what it is called elsewhere.
+        value: where it stands on the axis of the study.
+        label: what it is called elsewhere.
         series: tells lines of a figure apart, empty where there is one.
     """
 
@@ -130,8 +133,12 @@ class Study:
     """One publication.
 
     Attributes:
-        name: in one word. title: what was run. gpu: on which GPU. claim: what was published, in one line.
-        source: author, title, place. assumed: what the publication does not say, or the simulator does not do, a sentence each.
+        name: in one word.
+        title: what was run.
+        gpu: on which GPU.
+        claim: what was published, in one line.
+        source: author, title, place.
+        assumed: what the publication does not say, or the simulator does not do, a sentence each.
         axis: name of what varies, with its unit; empty where points are of different kinds.
     """
 

@@ -96,3 +96,17 @@ def int8_sums(family: str) -> tuple[Kernel, ...]:
 def listed(menus: Sequence[Menu]) -> tuple[Kernel, ...]:
     """Return the kernels of ``menus``, one menu after the other."""
     return tuple(kernel for menu in menus for kernel in menu.kernels())
+
+
+@cache
+def sources(family: str) -> dict[Kernel, str]:
+    """Return where each kernel of a family is known from: the source of the first menu that has it.
+
+    Raises:
+        UnsupportedError: for a family that is not in the catalogue.
+    """
+    known = family_of(family)
+    own = known.convolutions
+    of_convolutions = () if own is None else (*own.menus(False, True), *own.menus(True, True))
+    menus = (*known.dense, *known.sparse, *known.int8_sums, *of_convolutions)
+    return {kernel: menu.source for menu in reversed(menus) for kernel in menu.kernels()}

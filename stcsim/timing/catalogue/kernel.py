@@ -64,11 +64,6 @@ class Kernel:
     patch: tuple[int, int] | None = None
     taps: int = 1
 
-    @property
-    def expansion(self) -> int:
-        """Elements of a row of A for each that is kept and multiplied: 2 for 2:4 (and for 1:2 in tf32), 1 dense."""
-        return 2 if self.sparse else 1
-
     def takes(self, dtype: DType) -> bool:
         """Whether the library ships it for ``dtype``."""
         return self.narrowest_bits <= dtype.bits <= self.widest_bits and self.only in ("", dtype.name)

@@ -30,7 +30,8 @@ class Constants(NamedTuple):
     """The scalars of a ``TilePlan``, by the same names, and what they imply.
 
     Attributes:
-        least_step_ticks: that any iteration takes. least_tile_ticks: that any tile takes, 0 where tiles differ in length.
+        least_step_ticks: that any iteration takes.
+        least_tile_ticks: that any tile takes, 0 where tiles differ in length.
         give_up_ticks: a run that is certain to end later is given up.
     """
 

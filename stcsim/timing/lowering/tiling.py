@@ -14,7 +14,7 @@ from stcsim.timing.hardware import MOST_REGISTERS_PER_THREAD, THREADS_PER_WARP
 from stcsim.timing.lowering.cut import Cut, Tiling
 from stcsim.timing.plan import IntArray
 from stcsim.timing.problem import Problem, ceil_div
-from stcsim.timing.rates import tile_bytes
+from stcsim.timing.rates import expansion, tile_bytes
 
 MOST_STAGES = 16
 """Stages of a Hopper kernel whose tiles are small (cuBLAS, names such as ``nvjet_sm90_tst_64x8_64x16_...``)."""
@@ -46,7 +46,7 @@ def registers_per_cta(kernel: Kernel, problem: Problem) -> int:
     """Estimate the registers of one CTA of ``mma.sync``: accumulators, double-buffered fragments, addresses."""
     threads = kernel.warps_m * kernel.warps_n * THREADS_PER_WARP
     accumulators = kernel.cta_m * kernel.cta_n // threads
-    fragments = (kernel.cta_m // kernel.warps_m + kernel.cta_n // kernel.warps_n * kernel.expansion) // 4 * 2
+    fragments = (kernel.cta_m // kernel.warps_m + kernel.cta_n // kernel.warps_n * expansion(problem, kernel)) // 4 * 2
     return min(accumulators + fragments + ADDRESS_REGISTERS, MOST_REGISTERS_PER_THREAD) * threads
 
 

@@ -109,7 +109,7 @@ def _iteration(many: Columns, from_l2: Array) -> Iteration:
         arch,
         tensor=macs / many.of_kernels(lambda kernel: tensor_rate(arch, problem, kernel)),
         warps=macs / many.of_kernels(lambda kernel: warp_rate(arch, problem, kernel)),
-        sync=many.of_kernels(lambda kernel: iteration_cycles(arch, kernel)),
+        sync=many.of_kernels(lambda kernel: iteration_cycles(arch, problem, kernel)),
         read_bytes=many.of_kernels(lambda kernel: smem_read_bytes(problem, kernel)),
         fill_bytes=a_bytes + b_bytes * many.of_kernels(load_share),
         ingress_bytes=a_bytes + b_l2,

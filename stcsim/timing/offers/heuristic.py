@@ -1,6 +1,6 @@
 """Which kernel a dense library takes unmeasured: a model of cuBLAS's heuristics before Hopper, by a cost coarser than the truth.
 
-Inferred from 588 published times of torch's linear layers on an A100 (``tests/validation/README.md``): for one k they depend
+Inferred from 588 published times of torch's linear layers on an A100 (``docs/misses.md``): for one k they depend
 on m x n alone, and each fits one kernel. Waves count whole (256 tiles of 128 x 128 on 216 slots cost as much as 432),
 partial sums of split-K are dear (64 tiles stay whole at k = 4,096 though 108 SMs are there), what an SM loads comes at its
 share of the L2, and fewer than eight warps on an SM are taken to reach 0.7 of the tensor cores. The numbers are what those

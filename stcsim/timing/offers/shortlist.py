@@ -27,9 +27,6 @@ KEPT = 240
 KEPT_OF_EACH = 40
 """Kernels that it looks at with each number of slices, however well others do: so rough a time may favour one number."""
 
-METADATA_BITS_PER_VALUE = 1
-"""Bits of metadata for each element of a row of A in 2:4, where stages are counted (tf32 has two: left out)."""
-
 FloatArray = npt.NDArray[np.float64]
 _SPLITS: FloatArray = np.array(SPLITS, np.float64)[:, None]
 
@@ -48,13 +45,12 @@ class _Menu:
     stream_k: npt.NDArray[np.bool_]
     staging_bytes: IntArray
     swizzle: IntArray
-    a_share: FloatArray
+    sparse: npt.NDArray[np.bool_]
     a_reads: IntArray
     b_reads: IntArray
 
 
 _DERIVED: dict[str, Callable[[Kernel], float]] = {
-    "a_share": lambda kernel: 1 / kernel.expansion,  # of the bytes of A
     "a_reads": lambda kernel: smem_reads(kernel)[0],
     "b_reads": lambda kernel: smem_reads(kernel)[1],
 }
@@ -126,12 +122,24 @@ class _Cut:
     stages: FloatArray
 
 
+def _kept_share(problem: Problem, menu: _Menu) -> FloatArray:
+    """Share of the bytes of A that its kept values are."""
+    share: FloatArray = np.where(menu.sparse, 1 / problem.dtype.sparse_expansion, 1.0)
+    return share
+
+
+def _metadata_share(problem: Problem) -> float:
+    """Bytes of metadata for each byte of A as it would be dense."""
+    element = problem.dtype
+    return element.metadata_bits / (element.sparse_group * element.bits) if element.sparse_group else 0.0
+
+
 def _cut(arch: Arch, problem: Problem, menu: _Menu) -> _Cut:
     units, ctas = _units(arch, menu.cluster_m * menu.cluster_n), np.where(menu.pingpong, 2, 1)
     m_tiles, n_tiles = -(-problem.m // (menu.cta_m * menu.cluster_m)), -(-problem.n // (menu.cta_n * menu.cluster_n))
     tiles = m_tiles * n_tiles * problem.batch * _SPLITS
     free = int(arch.shared_memory.max_per_cta_kib * 1024) - menu.staging_bytes
-    a_share = menu.a_share + np.where(menu.a_share < 1, METADATA_BITS_PER_VALUE / problem.dtype.bits, 0)
+    a_share = _kept_share(problem, menu) + np.where(menu.sparse, _metadata_share(problem), 0)
     stages = np.minimum(MOST_STAGES, free // ((menu.cta_m * a_share + menu.cta_n) * menu.k_bytes)) // ctas
     stages = np.where(menu.pingpong & (tiles <= units) & (stages >= 2), 2 * stages, stages)
     k_iters = np.ceil(problem.k / (menu.k_bytes * 8 // problem.dtype.bits))
@@ -148,7 +156,7 @@ def _units(arch: Arch, unit_ctas: IntArray) -> FloatArray:
 
 def _iteration(arch: Arch, problem: Problem, menu: _Menu, rate: float) -> Iteration:
     """One main-loop iteration of each kernel's CTAs: metadata is left out, and A is loaded even where it is on the chip."""
-    a_bytes, b_bytes = menu.cta_m * menu.k_bytes * menu.a_share, menu.cta_n * menu.k_bytes
+    a_bytes, b_bytes = menu.cta_m * menu.k_bytes * _kept_share(problem, menu), menu.cta_n * menu.k_bytes
     tensor = menu.cta_m * menu.cta_n * (menu.k_bytes * 8 // problem.dtype.bits) / rate
     return iteration(
         arch,

@@ -21,6 +21,7 @@ from stcsim.isa import dtype as find_dtype
 from stcsim.isa.instructions import gemm_instruction
 from stcsim.numerics.codes import values
 from stcsim.numerics.formats import encoded, float_format
+from stcsim.tensors import torch_bridge
 from stcsim.trace import Conv2d, Gemm, Source, Trace
 from stcsim.trace.choose import EXPECTED
 
@@ -139,9 +140,9 @@ def test_layers_are_chosen(chosen: str, numbers: list[int]) -> None:
 @pytest.mark.parametrize("name", ["fp16", "bf16", "e4m3", "tf32"])
 def test_torch_reads_and_writes_codes_as_the_formats_do(name: str) -> None:
     draws = np.random.default_rng(0).standard_normal(5000).astype(np.float32) * np.float32(3)
-    codes = torch_side.encode(draws, name)
+    codes = torch_bridge.encode(draws, name)
     assert np.array_equal(codes, encoded(draws.astype(np.float64), float_format(name)))
-    assert np.array_equal(torch_side.decode(codes, name), values(codes, name))
+    assert np.array_equal(torch_bridge.decode(codes, name), values(codes, name))
 
 
 def test_the_error_bound_knows_that_subnormals_align_as_normals() -> None:
@@ -338,7 +339,7 @@ def test_safetensors_is_missing(
 ) -> None:
     path = tmp_path / "w.safetensors"
     path.touch()
-    monkeypatch.setattr("stcsim.check.weights.find_spec", lambda name: None)
+    monkeypatch.setattr("stcsim.tensors.files.find_spec", lambda name: None)
     expected = f"--weights {path}: expected the safetensors package (pip install safetensors), found none"
     assert refused("check", toy_file, "--weights", path) == expected
 

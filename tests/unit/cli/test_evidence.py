@@ -31,6 +31,12 @@ MICROBENCH = (
 Printed = Callable[..., tuple[str, dict[str, Any]]]
 
 
+@pytest.fixture(autouse=True)
+def wide(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Tables have room for all their columns."""
+    monkeypatch.setenv("COLUMNS", "200")
+
+
 @pytest.fixture
 def printed(tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Printed:
     """A call that must succeed; returns what was printed, in one line of single blanks, and what ``--json`` wrote."""

@@ -30,7 +30,7 @@ from stcsim.result import Footprint, Gains, Interval, KernelResult, LayerRow, Pr
 from stcsim.study.explain import explain, explain_problem, gemm_problem
 from stcsim.trust.verdict import verdict_of
 from tests.unit import runs
-from tests.unit.runs import helps, layer, run_of, step
+from tests.unit.runs import CORE, PEAK, helps, layer, run_of, step
 
 WIDTHS = (60, 80, 100, 120, 200)
 ALL = 300
@@ -336,7 +336,7 @@ def test_exceptions_and_a_clock_below_the_highest_are_said() -> None:
 
 def test_a_limit_that_no_clock_holds_is_said() -> None:
     def shown(limit_w: float) -> list[str]:
-        arch = {"clock": {"peak_mhz": {"value": 1410}}, "power": {"board_limit_w": {"value": limit_w}}}
+        arch = {"clock": PEAK, "power": {"board_limit_w": {"value": limit_w}}, "tensor_core": CORE}
         return lines(run_table(run_of(*TOYNET.rows, arch=arch)), 120)
 
     # all of it draws 250 W
@@ -596,3 +596,18 @@ def test_links_are_followed_and_devices_are_not_replaced(tmp_path: Path) -> None
     assert (tmp_path / "link").is_symlink() and (tmp_path / "real").read_text(encoding="utf-8") == "text"
     files.write_whole("/dev/null", "text")
     assert Path("/dev/null").is_char_device()
+
+
+def test_the_next_command_explains_the_same_gpu() -> None:
+    changed = stcsim.load_arch("a100", ["l2.capacity_mib=80", "clock.sustained_mhz=1200"])
+    shown = " ".join(line.strip() for line in lines(run_table(stcsim.gemm(256, 256, 256, changed)), 200))
+    assert (
+        "Next: stcsim explain 256 256 256 --arch a100 --dtype fp16 --set=clock.sustained_mhz=1200.0 --set=l2.capacity_mib=80.0"
+        in shown
+    )
+
+
+def test_what_does_not_shrink_with_another_pattern_is_held_against_its_own_share() -> None:
+    quarter = stcsim.load_arch("a100", ["tensor_core.sparse_kept=1"])
+    shown = " ".join(lines(explanation_text(explain(2048, 2048, 2048, quarter)), 200))
+    assert "1:4 is " in shown and "not divided by 4 are " in shown and "halved" not in shown

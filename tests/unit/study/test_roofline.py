@@ -36,7 +36,13 @@ def network(*ops: Gemm | Conv2d | Memory) -> Trace:
 
 
 ROOFS = Roofs(
-    dense_tops=100.0, sparse_tops=200.0, dram_gb_per_s=1000.0, l2_gb_per_s=4000.0, clock_mhz=1500.0, data_sheet_mhz=1500.0
+    dense_tops=100.0,
+    sparse_tops=200.0,
+    dram_gb_per_s=1000.0,
+    l2_gb_per_s=4000.0,
+    clock_mhz=1500.0,
+    data_sheet_mhz=1500.0,
+    pattern="2:4",
 )
 
 

@@ -169,11 +169,11 @@ def test_few_warps_cannot_fill_the_tensor_cores() -> None:
 def test_ampere_2_4_waits_for_b_fragments() -> None:
     # 64 x 64 warp tiles: four warps load 64 rows of 64 bytes each in 128 cycles, the last is there 29 later; before both steps
     # of an iteration, or before the first where a second warp of the sub-core hides the other
-    barrier = A100.kernel.k_iteration_cycles
-    assert iteration_cycles(A100, SPARSE) == barrier + 2 * (128 + 29)
-    assert iteration_cycles(A100, Kernel("sm80", True, 256, 128, 128, 3, 4, 2)) == barrier + 128 + 29
-    assert iteration_cycles(A100, Kernel("sm80", True, 64, 128, 128, 3, 2, 2)) == barrier  # 32 x 64: two sets fit
-    assert iteration_cycles(A100, TILE) == barrier
+    barrier, fp16 = A100.kernel.k_iteration_cycles, problem(128, 128, 128)
+    assert iteration_cycles(A100, fp16, SPARSE) == barrier + 2 * (128 + 29)
+    assert iteration_cycles(A100, fp16, Kernel("sm80", True, 256, 128, 128, 3, 4, 2)) == barrier + 128 + 29
+    assert iteration_cycles(A100, fp16, Kernel("sm80", True, 64, 128, 128, 3, 2, 2)) == barrier  # 32 x 64: two sets fit
+    assert iteration_cycles(A100, fp16, TILE) == barrier
 
 
 @pytest.mark.parametrize(

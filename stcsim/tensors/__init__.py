@@ -1,0 +1,1 @@
+"""Tensors of other programs: weights from files, and the bridge to PyTorch."""
