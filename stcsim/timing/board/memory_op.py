@@ -6,6 +6,7 @@ DRAM at the rate GEMM operands get. Arithmetic, the SMs' ports and partial last 
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, replace
 
 from stcsim.arch import Arch
@@ -61,7 +62,7 @@ def time_memory(setup: Setup, moved: Traffic) -> MemoryResult:
     latency_us = _latency_cycles(arch, moved) / clock_mhz
     breakdown = {"launch": launch_us(arch, setup.launch), "latency": latency_us}
     breakdown["l2" if l2_us >= dram_us else "dram"] = max(l2_us, dram_us)
-    time_us = sum(breakdown.values())
+    time_us = math.fsum(breakdown.values())
     parts_uj = energy_parts_uj(arch, traffic_energy(arch, moved), clock_mhz, time_us)
     return MemoryResult(
         clock_mhz=clock_mhz,

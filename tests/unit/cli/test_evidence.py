@@ -38,10 +38,11 @@ def wide(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
-def printed(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Printed:
+def printed(tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Printed:
     """A call that must succeed; returns what was printed, in one line of single blanks, and what ``--json`` wrote."""
 
     def call(*arguments: object, code: int = 0) -> tuple[str, dict[str, Any]]:
+        monkeypatch.setenv("COLUMNS", "160")
         target = tmp_path / "out.json"
         with pytest.raises(SystemExit) as stop:
             cli.main(["evidence", *map(str, arguments), "--json", str(target)])
@@ -56,7 +57,10 @@ def commands() -> dict[str, typer.models.CommandInfo]:
     return {each.name or callback.__name__: each for each, callback in found}
 
 
-def test_the_list_has_every_command_with_its_question(capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_list_has_every_command_with_its_question(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "160")
     with pytest.raises(SystemExit):
         cli.main(["evidence"])
     shown = capsys.readouterr().out
@@ -71,7 +75,9 @@ def test_what_is_quick_says_so_in_the_list() -> None:
     assert all(each.quick_s < 60 < each.takes_s for each in EVIDENCE if each.quick_s)
 
 
-def test_help_names_the_defaults_that_hold(capsys: pytest.CaptureFixture[str]) -> None:
+def test_help_names_the_defaults_that_hold(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "160")
+
     def said(*words: object) -> str:
         with pytest.raises(SystemExit):
             cli.main(["evidence", *map(str, words), "--help"])
