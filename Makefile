@@ -53,7 +53,7 @@ docs: $(VENV)/.test  ## write what the documents show of the program's output an
 	$(BIN)/python -m tests.unit.published
 
 quick: $(VENV)/.test  ## run what says in seconds whether the model is what it was
-	$(BIN)/python -m pytest -q -p no:cacheprovider tests/golden tests/test_layers.py tests/unit/timing
+	$(BIN)/python -m pytest -q -p no:cacheprovider tests/golden tests/test_layers.py tests/unit/isa tests/unit/arch tests/unit/replay/test_sums.py
 
 pins:  ## resolve the requirements again and write them to .ci/requirements, with hashes
 	$(PYTHON) -m venv $(VENV)-pins
