@@ -42,7 +42,7 @@ def evidence(context: typer.Context) -> None:
 @app.command()
 def ablation(
     paths: opt.MeasuredArgument = None,
-    rows: Annotated[int | None, _count("--rows", "Rows of each GPU, sparsity and type.", "40; 8 with --quick")] = None,
+    rows: Annotated[int | None, _count("--rows", "Rows of each GPU, sparsity and type.", "40; 2 with --quick")] = None,
     only: Annotated[str, typer.Option("--only", metavar="TEXT", help="Mechanisms whose name contains this.")] = "",
     gpus: Annotated[str, typer.Option("--gpus", metavar="NAME,…", help="Rows of these GPUs.")] = "a100,a100-pcie,h100,h100-pcie",
     rates: Annotated[

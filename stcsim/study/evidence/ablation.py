@@ -25,7 +25,7 @@ from stcsim.study.measured import Measured, read_measured
 from stcsim.study.validate import predict
 
 GPUS = ("a100", "a100-pcie", "h100", "h100-pcie")
-ROWS, QUICK_ROWS, SEED = 40, 8, 4
+ROWS, QUICK_ROWS, SEED = 40, 2, 4
 MOVED = 0.005
 """A prediction that changes by more is counted as moved."""
 _CHUNK = 20
