@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from stcsim.numerics.codes import values
     from stcsim.numerics.conv import conv2d
+    from stcsim.numerics.encoding import encode
     from stcsim.numerics.matmul import gemm
     from stcsim.numerics.sparse.cutlass_layouts import cutlass_layout, from_cutlass_layout
     from stcsim.numerics.sparse.layouts import from_register_image, register_image
@@ -24,6 +25,7 @@ __all__ = [
     "compress",
     "conv2d",
     "cutlass_layout",
+    "encode",
     "expand",
     "from_cutlass_layout",
     "from_register_image",
@@ -46,6 +48,7 @@ _HOMES = {
     "compress": "sparse.sparse24",
     "conv2d": "conv",
     "cutlass_layout": "sparse.cutlass_layouts",
+    "encode": "encoding",
     "expand": "sparse.sparse24",
     "from_cutlass_layout": "sparse.cutlass_layouts",
     "from_register_image": "sparse.layouts",
