@@ -1,7 +1,7 @@
 """Arrays and the raw codes in them: the one door by which operands come in, what their codes stand for, how they compare.
 
-A raw code is the bit pattern of one element, as an unsigned integer. Exports ``held``, ``sparse_type``, ``to_codes``, ``values``,
-``magnitude_keys``, ``magnitudes`` and ``place``. torch is never imported: a tensor brings it along.
+A raw code is the bit pattern of one element, as an unsigned integer. Exports ``held``, ``alike``, ``sparse_type``, ``to_codes``,
+``values``, ``magnitude_keys``, ``magnitudes`` and ``place``. torch is never imported: a tensor brings it along.
 """
 
 from __future__ import annotations
@@ -17,7 +17,18 @@ from stcsim.errors import StcsimError
 from stcsim.isa import DTYPES, DType, code_dtype
 from stcsim.numerics.formats import Codes, Floats, code_type, decoded, integers
 
-__all__ = ["Codes", "code_type", "held", "magnitude_keys", "magnitudes", "place", "sparse_type", "to_codes", "values"]
+__all__ = [
+    "Codes",
+    "alike",
+    "code_type",
+    "held",
+    "magnitude_keys",
+    "magnitudes",
+    "place",
+    "sparse_type",
+    "to_codes",
+    "values",
+]
 
 
 class Held(NamedTuple):
@@ -44,6 +55,15 @@ def held(array: npt.ArrayLike) -> Held:
     found = np.asarray(array)
     native = found if found.dtype.isnative else found.astype(found.dtype.newbyteorder("="))
     return Held(native, native.dtype.name)
+
+
+def alike(array: npt.NDArray[Any], source: npt.ArrayLike) -> Any:
+    """Return an array of the type that ``held`` gives of ``source`` as ``source`` is: a torch tensor when that is one."""
+    torch = sys.modules.get("torch")
+    if torch is None or not isinstance(source, torch.Tensor):
+        return array
+    plain = array if hasattr(np, str(source.dtype).removeprefix("torch.")) else array.view(f"i{array.itemsize}")
+    return torch.from_numpy(plain).view(source.dtype).to(source.device)
 
 
 def _of_tensor(tensor: Any) -> Held:
