@@ -77,6 +77,8 @@ def running(session: Session) -> Iterator[Session]:
     with ExitStack() as stack:
         stack.callback(torch.backends.mha.set_fastpath_enabled, torch.backends.mha.get_fastpath_enabled())
         torch.backends.mha.set_fastpath_enabled(False)
+        stack.callback(torch.set_num_threads, session.threads)
+        torch.set_num_threads(1)  # OpenMP's threads would wait for work by spinning, beside those of the engine
         stack.enter_context(torch._C._AutoDispatchBelowAutograd())
         stack.enter_context(session.places)
         stack.enter_context(Watch(session))

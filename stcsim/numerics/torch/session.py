@@ -20,6 +20,10 @@ from stcsim.numerics.torch.record import LayerRecord, NotSimulated, Record
 from stcsim.numerics.torch.settings import Plan, Scales, Settings
 
 
+_THREADED_MACS = 1 << 28
+"""Products of fewer multiply-accumulates are compared on one thread."""
+
+
 @dataclass(frozen=True, slots=True)
 class _Operands:
     """Both factors as codes, and where the scales are from."""
@@ -42,6 +46,7 @@ class Session:
     def __init__(self, plan: Plan, record: Record, cache: WeightCache, keep_outputs: bool = False) -> None:
         """Start with nothing run."""
         self.plan, self.record = plan, record
+        self.threads = torch.get_num_threads()
         self.places = Places(self._before, self._after)
         self.outputs: dict[str, torch.Tensor] = {}
         self.names: list[str] = []
@@ -87,8 +92,9 @@ class Session:
         output = "fp32" if product.in_fp32 else settings.output_type(TORCH_NAMES[product.right.tensor.dtype])
         result = epilogue(product, sums, output)
         seconds = time.perf_counter() - start
-        errors = errors_of(result, product.exact(), output) if self.plan.reference == "layer" else None
         m, n = sums.shape[-2:]
+        macs = sums.numel() * _length(operands.a)
+        errors = errors_of(result, self._exactly(product, macs), output) if self.plan.reference == "layer" else None
         self._rows[name] = len(self.record.layers)
         self.record.layers.append(
             LayerRecord(
@@ -131,6 +137,13 @@ class Session:
         a = self._cache.get(product.left, (form.name, settings.sparse, name if given else ""), weight)
         b = encode_factor(product.right, form, second, f"{name}: B")
         return _Operands(a, b, "none" if not form.needs_scale else "given" if given else "dynamic")
+
+    def _exactly(self, product: Product, macs: int) -> torch.Tensor:
+        """Return a product in fp32, on all threads where that is worth it."""
+        torch.set_num_threads(self.threads if macs >= _THREADED_MACS else 1)
+        exact = product.exact()
+        torch.set_num_threads(1)
+        return exact
 
     def _before(self, network: nn.Module) -> None:
         """Refuse a network that is being trained."""
