@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from stcsim.numerics.conv import conv2d
     from stcsim.numerics.encoding import encode
     from stcsim.numerics.matmul import gemm
+    from stcsim.numerics.orders import Order
     from stcsim.numerics.sparse.cutlass_layouts import cutlass_layout, from_cutlass_layout
     from stcsim.numerics.sparse.layouts import from_register_image, register_image
     from stcsim.numerics.sparse.permute import permute_channels
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from stcsim.numerics.tensor_core import mma, mma_sp
 
 __all__ = [
+    "Order",
     "Sparse24",
     "check_mask",
     "compress",
@@ -45,6 +47,7 @@ __all__ = [
 
 # No module here is named as a function: importing it would put the module in the place of the function.
 _HOMES = {
+    "Order": "orders",
     "Sparse24": "sparse.sparse24",
     "check_mask": "sparse.pruning",
     "compress": "sparse.sparse24",
