@@ -19,7 +19,6 @@ from stcsim.numerics.torch.products import TORCH_NAMES, Product, epilogue, run_p
 from stcsim.numerics.torch.record import LayerRecord, NotSimulated, Record
 from stcsim.numerics.torch.settings import Plan, Scales, Settings
 
-
 _THREADED_MACS = 1 << 28
 """Products of fewer multiply-accumulates are compared on one thread."""
 
@@ -38,19 +37,17 @@ class Session:
 
     Args:
         plan: how the network runs.
-        record: is written to.
-        cache: codes of weights.
         keep_outputs: keep the results of every product.
     """
 
-    def __init__(self, plan: Plan, record: Record, cache: WeightCache, keep_outputs: bool = False) -> None:
+    def __init__(self, plan: Plan, keep_outputs: bool = False) -> None:
         """Start with nothing run."""
-        self.plan, self.record = plan, record
+        self.plan, self.record = plan, Record(plan.reference)
         self.threads = torch.get_num_threads()
         self.places = Places(self._before, self._after)
         self.outputs: dict[str, torch.Tensor] = {}
         self.names: list[str] = []
-        self._cache, self._keep = cache, keep_outputs or plan.reference == "network"
+        self._cache, self._keep = WeightCache(), keep_outputs or plan.reference == "network"
         self._rows: dict[str, int] = {}
         self._exact = False
 
@@ -61,6 +58,8 @@ class Session:
             product: what is computed.
             alone: the product is all that its operator does, so that a module of one operator gives it its name.
         """
+        if torch.is_grad_enabled():
+            raise StcsimError("datapath", "a forward pass under torch.no_grad() or torch.inference_mode()", "gradients enabled")
         name = self.places.name(product.part, alone, product.left.owner)
         if self._exact:
             return self._compare(name, product)
@@ -110,6 +109,7 @@ class Session:
                 acc_dtype=settings.acc_dtype,
                 output=output,
                 instruction=instruction.name,
+                order=str(settings.order),
                 seconds=seconds,
                 scales=operands.scales,
                 activations_beyond=operands.b.beyond + (0 if product.left.owner is not None else operands.a.beyond),
@@ -134,7 +134,7 @@ class Session:
             why = _why_not_sparse(product, settings)
             return encoded._replace(why_dense=why) if why else compressed(encoded, form, product.channels)
 
-        a = self._cache.get(product.left, (form.name, settings.sparse, name if given else ""), weight)
+        a = self._cache.get(product.left, (product.kind, form.name, settings.sparse, name if given else ""), weight)
         b = encode_factor(product.right, form, second, f"{name}: B")
         return _Operands(a, b, "none" if not form.needs_scale else "given" if given else "dynamic")
 
@@ -149,6 +149,7 @@ class Session:
         """Refuse a network that is being trained."""
         if network.training:
             raise StcsimError("datapath", "a network in evaluation: call model.eval()", "one in training mode")
+        self._cache.clear()
 
     def _after(self, network: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
         """Run the network once more in fp32, and compare product by product."""
