@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from stcsim.numerics.codes import values
     from stcsim.numerics.conv import conv2d
     from stcsim.numerics.encoding import encode
+    from stcsim.numerics.epilogue import Epilogue
     from stcsim.numerics.matmul import gemm
     from stcsim.numerics.orders import Order
     from stcsim.numerics.sparse.cutlass_layouts import cutlass_layout, from_cutlass_layout
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from stcsim.numerics.tensor_core import mma, mma_sp
 
 __all__ = [
+    "Epilogue",
     "Order",
     "Sparse24",
     "check_mask",
@@ -47,6 +49,7 @@ __all__ = [
 
 # No module here is named as a function: importing it would put the module in the place of the function.
 _HOMES = {
+    "Epilogue": "epilogue",
     "Order": "orders",
     "Sparse24": "sparse.sparse24",
     "check_mask": "sparse.pruning",
