@@ -155,10 +155,10 @@ class Session:
         if name in self._rows:
             at, ours = self._rows[name], self.outputs[name]
             row = self.record.layers[at]
-            if ours.shape != exact.shape:
-                expected = "a network that does the same when it runs twice (use_cache=False for language models)"
-                raise StcsimError("reference='network'", expected, f"{tuple(ours.shape)} and {tuple(exact.shape)} at {name}")
-            self.record.layers[at] = replace(row, errors=errors_of(ours, exact, row.output))
+            if ours.shape == exact.shape:
+                self.record.layers[at] = replace(row, errors=errors_of(ours, exact, row.output))
+            else:
+                self.record.not_compared.append(name)
         return exact
 
 
