@@ -147,11 +147,13 @@ def _rounded(numbers: torch.Tensor, form: DType) -> tuple[Codes, int]:
 
 
 def _beyond(numbers: torch.Tensor, form: DType) -> int:
-    """Return how many finite numbers are above the largest one of a type; those that round down to it count too."""
+    """Return how many finite numbers are so far above the largest one of a type that they do not round to it."""
+    last_place = 2.0 ** (form.max_exponent - form.fraction_bits) if form.is_float else 1.0
+    limit = form.largest + last_place / 2
     least, most = (float(each) for each in numbers.aminmax())
-    if max(-least, most) <= form.largest:  # false for NaN
+    if max(-least, most) < limit:  # false for NaN
         return 0
-    return int(((numbers.abs() > form.largest) & torch.isfinite(numbers)).sum())
+    return int(((numbers.abs() >= limit) & torch.isfinite(numbers)).sum())
 
 
 def _scale(numbers: torch.Tensor, form: DType, amax: float | npt.NDArray[Any] | None, by_row: bool, where: str) -> torch.Tensor:

@@ -45,8 +45,8 @@ class LayerRecord:
         order: in which the kernel adds, as a text that ``gemm`` takes.
         seconds: wall time, without the reference.
         scales: ``"given"``, ``"dynamic"`` (the largest magnitude found), or ``"none"``.
-        activations_beyond: finite elements of the activations beyond the largest number of the type, which overflowed or
-            saturated when they were encoded.
+        activations_beyond: finite elements of the activations that overflowed or saturated when they were encoded: those
+            so far beyond the largest number of the type that they do not round to it.
         weights_beyond: elements of the weights, likewise.
         not_finite: results that are infinite or NaN.
         errors: against fp32; ``None`` where that was not asked for.

@@ -15,6 +15,7 @@ torch = pytest.importorskip("torch", reason="PyTorch is not installed (pip insta
 from torch import nn  # noqa: E402
 from torch.nn import functional as F  # noqa: E402
 
+from stcsim.errors import StcsimError  # noqa: E402
 from stcsim.numerics import torch as simulated  # noqa: E402
 
 
@@ -143,13 +144,8 @@ def test_attention_is_two_products_with_softmax_between(call: Callable[[], torch
 
 
 def test_dropout_in_attention_is_refused() -> None:
-    from stcsim.errors import StcsimError
-
-    with (
-        torch.no_grad(),
-        simulated.datapath("h100"),
-        pytest.raises(StcsimError, match="expected dropout_p = 0, as in evaluation"),
-    ):
+    message = "expected dropout_p = 0, as in evaluation, found 0.5"
+    with torch.no_grad(), simulated.datapath("h100"), pytest.raises(StcsimError, match=message):
         F.scaled_dot_product_attention(Q, K, V, dropout_p=0.5)
 
 
