@@ -56,4 +56,4 @@ def test_a_network_runs_whole(name: str, model_type: str, dtype: str, attention:
     assert record.not_simulated == []
     assert products in (None, len(record.layers))
     assert all(row.errors.cosine > 0.998 for row in record.layers)
-    assert (result.float() - expected).abs().max() < 0.05 * expected.abs().max()
+    assert (result.float() - expected).abs().mean() < 0.03 * expected.abs().mean()
