@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import sys
 
 import numpy as np
 import pytest
@@ -312,13 +311,3 @@ def test_numbers_that_integers_do_not_have_are_refused(number: float) -> None:
     x[1, 2] = number
     with pytest.raises(StcsimError, match="first: B: expected finite numbers to encode as int8, found NaN or infinity"):
         call(network(), x, "a100", dtype="int8")
-
-
-def test_without_pytorch_one_sentence_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in [each for each in sys.modules if each.startswith("stcsim.numerics.torch")]:
-        monkeypatch.delitem(sys.modules, name)
-    monkeypatch.delattr("stcsim.numerics.torch", raising=False)
-    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
-    message = "stcsim.numerics.torch: expected PyTorch (pip install 'stcsim[torch]'), found none"
-    with pytest.raises(StcsimError, match=re.escape(message)):
-        from stcsim.numerics import torch as _  # noqa: F401
