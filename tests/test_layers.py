@@ -54,6 +54,7 @@ ROOMS: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("numerics*", ("numerics", "numerics.*", *GROUND)),
     ("tensors*", ("tensors.*", *GROUND)),
     ("checkpoint*", ("checkpoint", "checkpoint.*", *SPARSE, "numerics.codes", *GROUND)),
+    ("inspection*", ("inspection*", "checkpoint*", *SPARSE, "numerics.codes", "replay*", *TRUST, *TIMING, *INPUTS, *GROUND)),
     ("check*", ("tensors", "tensors.*", "check", "check.*", "numerics", "numerics.*", *INPUTS, *GROUND)),
     ("timing", ()),
     ("timing.plan", ("errors",)),
@@ -81,7 +82,7 @@ ROOMS: tuple[tuple[str, tuple[str, ...]], ...] = (
 )
 
 #: What may be named in annotations only: a report shows results that are defined beside their makers.
-TYPES_ONLY = (("report*", ("replay*", "study*", "check*", "numerics*", "timing.microbenchmark")),)
+TYPES_ONLY = (("report*", ("replay*", "study*", "check*", "inspection*", "numerics*", "timing.microbenchmark")),)
 
 #: (library, modules that may import it); every other third-party library is refused everywhere.
 LIBRARIES: tuple[tuple[str, tuple[str, ...]], ...] = (
