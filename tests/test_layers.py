@@ -77,7 +77,7 @@ ROOMS: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("__main__", ("cli.entry",)),
     (
         "",
-        ("version", "arch", "trace", "trace.rescale.*", "replay", "result", "capture", "check", "study.*"),
+        ("version", "arch", "trace", "trace.rescale.*", "replay", "result", "capture", "check", "inspection", "study.*"),
     ),  # the package itself: the lazy public API
 )
 

@@ -6,7 +6,19 @@ checkpoint; and ``gains_of``, what that brings.
 
 from stcsim.inspection.gains import Gain, gains_of
 from stcsim.inspection.look import Inspection, inspect_checkpoint
-from stcsim.inspection.matching import Match, match_layers, pruned_layers
+from stcsim.inspection.matching import Match, match_layers
+from stcsim.inspection.pruned import match_pruned, pruned_layers
 from stcsim.inspection.weights import State, Weight
 
-__all__ = ["Gain", "Inspection", "Match", "State", "Weight", "gains_of", "inspect_checkpoint", "match_layers", "pruned_layers"]
+__all__ = [
+    "Gain",
+    "Inspection",
+    "Match",
+    "State",
+    "Weight",
+    "gains_of",
+    "inspect_checkpoint",
+    "match_layers",
+    "match_pruned",
+    "pruned_layers",
+]

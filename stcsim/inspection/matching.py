@@ -7,16 +7,15 @@ batch agree. Projections that one of the two has fused (``qkv_proj``, ``gate_up_
 
 from __future__ import annotations
 
-import os
 import re
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from stcsim.errors import StcsimError
-from stcsim.inspection.look import Inspection, inspect_checkpoint
+from stcsim.inspection.look import Inspection
 from stcsim.inspection.weights import Weight
-from stcsim.trace import Conv2d, Gemm, Memory, TraceOrName, load_trace
+from stcsim.trace import Conv2d, Gemm
 
 Name = tuple[str, ...]
 Layer = Gemm | Conv2d
@@ -46,29 +45,13 @@ class Match:
         pruned: layers whose weight a 2:4 kernel may take as it is.
         dense: layers whose weight is another.
         unmatched_layers: layers with weights for which the checkpoint has none.
-        unmatched_weights: weights of GEMMs that no layer has.
+        unmatched_weights: weights of GEMMs that no layer has, or entries of a list that name none.
     """
 
     pruned: tuple[str, ...]
     dense: tuple[str, ...]
     unmatched_layers: tuple[str, ...]
     unmatched_weights: tuple[str, ...]
-
-
-def pruned_layers(trace: TraceOrName, checkpoint: str | os.PathLike[str], *, dtype: str | None = None) -> tuple[str, ...]:
-    """Return the layers of ``trace`` that are 2:4 in ``checkpoint``: what ``run(…, pruned_as=…)`` takes.
-
-    Args:
-        trace: the network, or the name or file of its trace.
-        checkpoint: a file or folder of weights.
-        dtype: element type of all layers; the trace's by default.
-
-    Raises:
-        StcsimError: when the checkpoint cannot be read, fits no layer, or fits one in two ways that disagree.
-    """
-    network = load_trace(trace)
-    found = inspect_checkpoint(checkpoint, dtype=dtype or network.dtype, magnitudes=False)
-    return match_layers([op for op in network.ops if not isinstance(op, Memory)], found).pruned
 
 
 def match_layers(ops: Iterable[Layer], found: Inspection) -> Match:

@@ -13,7 +13,7 @@ from stcsim.trace import Memory, Op, Trace
 from stcsim.trace.choose import EXPECTED, chosen
 from stcsim.words import texts
 
-NOT_PRUNED = "not among the layers that are pruned (pruned_as)"
+NOT_PRUNED = "not among the layers that are pruned"
 """Why a layer stays dense where a run is told what is pruned."""
 
 
