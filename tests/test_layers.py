@@ -54,6 +54,8 @@ ROOMS: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("numerics.torch*", ("numerics.torch.*", "numerics.*", *GROUND)),
     ("numerics*", ("numerics", "numerics.*", *GROUND)),
     ("tensors*", ("tensors.*", *GROUND)),
+    ("checkpoint*", ("checkpoint", "checkpoint.*", *SPARSE, "numerics.codes", *GROUND)),
+    ("inspection*", ("inspection*", "checkpoint*", *SPARSE, "numerics.codes", "replay*", *TRUST, *TIMING, *INPUTS, *GROUND)),
     ("check*", ("tensors", "tensors.*", "check", "check.*", "numerics", "numerics.*", *INPUTS, *GROUND)),
     ("timing", ()),
     ("timing.plan", ("errors",)),
@@ -76,12 +78,12 @@ ROOMS: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("__main__", ("cli.entry",)),
     (
         "",
-        ("version", "arch", "trace", "trace.rescale.*", "replay", "result", "capture", "check", "study.*"),
+        ("version", "arch", "trace", "trace.rescale.*", "replay", "result", "capture", "check", "inspection", "study.*"),
     ),  # the package itself: the lazy public API
 )
 
 #: What may be named in annotations only: a report shows results that are defined beside their makers.
-TYPES_ONLY = (("report*", ("replay*", "study*", "check*", "numerics*", "timing.microbenchmark")),)
+TYPES_ONLY = (("report*", ("replay*", "study*", "check*", "inspection*", "numerics*", "timing.microbenchmark")),)
 
 #: (library, modules that may import it); every other third-party library is refused everywhere.
 LIBRARIES: tuple[tuple[str, tuple[str, ...]], ...] = (
@@ -96,7 +98,7 @@ LIBRARIES: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("torch", ("capture.*", "check.*", "tensors.*", "numerics.torch.*")),
     ("safetensors", ("tensors.files",)),
     ("transformers", ("capture.*",)),
-    ("onnx", ("capture.*",)),
+    ("onnx", ("capture.*", "checkpoint.onnx_file")),
     ("dask", ("study.*",)),
     ("pandas", ("result.run",)),
     ("scipy", ("study.*",)),
