@@ -15,6 +15,7 @@ _GPUS = {
     "a40": "A40",
     "h100": "H100 SXM",
     "h100-pcie": "H100 PCIe",
+    "h200": "H200",
     "rtx3090": "RTX 3090",
     "rtx4090": "RTX 4090",
 }
@@ -59,7 +60,7 @@ def _accuracy_row(cell: Document) -> list[str]:
 def speedup_table(document: Document) -> str:
     """Return by how much the 2:4 speedup of a GEMM is off, dense over 2:4 time, where both were measured."""
     lines = []
-    for cell in document["validation"]["speedups"]:
+    for cell in document["speedups"]:
         gpu, dtype, grade = cell["label"]
         figures = f"{cell['mean_abs']:.3f}", f"{cell['bias']:+.3f}", f"{cell['roofline_mean_abs']:.2f}"
         lines.append([f"{_gpu(gpu)}, {_type(dtype)}", f"{cell['count']}", *figures, grade])
@@ -180,7 +181,7 @@ def of_measured(make: Callable[[Document], str]) -> Callable[[], str]:
 TABLES: dict[str, Callable[[], str]] = {
     "accuracy": of_measured(lambda document: accuracy_table(document["validation"])),
     "accuracy-caveats": of_measured(lambda document: accuracy_table(document["validation"], "BC")),
-    "speedups": of_measured(speedup_table),
+    "speedups": of_measured(lambda document: speedup_table(document["validation"])),
     "thirds": of_measured(thirds_table),
     "coverage": of_measured(coverage_table),
     "verdicts": of_measured(verdicts_list),
@@ -188,6 +189,8 @@ TABLES: dict[str, Callable[[], str]] = {
     "ablation": ablation_table,
     "ablation-better": better_table,
     "octomul": lambda: accuracy_table(stored(STUDIES)["octomul"]),
+    "boards": lambda: accuracy_table(stored(STUDIES)["boards"]),
+    "boards-speedups": lambda: speedup_table(stored(STUDIES)["boards"]),
     "resnet34-batch": lambda: study_table("resnet34-batch"),
     "resnet34-resolution": lambda: study_table("resnet34-resolution"),
 }
