@@ -18,9 +18,7 @@ from stcsim.errors import StcsimError
 
 _A_FILE = "an archive of numpy (.npz)"
 _LOCAL_HEADER_BYTES = 30
-_NAMES = {np.dtype(row.array).str: row.name for row in reversed(STORAGE_TYPES)} | {
-    np.dtype(row.array).str: row.name for row in STORAGE_TYPES if row.array[1] in "fi"
-}
+_NAMES = {np.dtype(row.array).str: row.name for row in STORAGE_TYPES if row.bits >= 8 and row.name[:2] in ("fp", "in", "ui")}
 
 
 def read_npz(path: Path) -> tuple[MappedFile, dict[str, StoredTensor]]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from stcsim.checkpoint.layouts import seen_through
 from stcsim.checkpoint.npz_file import read_npz
 from stcsim.checkpoint.safetensors_file import read_safetensors
 from stcsim.checkpoint.stored import StoredTensor
+from stcsim.checkpoint.use import Use
 from stcsim.errors import StcsimError, quoted
 
 PICKLES = (".pt", ".pth", ".bin", ".pkl", ".pickle", ".ckpt")
@@ -28,8 +30,7 @@ class Checkpoint(Mapping[str, StoredTensor]):
         files: the files that hold the tensors.
         nbytes: of all these files.
         config: what ``config.json`` of a folder says, with ``quantization_config`` and ``sparsity_config`` where there are any.
-        transposed: names of ONNX initialisers of two dimensions that lie as (inputs, outputs); empty for other formats, whose
-            layers say so by their names.
+        uses: what operators use a tensor for, by its name, where the file has a graph (ONNX); empty for other formats.
     """
 
     def __init__(
@@ -39,10 +40,10 @@ class Checkpoint(Mapping[str, StoredTensor]):
         files: tuple[Path, ...],
         stack: ExitStack,
         config: Mapping[str, Any] | None = None,
-        transposed: frozenset[str] = frozenset(),
+        uses: Mapping[str, Use] | None = None,
     ) -> None:
         """Keep the tensors; ``stack`` closes the files."""
-        self.path, self.files, self.config, self.transposed = path, files, dict(config or {}), transposed
+        self.path, self.files, self.config, self.uses = path, files, dict(config or {}), dict(uses or {})
         self.nbytes = sum(file.stat().st_size for file in files)
         self._tensors, self._stack = dict(tensors), stack
 
@@ -93,16 +94,22 @@ def open_checkpoint(path: str | os.PathLike[str]) -> Checkpoint:
         found = quoted(ending) if ending else "a name without an ending"
         raise StcsimError(str(where), f"a file that ends in {', '.join(FORMATS)}, or a folder", found)
     if ending == ".onnx":
-        from stcsim.checkpoint.onnx_file import read_onnx
-
-        with ExitStack() as stack:
-            tensors, files, transposed = read_onnx(where, stack)
-            return Checkpoint(where, tensors, (where, *files), stack.pop_all(), transposed=transposed)
+        return _onnx(where)
     with ExitStack() as stack:
         file, tensors = (read_npz if ending == ".npz" else read_safetensors)(where)
         stack.callback(file.close)
-        seen = seen_through(tensors, config_of(where.parent) if where.name == "model.safetensors" else {}, str(where))
+        seen = seen_through(tensors, str(where))
         return Checkpoint(where, seen, (where,), stack.pop_all())
+
+
+def _onnx(path: Path) -> Checkpoint:
+    if find_spec("onnx") is None:
+        raise StcsimError(str(path), "the onnx package (pip install 'stcsim[onnx]')", "none")
+    from stcsim.checkpoint.onnx_file import read_onnx
+
+    with ExitStack() as stack:
+        tensors, files, uses = read_onnx(path, stack)
+        return Checkpoint(path, tensors, (path, *files), stack.pop_all(), uses=uses)
 
 
 def _folder(folder: Path) -> Checkpoint:
@@ -120,4 +127,4 @@ def _folder(folder: Path) -> Checkpoint:
                 raise StcsimError(str(path), "every tensor in one shard", f"{twice[0]}, which is in {other} too")
             tensors |= found
             homes |= dict.fromkeys(found, path)
-        return Checkpoint(folder, seen_through(tensors, config, str(folder)), tuple(shards), stack.pop_all(), config)
+        return Checkpoint(folder, seen_through(tensors, str(folder)), tuple(shards), stack.pop_all(), config)
