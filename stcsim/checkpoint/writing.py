@@ -20,11 +20,12 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from stcsim.checkpoint.element_types import BY_NAME, StorageType
+from stcsim.checkpoint.element_types import STORAGE_TYPES, StorageType
 from stcsim.checkpoint.safetensors_file import METADATA
 from stcsim.checkpoint.stored import Codes
 from stcsim.errors import StcsimError
 
+_TYPES = {row.name: row for row in STORAGE_TYPES}
 _ALIGNMENT = 8
 """Bytes; the header is filled up with spaces so that the first tensor begins at a multiple, as the safetensors library does."""
 _NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
@@ -141,7 +142,7 @@ def metadata_of(path: Path) -> dict[str, str]:
 
 
 def _type(tensor: Planned) -> StorageType:
-    return BY_NAME[tensor.dtype]
+    return _TYPES[tensor.dtype]
 
 
 def _bytes(slab: Codes) -> memoryview:

@@ -1,0 +1,126 @@
+"""A weight in slabs: some rows at a time, permuted as asked, as the matrix of a GEMM, with the mask of what stays.
+
+A slab is a range of the first dimension of the tensor as stored, of whole groups where that is the reduction.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from math import lcm, prod
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from stcsim.checkpoint.stored import Codes, StoredTensor
+from stcsim.checkpoint.weights import GemmWeight
+from stcsim.errors import StcsimError
+from stcsim.numerics.codes import magnitudes
+from stcsim.numerics.sparse.orders import as_matrix, from_matrix
+from stcsim.numerics.sparse.pruning import keep_mask
+from stcsim.pruning.settings import Settings
+
+Places = Mapping[int, npt.NDArray[np.int64]]
+"""By axis of a tensor: the old place of what each new place holds."""
+
+_SLAB_ELEMENTS = 1 << 22
+"""A slab of 4 Mi elements takes 32 MiB as float64, which its magnitudes are summed in."""
+
+
+def slab_ranges(shape: tuple[int, ...], multiple: int = 1) -> Iterator[tuple[int, int]]:
+    """Yield ranges of the first dimension, of whole multiples but for the last."""
+    if not shape:
+        yield 0, 1
+        return
+    rows = max(_SLAB_ELEMENTS // max(prod(shape[1:]), 1) // multiple, 1) * multiple
+    for start in range(0, shape[0], rows):
+        yield start, min(start + rows, shape[0])
+
+
+def read_slab(tensor: StoredTensor, start: int, stop: int, places: Places) -> Codes:
+    """Return ``start:stop`` of the first dimension of a tensor whose places were permuted."""
+    if not tensor.shape:
+        return tensor.codes()
+    first = places.get(0)
+    slab = tensor.slab(start, stop) if first is None else tensor.codes()[first[start:stop]]
+    for axis, order in places.items():
+        if axis:
+            slab = np.take(slab, order, axis)
+    return slab
+
+
+def plain_slabs(tensor: StoredTensor, places: Places) -> Iterator[Codes]:
+    """Yield a tensor that is not pruned."""
+    for start, stop in slab_ranges(tensor.shape):
+        yield read_slab(tensor, start, stop, places)
+        tensor.release()
+
+
+def matrix_of(slab: Codes, weight: GemmWeight, order: str) -> Codes:
+    """Return a slab as rows of outputs and columns of the reduction."""
+    if weight.kind == "conv":
+        return as_matrix(slab, order)
+    turned = slab.swapaxes(-1, -2) if weight.transposed else slab
+    return turned.reshape(-1, turned.shape[-1])
+
+
+def stored_as(matrix: Codes, slab: Codes, weight: GemmWeight, order: str) -> Codes:
+    """Return a matrix as the slab lies in the file. Inverse of ``matrix_of``."""
+    if weight.kind == "conv":
+        return from_matrix(matrix, slab.shape, order)
+    if not weight.transposed:
+        return matrix.reshape(slab.shape)
+    return matrix.reshape(*slab.shape[:-2], slab.shape[-1], slab.shape[-2]).swapaxes(-1, -2)
+
+
+def multiple_of(weight: GemmWeight, wanted: Settings) -> int:
+    """Return what the rows of a slab are a multiple of, so that no group and no tile is cut."""
+    across = 4 if wanted.two_dimensional else 1
+    return lcm(wanted.group, across) if weight.transposed and weight.kind == "linear" else across
+
+
+def keep_of(matrix: Codes, dtype: str, wanted: Settings, scores: Codes | None = None) -> npt.NDArray[np.bool_]:
+    """Return which elements of rows stay, chosen by magnitude or by scores of the same shape.
+
+    Raises:
+        StcsimError: at a NaN.
+    """
+    if scores is not None:
+        return keep_mask(scores, wanted.pattern, wanted.method)
+    return keep_mask(matrix, wanted.pattern, wanted.method, dtype=_code_type(matrix, dtype))
+
+
+def sums_of(matrix: Codes, dtype: str, *keeps: npt.NDArray[np.bool_]) -> npt.NDArray[np.float64]:
+    """Return the sum of all magnitudes, and of those of each mask."""
+    all_of_them = magnitudes(matrix, _code_type(matrix, dtype))
+    with np.errstate(over="ignore", invalid="ignore"):
+        return np.array([all_of_them.sum(), *(np.sum(all_of_them, where=keep) for keep in keeps)])
+
+
+def zeroed(slab: Codes, keep: npt.NDArray[np.bool_]) -> Codes:
+    """Return a slab with +0 where nothing is kept."""
+    whole = np.ascontiguousarray(slab)
+    bits = whole.view(f"u{whole.itemsize}")
+    return (bits * keep).view(whole.dtype)
+
+
+def check_mask(keep: npt.NDArray[np.bool_], wanted: Settings, where: str, first_row: int = 0) -> None:
+    """Refuse a mask, as rows of a matrix, of which a group keeps too many.
+
+    Raises:
+        StcsimError: that names the row and the group.
+    """
+    counts = keep.reshape(len(keep), -1, wanted.group).sum(axis=2, dtype=np.uint8)
+    over = counts > wanted.kept
+    if wanted.pattern.endswith("pairs"):
+        pairs = keep.reshape(len(keep), -1, wanted.group // 2, 2).any(axis=3).sum(axis=2, dtype=np.uint8)
+        over = pairs > wanted.kept // 2
+    if over.any():
+        row, group = (int(each) for each in np.unravel_index(int(np.argmax(over)), over.shape))
+        found = f"{int(counts[row, group])} in row {first_row + row}, group {group}"
+        raise StcsimError(where, f"at most {wanted.kept} kept of each {wanted.group} ({wanted.pattern})", found)
+
+
+def _code_type(array: npt.NDArray[Any], dtype: str) -> str | None:
+    """Return the type of raw codes; numbers stand for themselves."""
+    return dtype if array.dtype.kind == "u" else None
