@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from stcsim.arch import Arch, arch_names, load_arch
     from stcsim.capture import capture, open_trace
     from stcsim.check import check
+    from stcsim.pruning import prune_checkpoint
     from stcsim.replay import gemm, rerun, run
     from stcsim.result import RunResult
     from stcsim.study.curve import sweep
@@ -44,6 +45,7 @@ __all__ = [
     "load_arch",
     "load_trace",
     "open_trace",
+    "prune_checkpoint",
     "rerun",
     "roofline_of",
     "run",
@@ -64,6 +66,7 @@ _HOMES = {
     "load_arch": "arch",
     "load_trace": "trace",
     "open_trace": "capture",
+    "prune_checkpoint": "pruning",
     "rerun": "replay",
     "roofline_of": "study.roofline",
     "run": "replay",

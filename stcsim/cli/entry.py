@@ -24,6 +24,7 @@ from stcsim.cli.gemm import gemm
 from stcsim.cli.kernels import kernels
 from stcsim.cli.microbench import microbench
 from stcsim.cli.mma import mma
+from stcsim.cli.prune import prune
 from stcsim.cli.reproduce import reproduce
 from stcsim.cli.roofline import roofline
 from stcsim.cli.run import run
@@ -47,6 +48,7 @@ _COMMANDS: tuple[tuple[str, tuple[Callable[..., None] | tuple[str, typer.Typer],
     ("Simulate", (run, gemm, explain, curve, roofline)),
     ("Look up", (arch, traces, kernels, schema)),
     ("Bring a network, see the arithmetic", (capture, check, mma, microbench)),
+    ("Your weights", (prune,)),
     (
         "How far to trust it",
         (validate, ("data", data.app), ("accuracy", accuracy.app), ("evidence", evidence.app), reproduce, calibrate),

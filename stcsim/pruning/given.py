@@ -14,6 +14,11 @@ from stcsim.checkpoint import Checkpoint, StoredTensor, open_checkpoint
 from stcsim.checkpoint.weights import GemmWeight
 from stcsim.errors import StcsimError, closest
 from stcsim.numerics.codes import values
+from stcsim.numerics.sparse.orders import reduction_order
+from stcsim.numerics.sparse.pruning import check_mask
+from stcsim.pruning.settings import Settings
+from stcsim.pruning.slabs import Places, matrix_of, naming, read_slab, stored_as
+from stcsim.words import ConvOrder
 
 MASK_NAMES = ("{tensor}", "{layer}", "{layer}._weight_mask", "{layer}.weight_mask", "{layer}.__weight_mma_mask", "{tensor}_mask")
 """What a file may call the mask of a weight: stcsim's own, the module, ModelOpt's, torch.nn.utils.prune's and ASP's buffers."""
@@ -38,33 +43,36 @@ class Given:
         """Return what an error calls one of them."""
         return f"{self.path}: {self.tensors[name].name}"
 
-    def mask(self, weight: GemmWeight) -> npt.NDArray[np.bool_]:
-        """Return the mask of a weight, True where it stays.
+    def checked(self, weight: GemmWeight, wanted: Settings) -> GivenMask:
+        """Return the mask of a weight, in the order of the reduction in which it holds the pattern.
 
         Raises:
-            StcsimError: when numbers other than 0 and 1 stand there.
+            StcsimError: when it holds it in none, or has numbers other than 0 and 1; row and group are named.
         """
         tensor, shape = self.tensors[weight.tensor.name], weight.tensor.shape
-        codes = tensor.codes()
+        mask = tensor.codes()
         if tensor.shape != shape:
-            packed: npt.NDArray[Any] = np.ascontiguousarray(codes)
-            return np.unpackbits(packed, axis=-1, count=shape[-1], bitorder="little").view(np.bool_)
-        numbers = _numbers(codes, tensor.dtype)
-        keep: npt.NDArray[np.bool_] = numbers == 1
-        if not (keep | (numbers == 0)).all():
-            raise StcsimError(self.where(weight.tensor.name), "0 where a weight goes and 1 where it stays", "other numbers")
-        return keep
+            mask = np.unpackbits(np.ascontiguousarray(mask), axis=-1, count=shape[-1], bitorder="little")
+        mask = _numbers(mask, tensor.dtype)
+        if mask.dtype.kind == "f":
+            mask = np.where((mask == 0) | (mask == 1), mask, 2).astype(np.uint8)
+        fits = reduction_order(mask, kept=wanted.kept, group=wanted.group) if weight.taps > 1 else "both"
+        order = ConvOrder.CRS if fits == "crs" else ConvOrder.RSC
+        with naming(self.where(weight.tensor.name)):
+            keep = check_mask(matrix_of(mask, weight, order), wanted.pattern)
+        return GivenMask(np.ascontiguousarray(stored_as(keep, mask, weight, order)), order)
 
-    def scores(self, name: str, start: int, stop: int) -> npt.NDArray[Any]:
-        """Return scores of ``start:stop`` of a weight's first dimension.
+    def slab(self, name: str, start: int, stop: int, places: Places) -> npt.NDArray[Any]:
+        """Return the numbers of ``start:stop`` of a weight's first dimension, permuted as the weight is."""
+        return _numbers(read_slab(self.tensors[name], start, stop, places), self.tensors[name].dtype)
 
-        Raises:
-            StcsimError: at a NaN.
-        """
-        numbers = _numbers(self.tensors[name].slab(start, stop), self.tensors[name].dtype)
-        if numbers.dtype.kind == "f" and np.isnan(numbers).any():
-            raise StcsimError(self.where(name), "numbers", "NaN")
-        return numbers
+
+@dataclass(frozen=True, slots=True)
+class GivenMask:
+    """A mask as a weight lies in the file, True where it stays, and the order of the reduction in which it holds the pattern."""
+
+    keep: npt.NDArray[np.bool_]
+    order: ConvOrder
 
 
 def open_given(path: Path, what: str, weights: Sequence[GemmWeight], names: Sequence[str]) -> tuple[Checkpoint, Given]:

@@ -25,7 +25,7 @@ class PrunedWeight:
         kept_share: sum of the magnitudes that stayed over all; ``None`` where nothing was pruned, or a weight is infinite.
         kept_share_unpermuted: the same in the order of channels that the checkpoint had; ``None`` where that was kept.
         permutation: which layers make the channels that were permuted; empty where none were.
-        no_permutation: why none were; empty where some were, or nobody asked.
+        no_permutation: why not, where layers are known to make its channels; empty for all others.
         dense_bytes: of the weight as it was.
         compressed_bytes: of its values and indices as sparse tensor cores take them; ``None`` where it was not pruned.
     """

@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import Any
 
 from stcsim.errors import StcsimError, UnsupportedError, quoted
+from stcsim.numerics.sparse.pruning import PAIRS
 from stcsim.words import ConvOrder, Method, WeightLayout, text, word
 
-PAIRS = "4:8-pairs"
 _PATTERN = re.compile(r"(\d+):(\d+)")
 
 

@@ -6,6 +6,7 @@ A slab is a range of the first dimension of the tensor as stored, of whole group
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from math import lcm, prod
 from typing import Any
 
@@ -85,9 +86,7 @@ def keep_of(matrix: Codes, dtype: str, wanted: Settings, scores: Codes | None = 
     Raises:
         StcsimError: at a NaN.
     """
-    if scores is not None:
-        return keep_mask(scores, wanted.pattern, wanted.method)
-    return keep_mask(matrix, wanted.pattern, wanted.method, dtype=_code_type(matrix, dtype))
+    return keep_mask(matrix, wanted.pattern, wanted.method, dtype=_code_type(matrix, dtype), scores=scores)
 
 
 def sums_of(matrix: Codes, dtype: str, *keeps: npt.NDArray[np.bool_]) -> npt.NDArray[np.float64]:
@@ -104,21 +103,13 @@ def zeroed(slab: Codes, keep: npt.NDArray[np.bool_]) -> Codes:
     return (bits * keep).view(whole.dtype)
 
 
-def check_mask(keep: npt.NDArray[np.bool_], wanted: Settings, where: str, first_row: int = 0) -> None:
-    """Refuse a mask, as rows of a matrix, of which a group keeps too many.
-
-    Raises:
-        StcsimError: that names the row and the group.
-    """
-    counts = keep.reshape(len(keep), -1, wanted.group).sum(axis=2, dtype=np.uint8)
-    over = counts > wanted.kept
-    if wanted.pattern.endswith("pairs"):
-        pairs = keep.reshape(len(keep), -1, wanted.group // 2, 2).any(axis=3).sum(axis=2, dtype=np.uint8)
-        over = pairs > wanted.kept // 2
-    if over.any():
-        row, group = (int(each) for each in np.unravel_index(int(np.argmax(over)), over.shape))
-        found = f"{int(counts[row, group])} in row {first_row + row}, group {group}"
-        raise StcsimError(where, f"at most {wanted.kept} kept of each {wanted.group} ({wanted.pattern})", found)
+@contextmanager
+def naming(where: str) -> Iterator[None]:
+    """Let an error about an array say which one."""
+    try:
+        yield
+    except StcsimError as error:
+        raise type(error)(f"{where}: {error.where}", error.expected, error.found) from None
 
 
 def _code_type(array: npt.NDArray[Any], dtype: str) -> str | None:
