@@ -17,8 +17,8 @@ from stcsim.pruning.slabs import naming
 
 Floats = npt.NDArray[np.float64]
 
-WIDTH = 512
-"""Channels that are searched together; the work of all grows with this number."""
+WIDTH = 256
+"""Channels that are searched together: twice as many take twice as long and gain a twentieth more (see docs/prune.md)."""
 _ESCAPE_ELEMENTS = 1 << 20
 """Weights up to this size are searched with as many escapes from local optima as ``permute_channels`` has; larger with none."""
 

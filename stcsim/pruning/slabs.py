@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from functools import cache
 from math import lcm, prod
 from typing import Any
 
@@ -16,7 +17,7 @@ import numpy.typing as npt
 from stcsim.checkpoint.stored import Codes, StoredTensor
 from stcsim.checkpoint.weights import GemmWeight
 from stcsim.errors import StcsimError
-from stcsim.numerics.codes import magnitudes
+from stcsim.numerics.codes import values
 from stcsim.numerics.sparse.orders import as_matrix, from_matrix
 from stcsim.numerics.sparse.pruning import keep_mask
 from stcsim.pruning.settings import Settings
@@ -89,11 +90,23 @@ def keep_of(matrix: Codes, dtype: str, wanted: Settings, scores: Codes | None = 
     return keep_mask(matrix, wanted.pattern, wanted.method, dtype=_code_type(matrix, dtype), scores=scores)
 
 
-def sums_of(matrix: Codes, dtype: str, *keeps: npt.NDArray[np.bool_]) -> npt.NDArray[np.float64]:
-    """Return the sum of all magnitudes, and of those of each mask."""
-    all_of_them = magnitudes(matrix, _code_type(matrix, dtype))
-    with np.errstate(over="ignore", invalid="ignore"):
-        return np.array([all_of_them.sum(), *(np.sum(all_of_them, where=keep) for keep in keeps)])
+def sums_of(slab: Codes, dtype: str, keep: npt.NDArray[np.bool_]) -> tuple[float, float]:
+    """Return the sum of all magnitudes, and of those that stay, in float64."""
+    from stcsim.pruning import sums_fast
+
+    flat, stays = np.ascontiguousarray(slab).reshape(-1), np.ascontiguousarray(keep).reshape(-1)
+    if flat.itemsize > 2:
+        total, kept = sums_fast.sum_numbers(flat, stays)
+    else:
+        codes = flat.view(f"u{flat.itemsize}")
+        total, kept = sums_fast.sum_codes(codes, _magnitude_table(dtype, codes.itemsize), stays)
+    return float(total), float(kept)
+
+
+@cache
+def _magnitude_table(dtype: str, code_bytes: int) -> npt.NDArray[np.float64]:
+    """Return the magnitude of every code of a type of one or two bytes."""
+    return np.abs(values(np.arange(256**code_bytes, dtype=f"u{code_bytes}"), dtype))
 
 
 def zeroed(slab: Codes, keep: npt.NDArray[np.bool_]) -> Codes:

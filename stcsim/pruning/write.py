@@ -242,8 +242,9 @@ def _pruned(job: Job, tensor: StoredTensor, masks: list[Codes] | None, done: Wri
         if masks is not None:
             masks.append(np.packbits(keep, axis=-1, bitorder="little"))
         done.zeros += keep.size - int(np.count_nonzero(keep))
+        pruned = zeroed(slab, keep)
         tensor.release()
-        yield zeroed(slab, keep)
+        yield pruned
     done.sums[tensor.name] = sums
     done.orders[tensor.name] = "both" if len(holds) > 1 and all(holds.values()) else next(filter(holds.get, holds), "")
 
