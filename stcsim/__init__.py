@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from stcsim.capture import capture, open_trace
     from stcsim.check import check
     from stcsim.pruning import prune_checkpoint
+    from stcsim.inspection import inspect_checkpoint, pruned_layers
     from stcsim.replay import gemm, rerun, run
     from stcsim.result import RunResult
     from stcsim.study.curve import sweep
@@ -42,10 +43,12 @@ __all__ = [
     "check",
     "explain",
     "gemm",
+    "inspect_checkpoint",
     "load_arch",
     "load_trace",
     "open_trace",
     "prune_checkpoint",
+    "pruned_layers",
     "rerun",
     "roofline_of",
     "run",
@@ -63,10 +66,12 @@ _HOMES = {
     "at_resolution": "trace.rescale.resolution",
     "explain": "study.explain",
     "gemm": "replay",
+    "inspect_checkpoint": "inspection",
     "load_arch": "arch",
     "load_trace": "trace",
     "open_trace": "capture",
     "prune_checkpoint": "pruning",
+    "pruned_layers": "inspection",
     "rerun": "replay",
     "roofline_of": "study.roofline",
     "run": "replay",
@@ -74,7 +79,7 @@ _HOMES = {
     "trace_names": "trace",
     "validate": "study.validate",
 }
-_ROOMS = ("arch", "capture", "check", "numerics", "replay", "result", "study", "trace")
+_ROOMS = ("arch", "capture", "check", "checkpoint", "inspection", "numerics", "replay", "result", "study", "trace")
 """Packages that ``import stcsim`` reaches too; ``capture`` and ``check`` may be called as well."""
 
 

@@ -1,8 +1,8 @@
 """The layout ``sparse-24-bitmask`` of compressed-tensors: kept values, and one bit for each element that says where they were.
 
 A weight of (rows, columns) is three tensors: ``compressed`` (rows, columns / 2) in the type of the weight, two values of each
-four in order; ``bitmask`` (rows, columns / 8 rounded up) uint8, a bit for each column, the first column lowest; and ``shape``, two
-int64. Exactly two bits of each four are set: where fewer than two values are not zero, zeros are kept. Learned from
+four in order; ``bitmask`` (rows, columns / 8 rounded up) uint8, a bit for each column, the first column lowest; and ``shape``,
+two int64. Exactly two bits of each four are set: where fewer than two values are not zero, zeros are kept. Learned from
 vllm-project/compressed-tensors 0.9 (``sparse_24_bitmask.py``, ``pack_into_bitmasks``), which vLLM no longer reads.
 
 ``sparse-bitmask`` is its unstructured sibling: ``compressed`` has one dimension, and ``row_offsets`` says where each row begins.

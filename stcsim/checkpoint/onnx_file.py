@@ -38,6 +38,7 @@ _OPERANDS: dict[str, dict[int, Order]] = {
     "Gather": {0: Order.LOOK_UP},
     "MatMulNBits": {1: Order.PACKED},
 }
+_RECURRENT = {1: "input", 2: "recurrent"}
 _SAME_VALUE = ("Identity", "Cast", "DequantizeLinear", "QuantizeLinear")
 _TURNED = {Order.MK: Order.KM, Order.KM: Order.MK}
 
@@ -107,7 +108,7 @@ class _Graph:
             turned = found.turned ^ bool(flag and _attribute(node, flag))
             use = Use(
                 node.op_type,
-                node.name,
+                f"{node.name}.{_RECURRENT[at]}" if node.op_type in ("LSTM", "GRU", "RNN") else node.name,
                 _TURNED.get(order, order) if turned else order,
                 _attribute(node, "group", 1) if "conv" in node.op_type.lower() else 1,
                 found.zero_point or self._integer_zero(node, at, values),

@@ -14,7 +14,10 @@ from stcsim.errors import StcsimError
 from stcsim.words import Engine, Format, Fusion, Launch
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from stcsim.result import RunResult
+    from stcsim.trace import Trace
 
 TopOption = Annotated[int | None, typer.Option("--top", metavar="N", min=1, help="Show only the N lines that take longest.")]
 UngroupOption = Annotated[bool, typer.Option("--ungroup", help="One line for each layer; alike ones share a line otherwise.")]
@@ -33,6 +36,14 @@ DTypeOfOption = Annotated[
     typer.Option("--dtype-of", metavar="WHICH=TYPE", help="Another type for these, e.g. last=fp16. May be repeated."),
 ]
 
+PrunedAsOption = Annotated[
+    str | None,
+    typer.Option(
+        "--pruned-as", metavar="CHECKPOINT|LIST", help="Time just these layers 2:4: those that are in a checkpoint, or in a list."
+    ),
+]
+_NAMES_SHOWN = 3
+
 
 def run(
     trace: opt.TraceArgument,
@@ -43,6 +54,7 @@ def run(
     sparsity: opt.SparsityOption = None,
     keep_dense: KeepDenseOption = None,
     dtype_of: DTypeOfOption = None,
+    pruned_as: PrunedAsOption = None,
     overrides: opt.SetOption = None,
     kernel: opt.KernelOption = None,
     engine: opt.EngineOption = Engine.FAST,
@@ -70,11 +82,12 @@ def run(
     kernel_of(gpu, kernel)
     dense, types = keep_dense or [], _types_by_pattern(dtype_of or [])
     replay.LayerRules(network, dtype, dense, types)  # refuses a pattern that names nothing before anything is compiled
+    pruned = _pruned(pruned_as, network, dtype) if pruned_as else None
     prepare()
     with progress(network.name) as advance:
         result = replay.run(
             network, gpu, dtype=dtype, sparsity=sparsity, engine=engine, kernel=kernel, launch=launch, fusion=fusion,
-            keep_dense=dense, dtype_of=types, progress=advance,
+            keep_dense=dense, dtype_of=types, pruned_as=pruned, progress=advance,
         )  # fmt: skip
     if prune_list:
         _write_prune_list(result, prune_list)
@@ -93,6 +106,27 @@ def deliver_run(result: RunResult, out: Output, top: int | None = None, grouped:
                 if kernel is not None:
                     kernel.gains.look()
     deliver(out, result, lambda found: run_table(found, top, grouped), RunResult.to_dict, RunResult.lines)
+
+
+def _pruned(pruned_as: str, network: Trace, dtype: str | None) -> tuple[str, ...]:
+    """Return the layers that are pruned, and say what found no partner."""
+    from stcsim.inspection import match_pruned
+    from stcsim.report.terminal.console import say
+
+    match = match_pruned(network, pruned_as, dtype=dtype)
+    if match.unmatched_layers:
+        say(f"{_some(match.unmatched_layers, 'layer')} without a weight in {pruned_as}, dense")
+    if match.unmatched_weights:
+        say(f"{_some(match.unmatched_weights, 'name')} of {pruned_as} without a layer in {network.name}")
+    if not match.pruned:
+        say(f"no layer of {network.name} is 2:4 in {pruned_as}")
+    return match.pruned
+
+
+def _some(names: Sequence[str], what: str) -> str:
+    """Return how many names there are, and the first of them: ``2 layers (a, b)``."""
+    shown = ", ".join(names[:_NAMES_SHOWN]) + (", …" if len(names) > _NAMES_SHOWN else "")
+    return f"{len(names)} {what}{'s' if len(names) > 1 else ''} ({shown})"
 
 
 def _write_prune_list(result: RunResult, path: Path) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
 
 from stcsim.arch import Arch
@@ -12,6 +12,9 @@ from stcsim.replay.door import element_of, element_on
 from stcsim.trace import Memory, Op, Trace
 from stcsim.trace.choose import EXPECTED, chosen
 from stcsim.words import texts
+
+NOT_PRUNED = "not among the layers that are pruned"
+"""Why a layer stays dense where a run is told what is pruned."""
 
 
 class LayerRules:
@@ -23,6 +26,7 @@ class LayerRules:
         keep_dense: patterns of layers that are not pruned.
         dtype_of: element type by pattern; the last pattern that fits is the rule. It may name memory operations too.
         arch: the GPU, whose sparsity pattern says how elements are cut and stored; that of hardware without one.
+        pruned_as: names or patterns of the layers that are pruned, so that all others stay dense; ``None`` where all may be.
 
     A pattern is what ``stcsim.trace.choose`` understands: an operation's name, with ``*``, ``?`` and ``[...]`` as in a shell, the
     number of a layer, a range of them, ``first`` or ``last``, or several of these with commas between.
@@ -38,6 +42,7 @@ class LayerRules:
         keep_dense: str | Sequence[str] = (),
         dtype_of: Mapping[str, str] | None = None,
         arch: Arch | None = None,
+        pruned_as: str | Sequence[str] | None = None,
     ) -> None:
         found = element_of if arch is None else partial(element_on, arch)
         self.element = found(trace.dtype if dtype is None else dtype)
@@ -47,6 +52,8 @@ class LayerRules:
         self.dtype_of = dict(dtype_of or {})
         layers = [op for op in trace.ops if op.weight_elements]
         self._dense = {name: pattern for pattern in self.keep_dense for name in chosen(trace.ops, pattern, "keep_dense", layers)}
+        self.pruned_as = None if pruned_as is None else texts(pruned_as, "pruned_as", EXPECTED)
+        self._pruned = None if self.pruned_as is None else set(_named(trace, self.pruned_as, layers))
         self._types = {
             name: found(word, "dtype_of")
             for pattern, word in self.dtype_of.items()
@@ -65,4 +72,14 @@ class LayerRules:
     def why_dense(self, op: Op) -> str | None:
         """Return why ``op`` is not pruned although it could be, or ``None``."""
         pattern = None if isinstance(op, Memory) else self._dense.get(op.name)
-        return None if pattern is None else f"kept dense ({pattern})"
+        if pattern is not None:
+            return f"kept dense ({pattern})"
+        left_out = self._pruned is not None and not isinstance(op, Memory) and op.weight_elements and op.name not in self._pruned
+        return NOT_PRUNED if left_out else None
+
+
+def _named(trace: Trace, pruned_as: Sequence[str], layers: Sequence[Op]) -> Iterator[str]:
+    """Yield the layers that are pruned; a whole name needs no search."""
+    known = {op.name for op in layers}
+    for word in pruned_as:
+        yield from (word,) if word in known else chosen(trace.ops, word, "pruned_as", layers)

@@ -39,6 +39,7 @@ def run(
     fusion: str = "epilogue",
     keep_dense: str | Sequence[str] = (),
     dtype_of: Mapping[str, str] | None = None,
+    pruned_as: str | Sequence[str] | None = None,
     progress: Progress | None = None,
 ) -> RunResult:
     """Predict one pass of ``trace`` on ``arch``, replayed over and over.
@@ -54,6 +55,7 @@ def run(
         launch: ``"graph"`` (CUDA-graph replay), ``"stream"`` (back-to-back launches) or ``"kernel"`` (no cost of launching).
         fusion: ``"epilogue"`` (memory operations run in the kernel ahead where they can) or ``"none"``.
         keep_dense, dtype_of: layers that are not pruned, and element types by layer (see ``LayerRules``).
+        pruned_as: the layers that are pruned, all others stay dense; ``stcsim.pruned_layers`` reads them from a checkpoint.
         progress: called with (layers done, layers in all).
 
     Raises:
@@ -64,7 +66,7 @@ def run(
     trace, arch = load_trace(trace), load_arch(arch)
     engine, launch = word(words.Engine, engine, "engine").value, word(words.Launch, launch, "launch").value
     fusion, kernel = word(words.Fusion, fusion, "fusion").value, kernel_of(arch, kernel)
-    rules = LayerRules(trace, dtype, keep_dense, dtype_of, arch)
+    rules = LayerRules(trace, dtype, keep_dense, dtype_of, arch, pruned_as)
     modes = modes_of(arch, rules.element, sparsity)
     for element in sorted(rules.types, key=lambda each: each.name):
         arch.require(element.name, False)
@@ -90,6 +92,7 @@ def run(
         "fusion": fusion,
         "keep_dense": list(rules.keep_dense),
         "dtype_of": rules.dtype_of,
+        "pruned_as": None if rules.pruned_as is None else list(rules.pruned_as),
         "version": __version__,
     }
     head = arch.name, trace.name, rules.element.name, trace.batch, sparsity_of(modes), engine
@@ -173,11 +176,16 @@ def rerun(inputs: Mapping[str, Any]) -> RunResult:
     if missing := [name for name in names if name not in inputs]:
         raise StcsimError("inputs", f"{', '.join(names)}", f"no {missing[0]}")
     options = {name: inputs[name] for name in names if name not in ("arch", "gemm", "trace")}
+    options |= {name: inputs[name] for name in _SINCE if name in inputs}
     arch = arch_from_dict(inputs["arch"])
     if one:
         op = Gemm(**inputs["gemm"])
         return gemm(op.m, op.n, op.k, arch, batch=op.batch, **options)
     return run(Trace(**inputs["trace"]), arch, **options)
+
+
+_SINCE = ("pruned_as",)
+"""Options that results of earlier versions do not have."""
 
 
 def _result(

@@ -40,8 +40,8 @@ class RunResult:
         sparsity: what was run: ``"both"``, ``"dense"`` or ``"2:4"``.
         engine: which one timed it.
         inputs: ``arch`` (every leaf), ``trace`` (its operations) and ``trace_sha256``, or ``gemm``; and every option of the call
-            by its name: ``dtype``, ``sparsity``, ``engine``, ``kernel``, ``launch``, ``fusion``, ``keep_dense``, ``dtype_of``;
-            ``batch`` and ``version`` to be read. ``stcsim.rerun`` takes them.
+            by its name: ``dtype``, ``sparsity``, ``engine``, ``kernel``, ``launch``, ``fusion``, ``keep_dense``, ``dtype_of``,
+            ``pruned_as``; ``batch`` and ``version`` to be read. ``stcsim.rerun`` takes them.
         rows: GEMMs and convolutions, in the order of the trace.
         totals: sums over all of it.
         memory: memory operations with a kernel of their own, in the order of the trace.

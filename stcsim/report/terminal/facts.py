@@ -131,6 +131,8 @@ def _limit_text(result: RunResult) -> Text | str:
 def _exceptions_text(result: RunResult) -> str:
     """Return what was asked of single layers."""
     dense = [f"{pattern} kept dense" for pattern in result.inputs.get("keep_dense", ())]
+    if (pruned := result.inputs.get("pruned_as")) is not None:
+        dense.append(f"pruned as told, {len(pruned)} names")
     return ", ".join(dense + [f"{pattern} {element}" for pattern, element in result.inputs.get("dtype_of", {}).items()])
 
 

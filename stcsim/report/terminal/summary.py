@@ -81,7 +81,8 @@ def _totals(result: RunResult) -> list[_Total]:
     if totals.sparse_us is not None:
         time, speedup = (totals.sparse_us, totals.sparse_us_interval), (totals.sparse_speedup, totals.sparse_speedup_interval)
         pruned = sum(row.sparse is not None for row in rows)
-        lines.append(_Total(f"all {result.pattern}", *time, *speedup, totals.sparse_uj, totals.sparse_clock_mhz, pruned))
+        which = "as pruned" if result.inputs.get("pruned_as") is not None else f"all {result.pattern}"
+        lines.append(_Total(which, *time, *speedup, totals.sparse_uj, totals.sparse_clock_mhz, pruned))
     if totals.speedup is not None and len(rows) > 1:
         time, gain = (totals.best_us, totals.best_us_interval), (totals.speedup, totals.speedup_interval)
         pruned = sum(row.is_pruned for row in rows)
