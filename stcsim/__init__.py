@@ -19,8 +19,8 @@ if TYPE_CHECKING:
     from stcsim.arch import Arch, arch_names, load_arch
     from stcsim.capture import capture, open_trace
     from stcsim.check import check
-    from stcsim.pruning import prune_checkpoint
     from stcsim.inspection import inspect_checkpoint, pruned_layers
+    from stcsim.pruning import prune_checkpoint
     from stcsim.replay import gemm, rerun, run
     from stcsim.result import RunResult
     from stcsim.study.curve import sweep

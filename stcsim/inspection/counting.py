@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from stcsim.checkpoint import StoredTensor
-from stcsim.inspection.roles import Along
+from stcsim.checkpoint.roles import Along
 from stcsim.isa import DTYPES, DType
 
 Codes = npt.NDArray[Any]

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 
 from stcsim import replay
 from stcsim.arch import Arch, ArchOrName, load_arch
+from stcsim.checkpoint.roles import Kind
 from stcsim.errors import StcsimError
 from stcsim.inspection.look import Inspection
-from stcsim.inspection.roles import Kind
 from stcsim.inspection.weights import Weight
 from stcsim.result import Interval, RunResult
 from stcsim.trace import Gemm, Source, Trace

@@ -8,10 +8,10 @@ from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
 
 from stcsim.checkpoint import Checkpoint, StoredTensor, open_checkpoint
+from stcsim.checkpoint.roles import Role, Roles
 from stcsim.errors import StcsimError, closest, quoted
 from stcsim.inspection.counting import Counts, Filled, count, satisfies
 from stcsim.inspection.permuting import kept_permuted
-from stcsim.inspection.roles import Role, Roles
 from stcsim.inspection.weights import State, Weight
 from stcsim.isa import DTYPES, DType
 from stcsim.isa.patterns import NATIVE, PATTERNS

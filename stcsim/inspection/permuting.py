@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 
 from stcsim.checkpoint import StoredTensor
+from stcsim.checkpoint.roles import Along
 from stcsim.errors import StcsimError
 from stcsim.inspection.counting import SLAB_BYTES, add_magnitudes, shares
-from stcsim.inspection.roles import Along
 from stcsim.isa import DTYPES
 from stcsim.numerics.codes import magnitudes
 from stcsim.numerics.sparse.permute import permute_channels

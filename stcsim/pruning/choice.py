@@ -6,13 +6,14 @@ import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
+from stcsim.checkpoint.roles import Kind
 from stcsim.checkpoint.weights import GemmWeight, layer_of
 from stcsim.errors import UnsupportedError
 from stcsim.pruning.settings import Settings
 from stcsim.trace.choose import chosen
 from stcsim.words import ConvOrder
 
-_ROLES = {"head": "the head: dense unless named (only)", "router": "shares tokens out to experts: dense unless named (only)"}
+_PLACES = {"head": "the head: dense unless named (only)", "router": "shares tokens out to experts: dense unless named (only)"}
 _LEAST_MULTIPLE = {"int8": 32, "e4m3": 32, "e5m2": 32}
 """Of k, by type: what instructions of sparse tensor cores take; 16 for the others, which run as 16-bit types."""
 
@@ -27,7 +28,7 @@ class Named:
 
 def in_order(weights: Iterable[GemmWeight]) -> list[GemmWeight]:
     """Return weights by the names of layers, numbers as numbers, heads last; a file has them in the order of the alphabet."""
-    return sorted(weights, key=lambda weight: (weight.role == "head", _natural(weight.layer)))
+    return sorted(weights, key=lambda weight: (weight.place == "head", _natural(weight.layer)))
 
 
 def reasons(weights: Sequence[GemmWeight], wanted: Settings, masked: frozenset[str] | None = None) -> dict[str, str]:
@@ -72,12 +73,14 @@ def _reason(
         return cannot if weight.layer in only else "not named (only)"
     if masked is not None:
         return cannot if weight.tensor.name in masked else "no mask in the file"
-    return cannot or _ROLES.get(weight.role, "") or _too_odd(weight)
+    return cannot or _PLACES.get(weight.place, "") or _too_odd(weight)
 
 
 def _cannot(weight: GemmWeight, wanted: Settings) -> str:
     """Return why no pattern fits a weight."""
     group = wanted.group
+    if weight.kind is Kind.CONV and weight.transposed:
+        return "filters of a transposed convolution, each tap of which is a GEMM of its own"
     if weight.taps > 1 and wanted.conv_order is ConvOrder.RSC and weight.channels % group:
         return f"{weight.channels} channels under a tap are no multiple of {group}"
     if weight.k % group:

@@ -14,7 +14,7 @@ class PrunedWeight:
     Attributes:
         name: of the layer: the tensor's without ``.weight``.
         tensor: of the tensor.
-        kind: ``"linear"``, ``"conv"`` or ``"experts"``.
+        kind: ``"linear"``, ``"convolution"`` or ``"experts"``.
         shape: as stored.
         m: outputs.
         k: the reduction.

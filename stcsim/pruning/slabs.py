@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from stcsim.checkpoint.roles import Kind
 from stcsim.checkpoint.stored import Codes, StoredTensor
 from stcsim.checkpoint.weights import GemmWeight
 from stcsim.errors import StcsimError
@@ -60,7 +61,7 @@ def plain_slabs(tensor: StoredTensor, places: Places) -> Iterator[Codes]:
 
 def matrix_of(slab: Codes, weight: GemmWeight, order: str) -> Codes:
     """Return a slab as rows of outputs and columns of the reduction."""
-    if weight.kind == "conv":
+    if weight.kind is Kind.CONV:
         return as_matrix(slab, order)
     turned = slab.swapaxes(-1, -2) if weight.transposed else slab
     return turned.reshape(-1, turned.shape[-1])
@@ -68,7 +69,7 @@ def matrix_of(slab: Codes, weight: GemmWeight, order: str) -> Codes:
 
 def stored_as(matrix: Codes, slab: Codes, weight: GemmWeight, order: str) -> Codes:
     """Return a matrix as the slab lies in the file. Inverse of ``matrix_of``."""
-    if weight.kind == "conv":
+    if weight.kind is Kind.CONV:
         return from_matrix(matrix, slab.shape, order)
     if not weight.transposed:
         return matrix.reshape(slab.shape)
@@ -78,7 +79,7 @@ def stored_as(matrix: Codes, slab: Codes, weight: GemmWeight, order: str) -> Cod
 def multiple_of(weight: GemmWeight, wanted: Settings) -> int:
     """Return what the rows of a slab are a multiple of, so that no group and no tile is cut."""
     across = 4 if wanted.two_dimensional else 1
-    return lcm(wanted.group, across) if weight.transposed and weight.kind == "linear" else across
+    return lcm(wanted.group, across) if weight.transposed and weight.kind is Kind.LINEAR else across
 
 
 def keep_of(matrix: Codes, dtype: str, wanted: Settings, scores: Codes | None = None) -> npt.NDArray[np.bool_]:

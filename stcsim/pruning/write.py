@@ -12,6 +12,8 @@ import numpy.typing as npt
 
 from stcsim.checkpoint import Checkpoint, StoredTensor, open_checkpoint
 from stcsim.checkpoint.bitmask import pack_bitmask
+from stcsim.checkpoint.element_types import STORAGE_TYPES
+from stcsim.checkpoint.roles import Kind
 from stcsim.checkpoint.stored import PLAIN, Codes
 from stcsim.checkpoint.weights import GemmWeight
 from stcsim.checkpoint.writing import Planned, Writer
@@ -47,6 +49,7 @@ from stcsim.words import WeightLayout
 
 Mask = npt.NDArray[np.bool_]
 Floats = npt.NDArray[np.float64]
+_HALF_BYTES = tuple(row.name for row in STORAGE_TYPES if row.bits < 8)
 _PARTS = ("compressed", "bitmask", "shape")
 
 
@@ -92,7 +95,7 @@ class Job:
         weight = self.weights.get(name)
         return (
             self.wanted.layout is WeightLayout.BITMASK and self.prunes(name) and weight is not None
-            and weight.kind == "linear" and not weight.transposed and name.endswith(".weight")
+            and weight.kind is Kind.LINEAR and not weight.transposed and name.endswith(".weight")
         )  # fmt: skip
 
 
@@ -155,9 +158,9 @@ def _names_in(file: Path, source: Checkpoint) -> list[str]:
         with open_checkpoint(file) as part:
             names = [name for name in part if name in source]
     for name in names:
-        if source[name].dtype in ("int4", "uint4"):
-            expected = "weights that are stored plain, or as sparse-24-bitmask"
-            raise StcsimError(f"{file}: {name}", expected, f"{source[name].layout}")
+        if source[name].dtype in _HALF_BYTES:
+            expected = "elements of a byte or more, in a layout that can be written"
+            raise StcsimError(f"{file}: {name}", expected, f"{source[name].dtype} in layout {source[name].layout}")
     return names
 
 
@@ -271,7 +274,7 @@ def _sums(job: Job, weight: GemmWeight, order: str, slab: Codes, keep: Mask, sta
 def _configure(job: Job, draft: Path, places: Mapping[str, str], done: Written) -> None:
     """Let index and configuration of a folder say what its files hold."""
     if job.wanted.layout is WeightLayout.BITMASK:
-        dense = [weight.layer for name, weight in job.weights.items() if weight.kind == "linear" and not job.packs(name)]
+        dense = [weight.layer for name, weight in job.weights.items() if weight.kind is Kind.LINEAR and not job.packs(name)]
         write_config(draft, compressed_24(dense, done.zeros / sum(tensor.size for tensor in job.source.values())))
     elif all(tensor.layout == PLAIN for tensor in job.source.values()):
         return
