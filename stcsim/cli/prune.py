@@ -87,7 +87,7 @@ def prune(
 
     For example: stcsim prune model.safetensors -o pruned.safetensors --permute
     """
-    to = output(format, json, csv)
+    to = output(format, json, csv, masks=masks, **({} if checkpoint.is_dir() else {"output": out}))
     from stcsim.pruning import prune_checkpoint
     from stcsim.report.export.prune import prune_document, prune_lines, prune_table
     from stcsim.report.terminal.console import progress
@@ -105,7 +105,7 @@ def prune(
 def _listed(path: Path) -> list[str]:
     """Return the names in a file, one a line."""
     try:
-        names = [line.strip() for line in path.read_text(encoding="utf-8").splitlines() if line.strip()]
+        names = [line.strip().partition("#")[0] for line in path.read_text(encoding="utf-8").splitlines() if line.strip()]
     except (OSError, UnicodeDecodeError):
         raise StcsimError(f"--prune-list {path}", "a text file that can be read", "none") from None
     if not names:

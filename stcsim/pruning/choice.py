@@ -31,12 +31,13 @@ def in_order(weights: Iterable[GemmWeight]) -> list[GemmWeight]:
     return sorted(weights, key=lambda weight: (weight.place == "head", _natural(weight.layer)))
 
 
-def reasons(weights: Sequence[GemmWeight], wanted: Settings, masked: frozenset[str] | None = None) -> dict[str, str]:
+def reasons(weights: Sequence[GemmWeight], wanted: Settings, where: str, masked: frozenset[str] | None = None) -> dict[str, str]:
     """Return why each weight is not pruned, by name of tensor; an empty reason is none.
 
     Args:
         weights: of a checkpoint, in order.
         wanted: what the user asked for.
+        where: what an error calls the checkpoint.
         masked: names of the tensors that a file has masks for; ``None`` without such a file.
 
     Raises:
@@ -46,9 +47,9 @@ def reasons(weights: Sequence[GemmWeight], wanted: Settings, masked: frozenset[s
     only = _chosen(layers, wanted.only, "only")
     dense = _chosen(layers, wanted.keep_dense, "keep_dense")
     found = {each.tensor.name: _reason(each, wanted, only, dense, masked) for each in weights}
-    if wanted.prunes and not any(not reason for reason in found.values()):
-        first = f"none (the first, {weights[0].layer}: {found[weights[0].tensor.name]})" if weights else "no weights of GEMMs"
-        raise UnsupportedError("checkpoint", "a weight that can be pruned", first)
+    if all(found.values()):
+        first = f"none ({weights[0].layer}: {found[weights[0].tensor.name]})" if weights else "no weight that a GEMM multiplies"
+        raise UnsupportedError(where, "a weight that can be pruned", first)
     return found
 
 

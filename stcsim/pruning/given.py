@@ -13,11 +13,10 @@ import numpy.typing as npt
 from stcsim.checkpoint import Checkpoint, StoredTensor, open_checkpoint
 from stcsim.checkpoint.weights import GemmWeight
 from stcsim.errors import StcsimError, closest
-from stcsim.numerics.codes import values
 from stcsim.numerics.sparse.orders import reduction_order
 from stcsim.numerics.sparse.pruning import check_mask
 from stcsim.pruning.settings import Settings
-from stcsim.pruning.slabs import Places, matrix_of, naming, read_slab, stored_as
+from stcsim.pruning.slabs import Places, matrix_of, naming, numbers_of, read_slab, stored_as
 from stcsim.words import ConvOrder
 
 MASK_NAMES = ("{tensor}", "{layer}", "{layer}._weight_mask", "{layer}.weight_mask", "{layer}.__weight_mma_mask", "{tensor}_mask")
@@ -53,18 +52,18 @@ class Given:
         mask = tensor.codes()
         if tensor.shape != shape:
             mask = np.unpackbits(np.ascontiguousarray(mask), axis=-1, count=shape[-1], bitorder="little")
-        mask = _numbers(mask, tensor.dtype)
+        mask = numbers_of(mask, tensor.dtype)
         if mask.dtype.kind == "f":
             mask = np.where((mask == 0) | (mask == 1), mask, 2).astype(np.uint8)
         fits = reduction_order(mask, kept=wanted.kept, group=wanted.group) if weight.taps > 1 else "both"
         order = ConvOrder.CRS if fits == "crs" else ConvOrder.RSC
-        with naming(self.where(weight.tensor.name)):
+        with naming((self.where(weight.tensor.name), tensor)):
             keep = check_mask(matrix_of(mask, weight, order), wanted.pattern)
         return GivenMask(np.ascontiguousarray(stored_as(keep, mask, weight, order)), order)
 
     def slab(self, name: str, start: int, stop: int, places: Places) -> npt.NDArray[Any]:
         """Return the numbers of ``start:stop`` of a weight's first dimension, permuted as the weight is."""
-        return _numbers(read_slab(self.tensors[name], start, stop, places), self.tensors[name].dtype)
+        return numbers_of(read_slab(self.tensors[name], start, stop, places), self.tensors[name].dtype)
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,8 +87,8 @@ def open_given(path: Path, what: str, weights: Sequence[GemmWeight], names: Sequ
         for name, tensor in file.items():
             weight = known.get(name)
             if weight is None:
-                expected = f"{what} named after weights that GEMMs multiply"
-                raise StcsimError(str(path), expected, f"'{name}'{closest(name, [each.tensor.name for each in weights])}")
+                expected = "names of weights that GEMMs multiply"
+                raise StcsimError(f"{what} {path}", expected, f"'{name}'{closest(name, [each.tensor.name for each in weights])}")
             _check_shape(f"{path}: {name}", tensor, weight, packed=what == "mask")
             found[weight.tensor.name] = tensor
     except BaseException:
@@ -104,9 +103,3 @@ def _check_shape(where: str, tensor: StoredTensor, weight: GemmWeight, packed: b
     if tensor.shape != shape and not (packed and tensor.shape == bits and tensor.dtype == "uint8"):
         more = f", or {bits} of uint8 with a bit for each" if packed else ""
         raise StcsimError(where, f"shape {shape}, as {weight.tensor.name} has{more}", f"{tensor.shape} of {tensor.dtype}")
-
-
-def _numbers(codes: npt.NDArray[Any], dtype: str) -> npt.NDArray[Any]:
-    """Return numbers that numpy can compare: codes of bf16 and fp8 are read."""
-    is_code = codes.dtype.kind == "u" and not dtype.startswith(("uint", "bool"))
-    return values(codes, dtype) if is_code else codes

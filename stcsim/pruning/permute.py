@@ -39,7 +39,8 @@ def search(
     """
     places: dict[str, dict[int, Indices]] = {}
     for fold in folds:
-        with naming(f"{fold.takes.tensor}: to permute"):
+        name = fold.takes.tensor
+        with naming((name, tensors[name]) if scores is None else (scores.where(name), scores.tensors[name])):
             order = order_of(fold, _columns(fold, tensors, scores))
         for member in (*fold.makes, fold.takes):
             tensor = tensors[member.tensor]

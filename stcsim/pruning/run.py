@@ -134,7 +134,7 @@ def _plan(source: Checkpoint, wanted: Settings, stack: ExitStack) -> _Plan:
     ordered = in_order(weights.values())
     masks = _given(wanted.mask, "mask", ordered, MASK_NAMES, stack)
     scores = _given(wanted.scores, "scores", ordered, SCORE_NAMES, stack)
-    why = reasons(ordered, wanted, None if masks is None else frozenset(masks.tensors))
+    why = reasons(ordered, wanted, str(source.path), None if masks is None else frozenset(masks.tensors))
     for given in (masks, scores):
         if given is not None and (lacking := [name for name, reason in why.items() if not reason and name not in given.tensors]):
             raise StcsimError(f"{given.what} {given.path}", f"an array for {lacking[0]}, which is to be pruned", "none")

@@ -92,7 +92,11 @@ def keep_of(matrix: Codes, dtype: str, wanted: Settings, scores: Codes | None = 
 
 
 def sums_of(slab: Codes, dtype: str, keep: npt.NDArray[np.bool_]) -> tuple[float, float]:
-    """Return the sum of all magnitudes, and of those that stay, in float64."""
+    """Return the sum of all magnitudes, and of those that stay, in float64.
+
+    Raises:
+        StcsimError: at a NaN.
+    """
     from stcsim.pruning import sums_fast
 
     flat, stays = np.ascontiguousarray(slab).reshape(-1), np.ascontiguousarray(keep).reshape(-1)
@@ -101,6 +105,8 @@ def sums_of(slab: Codes, dtype: str, keep: npt.NDArray[np.bool_]) -> tuple[float
     else:
         codes = flat.view(f"u{flat.itemsize}")
         total, kept = sums_fast.sum_codes(codes, _magnitude_table(dtype, codes.itemsize), stays)
+    if np.isnan(total):
+        raise StcsimError("weights", "numbers", "NaN")
     return float(total), float(kept)
 
 
@@ -118,12 +124,35 @@ def zeroed(slab: Codes, keep: npt.NDArray[np.bool_]) -> Codes:
 
 
 @contextmanager
-def naming(where: str) -> Iterator[None]:
-    """Let an error about an array say which one."""
+def naming(*arrays: tuple[str, StoredTensor]) -> Iterator[None]:
+    """Let an error about an array say which one, and where in it a NaN stands.
+
+    Args:
+        arrays: what was looked at, perhaps in parts and permuted: what an error calls each, and the tensor in its file.
+    """
     try:
         yield
     except StcsimError as error:
-        raise type(error)(f"{where}: {error.where}", error.expected, error.found) from None
+        for where, tensor in arrays:
+            if (index := _first_nan(tensor)) is not None:
+                raise StcsimError(f"{where}[{', '.join(map(str, index))}]", "a number", "NaN") from None
+        raise type(error)(f"{arrays[0][0]}: {error.where}", error.expected, error.found) from None
+
+
+def numbers_of(codes: Codes, dtype: str) -> Codes:
+    """Return numbers that numpy can compare: codes of bf16 and fp8 are read."""
+    is_code = codes.dtype.kind == "u" and not dtype.startswith(("uint", "bool"))
+    return values(codes, dtype) if is_code else codes
+
+
+def _first_nan(tensor: StoredTensor) -> tuple[int, ...] | None:
+    """Return the index of the first NaN of a tensor."""
+    for start, stop in slab_ranges(tensor.shape):
+        numbers = numbers_of(tensor.slab(start, stop), tensor.dtype)
+        if numbers.dtype.kind == "f" and (lost := np.isnan(numbers)).any():
+            first, *rest = (int(each) for each in np.unravel_index(int(np.argmax(lost)), lost.shape))
+            return (start + first, *rest)
+    return None
 
 
 def _code_type(array: npt.NDArray[Any], dtype: str) -> str | None:

@@ -231,13 +231,15 @@ def _unpacked(masks: Sequence[Codes], columns: int) -> Iterator[Codes]:
 
 def _pruned(job: Job, tensor: StoredTensor, masks: list[Codes] | None, done: Written) -> Iterator[Codes]:
     """Yield a weight in slabs, zeros where nothing stays; masks, in bits, and sums of magnitudes are kept."""
-    weight, wanted, where = job.weights[tensor.name], job.wanted, f"{job.source.path}: {tensor.name}"
+    weight, wanted, arrays = job.weights[tensor.name], job.wanted, [(f"{job.source.path}: {tensor.name}", tensor)]
+    if job.scores is not None:
+        arrays.append((job.scores.where(tensor.name), job.scores.tensors[tensor.name]))
     given = None if job.masks is None else job.masks.checked(weight, wanted)
     order = wanted.conv_order if given is None else given.order
     sums, holds = np.zeros(3), dict.fromkeys(ORDERS if weight.taps > 1 else (), True)
     for start, stop in slab_ranges(tensor.shape, multiple_of(weight, wanted)):
         slab = read_slab(tensor, start, stop, job.orders.get(tensor.name, {}))
-        with naming(where):
+        with naming(*arrays):
             keep = _keep(job, weight, order, slab, start, stop) if given is None else given.keep[start:stop]
             sums += _sums(job, weight, order, slab, keep, start, stop)
         for each in holds:

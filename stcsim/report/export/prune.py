@@ -60,6 +60,8 @@ def verdict(report: PruneReport) -> str:
     pruned, count = report.pruned, len(report.weights)
     if not pruned:
         changed = sum(bool(weight.permutation) for weight in report.weights)
+        if not changed:
+            return "No channels were permuted: none of these layers is known to make another's channels alone (see fold)."
         return (
             f"Permuted the input channels of {changed} of {count} weights; nothing was pruned, and the network computes the same."
         )
