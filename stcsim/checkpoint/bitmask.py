@@ -39,7 +39,8 @@ def pack_bitmask(weight: Codes, dtype: str) -> Bitmask24:
     """Return a matrix that is 2:4 along its rows in the layout ``sparse-24-bitmask``.
 
     Args:
-        weight: (rows, columns) numbers, or raw codes of ``dtype``. dtype: type of its elements.
+        weight: (rows, columns) numbers, or raw codes of ``dtype``.
+        dtype: type of its elements.
 
     Raises:
         StcsimError: when it is no matrix of whole groups, or a group has more than two non-zeros.

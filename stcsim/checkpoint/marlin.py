@@ -49,7 +49,8 @@ def pack_marlin(weight: Codes, bits: int) -> Marlin24:
     """Return a matrix of signed integers that is 2:4 along its rows in the layout ``marlin-24``.
 
     Args:
-        weight: (outputs, inputs) int8, multiples of 64 and of 32. bits: of one value, 4 or 8.
+        weight: (outputs, inputs) int8, multiples of 64 and of 32.
+        bits: of one value, 4 or 8.
 
     Raises:
         StcsimError: for other sizes, values that need more bits, or a matrix that is not 2:4.

@@ -40,6 +40,8 @@ _OPERANDS: dict[str, dict[int, Order]] = {
 }
 _RECURRENT = {1: "input", 2: "recurrent"}
 _SAME_VALUE = ("Identity", "Cast", "DequantizeLinear", "QuantizeLinear")
+_SAME_ROWS = ("Unsqueeze", "Squeeze", "Slice", "Concat")
+"""What exporters do to the weights of recurrent layers: gates change places, and every row stays whole."""
 _TURNED = {Order.MK: Order.KM, Order.KM: Order.MK}
 
 
@@ -83,9 +85,12 @@ class _Graph:
 
     def _pass_on(self, node: Any, values: dict[str, _Value]) -> None:
         """Give the outputs of operators that change no number the tensor that they hold."""
-        found = values.get(node.input[0]) if node.input else None
-        if found is None or not node.output:
+        held = [values.get(name) for name in (node.input if node.op_type == "Concat" else node.input[:1])]
+        found = held[0] if held else None
+        if found is None or not node.output or len(set(held)) > 1:
             return
+        if node.op_type in _SAME_ROWS:
+            values[node.output[0]] = found
         if node.op_type in _SAME_VALUE:
             zero = node.op_type == "DequantizeLinear" and len(node.input) > 2 and bool(node.input[2])
             values[node.output[0]] = replace(found, zero_point=found.zero_point or (zero and self._some(values, node.input[2])))
@@ -177,7 +182,8 @@ def read_onnx(path: Path, stack: ExitStack) -> tuple[dict[str, StoredTensor], tu
     """Return the tensors of a model by name, the files beside it that hold some, and what operators use them for.
 
     Args:
-        path: of the model. stack: closes what is mapped.
+        path: of the model.
+        stack: closes what is mapped.
 
     Raises:
         StcsimError: when it is no ONNX model, or its external data are missing or too short.

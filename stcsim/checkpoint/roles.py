@@ -34,7 +34,8 @@ class Along:
 
     Attributes:
         name: ``"k"``, ``"m"``, ``"r,s,c"`` or ``"c,r,s"``: which dimensions of the GEMM, the slowest first.
-        first: of the dimensions that are flattened to the direction. last: the one behind them.
+        first: the first of the dimensions that are flattened to the direction.
+        last: the one behind them.
         channels_last: whether dimension 1 is moved to the end before.
     """
 
@@ -50,7 +51,9 @@ class Role:
 
     Attributes:
         kind: what it is.
-        m: outputs. k: the reduction. batch: independent GEMMs (experts, directions of a recurrent layer).
+        m: outputs.
+        k: the reduction.
+        batch: independent GEMMs (experts, directions of a recurrent layer).
         along: directions of groups; the first is the one in which a GEMM adds up.
         is_tied: an embedding that is the output layer too.
         why: why it is no weight of a GEMM; empty where it is.

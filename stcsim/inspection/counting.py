@@ -48,7 +48,8 @@ class Counts:
     Attributes:
         filled: the directions, the one in which a GEMM adds up first; those whose length is no multiple of four are left out.
         zeros: elements that are zero; a -0 is one.
-        nan: elements that are NaN. nan_at: the first of them.
+        nan: elements that are NaN.
+        nan_at: the first of them.
         kept: share of the sum of magnitudes that 2:4 pruning by magnitude keeps, ``None`` where there is no sum.
         kept_squares: the same of the sum of squares.
     """

@@ -23,10 +23,10 @@ def count_rows(codes, mask, found):  # type: ignore[no-untyped-def]
     for group in range(codes.shape[0]):
         a, b = codes[group, 0] & mask, codes[group, 1] & mask
         c, d = codes[group, 2] & mask, codes[group, 3] & mask
-        filled = (a != 0) + (b != 0) + (c != 0) + (d != 0)
+        filled = np.int64(a != 0) + np.int64(b != 0) + np.int64(c != 0) + np.int64(d != 0)
         not_zero += filled
-        over += filled > 2
-        over_one += filled > 1
+        over += np.int64(filled > 2)
+        over_one += np.int64(filled > 1)
         top = max(top, max(max(a, b), max(c, d)))
     found[0] += over
     found[1] += over_one
@@ -47,10 +47,10 @@ def count_fours(codes, mask, found):  # type: ignore[no-untyped-def]
             for inner in range(codes.shape[2]):
                 a, b = codes[outer, group, inner] & mask, codes[outer, group + 1, inner] & mask
                 c, d = codes[outer, group + 2, inner] & mask, codes[outer, group + 3, inner] & mask
-                filled = (a != 0) + (b != 0) + (c != 0) + (d != 0)
+                filled = np.int64(a != 0) + np.int64(b != 0) + np.int64(c != 0) + np.int64(d != 0)
                 not_zero += filled
-                over += filled > 2
-                over_one += filled > 1
+                over += np.int64(filled > 2)
+                over_one += np.int64(filled > 1)
                 top = max(top, max(max(a, b), max(c, d)))
     found[0] += over
     found[1] += over_one
@@ -70,8 +70,8 @@ def groups_over(codes, group, pair, kept, mask):  # type: ignore[no-untyped-def]
                     bits = codes[outer, unit, inner] & mask
                     for at in range(unit + 1, unit + pair):
                         bits |= codes[outer, at, inner] & mask
-                    filled += bits != 0
-                over += filled > kept
+                    filled += np.int64(bits != 0)
+                over += np.int64(filled > kept)
     return over
 
 
@@ -86,7 +86,7 @@ def first_over(codes, group, pair, kept, mask):  # type: ignore[no-untyped-def]
                     bits = codes[outer, unit, inner] & mask
                     for at in range(unit + 1, unit + pair):
                         bits |= codes[outer, at, inner] & mask
-                    filled += bits != 0
+                    filled += np.int64(bits != 0)
                 if filled > kept:
                     return outer, first, inner
     return -1, -1, -1

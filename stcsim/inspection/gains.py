@@ -61,7 +61,9 @@ def gains_of(
     """Return what is gained on each GPU at each number of tokens: as it is, if anything is, and with all pruned that may be.
 
     Args:
-        found: what ``inspect_checkpoint`` returned. archs: the GPUs. tokens: columns of every GEMM.
+        found: what ``inspect_checkpoint`` returned.
+        archs: the GPUs.
+        tokens: columns of every GEMM.
         progress: called with (runs done, runs in all).
 
     Raises:

@@ -89,7 +89,11 @@ class _Weights:
                     self._by_end[name[start:]].append((name, weight))
 
     def of(self, op: Layer) -> tuple[Weight, ...]:
-        """Return the weight of a layer, or the weights that it has fused; nothing where there is none."""
+        """Return the weight of a layer, or the weights that it has fused; nothing where there is none.
+
+        Raises:
+            StcsimError: when the weight of its name has other sizes, or two that fit are not alike.
+        """
         name, sizes = _parts(op.name), _sizes(op)
         named = self._named(name)
         if fitting := [weight for weight in named if (weight.m, weight.k, weight.batch) == sizes]:

@@ -33,7 +33,7 @@ def kept_permuted(tensor: StoredTensor, along: Along) -> float | None:
     most = max(_LEAST_ROWS, BUDGET // (_DEALS * (channels // 4) ** 2))
     sample = np.ascontiguousarray(rows[:: max(1, -(-len(rows) // most))])
     try:
-        order = permute_channels(magnitudes(sample, tensor.dtype), escapes=0).order
+        order = permute_channels(magnitudes(sample, row.name if row.is_float else "int8"), escapes=0).order
     except StcsimError:  # an infinity has no share
         return None
     sums, step = np.zeros(4), max(1, SLAB_BYTES // (channels * rows.itemsize))
