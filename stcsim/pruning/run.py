@@ -120,12 +120,10 @@ class _Folded:
 
 def _open(path: Path) -> Checkpoint:
     """Open a checkpoint that can be written again."""
-    source = open_checkpoint(path)
     if path.suffix.lower() == ".onnx":
-        source.close()
         expected = "a .safetensors file, a folder or an .npz archive, whose weights can be written again"
         raise StcsimError(str(path), expected, "an ONNX graph")
-    return source
+    return open_checkpoint(path)
 
 
 def _plan(source: Checkpoint, wanted: Settings, stack: ExitStack) -> _Plan:

@@ -54,25 +54,23 @@ def check_target(source: Checkpoint, out: Path, masks: Path | None) -> None:
         StcsimError: for a target that is the source, of another kind than the source, or taken.
     """
     if out.resolve() == source.path.resolve():
-        raise StcsimError(f"--output {out}", "another place than the checkpoint that is read", "the same")
+        raise StcsimError(f"out {out}", "another place than the checkpoint that is read", "the same")
     if source.path.is_dir():
         if out.exists() and (not out.is_dir() or any(out.iterdir())):
-            raise StcsimError(f"--output {out}", "a folder that is new or empty", "a file" if out.is_file() else "files in it")
+            raise StcsimError(f"out {out}", "a folder that is new or empty", "a file" if out.is_file() else "files in it")
         if not out.resolve().parent.is_dir():
-            raise StcsimError(f"--output {out}", "a folder in a folder that exists", f"no folder '{out.parent}'")
-        check_writable(out.resolve().with_name(f".{out.name}.tmp"), "--output")
+            raise StcsimError(f"out {out}", "a folder in a folder that exists", f"no folder '{out.parent}'")
+        check_writable(out.resolve().with_name(f".{out.name}.tmp"), "out")
     else:
         if out.suffix.lower() != source.path.suffix.lower():
-            raise StcsimError(
-                f"--output {out}", f"a name that ends in {source.path.suffix}, as what is read", out.suffix or "none"
-            )
-        check_writable(out, "--output")
+            raise StcsimError(f"out {out}", f"a name that ends in {source.path.suffix}, as what is read", out.suffix or "none")
+        check_writable(out, "out")
     if masks is not None:
         if masks.suffix.lower() not in (".safetensors", ".npz"):
-            raise StcsimError(f"--masks {masks}", "a name that ends in .safetensors or .npz", masks.suffix or "none")
-        check_writable(masks, "--masks")
+            raise StcsimError(f"masks {masks}", "a name that ends in .safetensors or .npz", masks.suffix or "none")
+        check_writable(masks, "masks")
         if masks.resolve() in (out.resolve(), source.path.resolve()):
-            raise StcsimError(f"--masks {masks}", "another file than that of the weights", "the same")
+            raise StcsimError(f"masks {masks}", "another file than that of the weights", "the same")
 
 
 def target_files(source: Checkpoint, out: Path, drafts: Drafts) -> tuple[Path, list[TargetFile]]:

@@ -7,11 +7,11 @@ from typing import Any
 import numpy as np
 import pytest
 
+from stcsim.checkpoint.roles import Along, conv, matrix
 from stcsim.checkpoint.stored import of_array
 from stcsim.inspection import counting
 from stcsim.inspection.counting import count, satisfies
 from stcsim.inspection.permuting import kept_permuted
-from stcsim.inspection.roles import Along, conv, matrix
 from stcsim.isa import DTYPES
 from stcsim.numerics.codes import magnitudes
 from tests.unit.checkpoints import drawn, pruned
