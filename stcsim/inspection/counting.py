@@ -110,7 +110,11 @@ def add_magnitudes(cut: Codes, row: DType, sums: npt.NDArray[np.float64]) -> Non
     """Add to ``sums`` (4) the magnitudes of codes (outer, length, inner), those that 2:4 keeps, and the squares of both."""
     from stcsim.inspection import counting_fast
 
-    counting_fast.add_kept(_floats(cut, row), *_widening(row), sums)
+    codes = _floats(cut, row)
+    if codes.shape[2] == 1:
+        counting_fast.add_kept_rows(codes.reshape(-1, 4), *_widening(row), sums)
+    else:
+        counting_fast.add_kept(codes, *_widening(row), sums)
 
 
 def shares(sums: npt.NDArray[np.float64]) -> tuple[float | None, float | None]:
@@ -128,7 +132,7 @@ def satisfies(tensor: StoredTensor, along: Along, patterns: Sequence[tuple[int, 
     for _, codes in slabs(tensor, (along,)):
         bits, (mask, _) = _cut(unsigned(codes), along), masks(DTYPES[tensor.dtype], codes)
         for at, (kept, group, pair) in enumerate(patterns):
-            holds[at] = holds[at] and not counting_fast.groups_over(bits, group, pair, kept, mask)
+            holds[at] = holds[at] and counting_fast.first_over(bits, group, pair, kept, mask)[0] < 0
         if not any(holds):
             break
     return holds

@@ -59,23 +59,6 @@ def count_fours(codes, mask, found):  # type: ignore[no-untyped-def]
 
 
 @_jit
-def groups_over(codes, group, pair, kept, mask):  # type: ignore[no-untyped-def]
-    """Return how many groups of ``group`` have more than ``kept`` units that are not zero; ``pair`` neighbours are a unit."""
-    over = 0
-    for outer in range(codes.shape[0]):
-        for first in range(0, codes.shape[1] - group + 1, group):
-            for inner in range(codes.shape[2]):
-                filled = 0
-                for unit in range(first, first + group, pair):
-                    bits = codes[outer, unit, inner] & mask
-                    for at in range(unit + 1, unit + pair):
-                        bits |= codes[outer, at, inner] & mask
-                    filled += np.int64(bits != 0)
-                over += np.int64(filled > kept)
-    return over
-
-
-@_jit
 def first_over(codes, group, pair, kept, mask):  # type: ignore[no-untyped-def]
     """Return outer, first of the group, and inner of the first group with more than ``kept``; -1 where there is none."""
     for outer in range(codes.shape[0]):
@@ -124,6 +107,27 @@ def add_kept(codes, mask, shift, scale, sums):  # type: ignore[no-untyped-def]
                 kept += first + second
                 total_squares += (e * e + f * f) + (g * g + h * h)
                 kept_squares += first * first + second * second
+    sums[0] += total
+    sums[1] += kept
+    sums[2] += total_squares
+    sums[3] += kept_squares
+
+
+@_jit
+def add_kept_rows(codes, mask, shift, scale, sums):  # type: ignore[no-untyped-def]
+    """Do what ``add_kept`` does for groups that lie together, ``codes`` (groups, 4)."""
+    total = kept = total_squares = kept_squares = 0.0
+    for group in range(codes.shape[0]):
+        a = _widened(codes[group, 0], mask, shift, scale)
+        b = _widened(codes[group, 1], mask, shift, scale)
+        c = _widened(codes[group, 2], mask, shift, scale)
+        d = _widened(codes[group, 3], mask, shift, scale)
+        first, second = _two_largest(a, b, c, d)
+        e, f, g, h = np.float64(a), np.float64(b), np.float64(c), np.float64(d)
+        total += (e + f) + (g + h)
+        kept += first + second
+        total_squares += (e * e + f * f) + (g * g + h * h)
+        kept_squares += first * first + second * second
     sums[0] += total
     sums[1] += kept
     sums[2] += total_squares

@@ -29,7 +29,7 @@ _OTHER_PATTERNS = tuple((row.kept, row.group, 1, row.name) for row in PATTERNS i
     (2, 8, 2, "4:8 in pairs"),
 )
 """Units kept of a group, elements of a group, elements of a unit, and the name."""
-IMPLIED = ("4:8",)
+_IMPLIED = ("4:8",)
 """Patterns that every 2:4 weight has."""
 
 Progress = Callable[[int, int], None]
@@ -189,14 +189,13 @@ def _state(tensor: StoredTensor, role: Role, counts: Counts, element: DType) -> 
 
 
 def _patterns(tensor: StoredTensor, role: Role, counts: Counts) -> tuple[str, ...]:
-    """Return the other patterns that the reduction has; half of a weight must be zero for any of them."""
-    if 2 * counts.zeros < tensor.size:
+    """Return the other patterns that the reduction has; half of a weight must be zero for any of them, and not all."""
+    if 2 * counts.zeros < tensor.size or counts.zeros == tensor.size:
         return ()
     exact = any(each.along == role.along[0].name and not each.over for each in counts.filled)
-    holds = satisfies(tensor, role.along[0], [(kept, group, pair) for kept, group, pair, _ in _OTHER_PATTERNS])
-    return tuple(
-        name for (*_, name), held in zip(_OTHER_PATTERNS, holds, strict=True) if held and not (exact and name in IMPLIED)
-    )
+    asked = [pattern for pattern in _OTHER_PATTERNS if not (exact and pattern[-1] in _IMPLIED)]
+    holds = satisfies(tensor, role.along[0], [(kept, group, pair) for kept, group, pair, _ in asked])
+    return tuple(name for (*_, name), held in zip(asked, holds, strict=True) if held)
 
 
 def _named(checkpoint: Checkpoint, patterns: tuple[str, ...]) -> list[str]:

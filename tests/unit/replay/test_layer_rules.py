@@ -35,11 +35,24 @@ def test_the_last_type_that_fits_is_the_rule() -> None:
     assert LayerRules(TRACE, None).element.name == "fp16"
 
 
+def test_all_but_what_is_pruned_stays_dense() -> None:
+    for pruned_as, left in (
+        (("block.*", "head"), ["stem"]),
+        ("stem", ["block.0.fc", "head"]),
+        ((), ["stem", "block.0.fc", "head"]),
+    ):
+        rules = LayerRules(TRACE, None, pruned_as=pruned_as)
+        assert [name for name, op in OPS.items() if rules.why_dense(op)] == left
+    rules = LayerRules(TRACE, None, "first", pruned_as=["stem", "head"])
+    assert rules.why_dense(OPS["stem"]) == "kept dense (first)" and rules.why_dense(OPS["head"]) is None
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [
         ({"keep_dense": ["hed"]}, "keep_dense: expected .*, found 'hed', which no layer has (did you mean 'head'?)"),
         ({"keep_dense": ["scores"]}, "keep_dense: expected .*, found 'scores', which no layer has"),
+        ({"pruned_as": ["stem", "hed"]}, "pruned_as: expected .*, found 'hed', which no layer has (did you mean 'head'?)"),
         ({"dtype_of": {"encoder.*": "int8"}}, "dtype_of: expected .*, found 'encoder.*', which no layer has"),
         ({"dtype_of": {"head": "int7"}}, "dtype_of: expected one of .*, found 'int7' (did you mean 'int8'?)"),
     ],
