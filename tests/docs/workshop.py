@@ -15,9 +15,12 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from stcsim.cli import main
+from tests.docs.checkpoint import make_checkpoint
 from tests.docs.pages import ROOT, Fence, fences, pages
 
 SHELL = ("sh", "console")
+CHECKPOINT = "bert-mini"
+"""The folder of weights that commands of the documents may name."""
 COLUMNS = 100
 """Width of the terminal that the documents show."""
 _REACHED = ("arch_configs", "tests", "traces")
@@ -68,6 +71,7 @@ class Workshop:
         self._done: dict[tuple[Path, int], str] = {}
         for name in _REACHED:
             (folder / name).symlink_to(ROOT / name)
+        make_checkpoint(folder / CHECKPOINT)
         for fence in (each for page in pages() for each in fences(page)):
             if name := fence.marks.get("file"):
                 path = folder / name
