@@ -13,7 +13,7 @@ from stcsim.pruning.settings import Settings
 from stcsim.trace.choose import chosen
 from stcsim.words import ConvOrder
 
-_PLACES = {"head": "the head: dense unless named (only)", "router": "shares tokens out to experts: dense unless named (only)"}
+_PLACES = {"head": "head (see only)", "router": "router of experts (see only)"}
 _LEAST_MULTIPLE = {"int8": 32, "e4m3": 32, "e5m2": 32}
 """Of k, by type: what instructions of sparse tensor cores take; 16 for the others, which run as 16-bit types."""
 
@@ -69,11 +69,11 @@ def _reason(
     """Return why a weight is not pruned: what cannot be, what was not asked for, and what nobody would ask for."""
     cannot = _cannot(weight, wanted)
     if dense and weight.layer in dense:
-        return "kept dense (keep_dense)"
+        return "kept dense"
     if only is not None:
-        return cannot if weight.layer in only else "not named (only)"
+        return cannot if weight.layer in only else "not named"
     if masked is not None:
-        return cannot if weight.tensor.name in masked else "no mask in the file"
+        return cannot if weight.tensor.name in masked else "no mask"
     return cannot or _PLACES.get(weight.place, "") or _too_odd(weight)
 
 
@@ -92,9 +92,9 @@ def _cannot(weight: GemmWeight, wanted: Settings) -> str:
 
 
 def _too_odd(weight: GemmWeight) -> str:
-    """Return why no kernel would run a weight, were it pruned."""
+    """Return why no sparse instruction would take a weight, were it pruned."""
     multiple = _LEAST_MULTIPLE.get(weight.tensor.dtype, 16)
-    return f"k = {weight.k} is no multiple of {multiple}, as sparse instructions need" if weight.k % multiple else ""
+    return f"k = {weight.k} is no multiple of {multiple}" if weight.k % multiple else ""
 
 
 def _natural(name: str) -> list[tuple[int, str]]:

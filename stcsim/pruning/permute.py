@@ -17,9 +17,9 @@ from stcsim.pruning.slabs import naming
 
 Floats = npt.NDArray[np.float64]
 
-WIDTH = 256
-"""Channels that are searched together: twice as many take twice as long and gain a twentieth more (see docs/prune.md)."""
-_ESCAPE_ELEMENTS = 1 << 20
+WIDTH = 512
+"""Channels that are searched together: twice as many take twice as long and gain a twentieth more."""
+_ESCAPE_ELEMENTS = 1 << 17
 """Weights up to this size are searched with as many escapes from local optima as ``permute_channels`` has; larger with none."""
 
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from rich.console import RenderableType
 
 from stcsim.report.sheet import Field, Sheet
-from stcsim.report.units import bytes_text, percent
+from stcsim.report.units import bytes_text
 from stcsim.result import document as documents
 from stcsim.trace.names import common_name, kind_of
 
@@ -65,15 +65,11 @@ def verdict(report: PruneReport) -> str:
         return (
             f"Permuted the input channels of {changed} of {count} weights; nothing was pruned, and the network computes the same."
         )
-    elements = sum(weight.dense_bytes for weight in pruned) / sum(weight.dense_bytes for weight in report.weights)
-    dense, packed = sum(each.dense_bytes for each in pruned), sum(each.compressed_bytes or 0 for each in pruned)
-    kept = "" if report.kept_share is None else f" keep {share_text(report.kept_share)} of their magnitude"
+    stays = "" if report.kept_share is None else f", of whose magnitude {share_text(report.kept_share)} stays"
     if report.kept_share_unpermuted is not None:
-        kept += f" ({share_text(report.kept_share_unpermuted)} without the permutation)"
-    return (
-        f"{len(pruned)} of {count} weights are {report.pattern} now, {percent(elements)} of their bytes: they{kept}"
-        f"{' and' if kept else ''} take {bytes_text(dense, packed)} when compressed."
-    )
+        stays += f" ({share_text(report.kept_share_unpermuted)} without the permutation)"
+    dense, packed = sum(each.dense_bytes for each in pruned), sum(each.compressed_bytes or 0 for each in pruned)
+    return f"Pruned to {report.pattern}: {len(pruned)} of {count} weights{stays}; {bytes_text(dense, packed)} compressed."
 
 
 def _foot(report: PruneReport) -> str:

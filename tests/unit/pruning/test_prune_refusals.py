@@ -127,7 +127,7 @@ def test_scores_that_do_not_fit(refusal: Callable[..., str], work: Path) -> None
     [
         ({"only": ["zz*"]}, "only: expected a layer's name or number, a pattern such as '*.fc*', a range such as 2-5, "
                             "first or last, found 'zz*', which no layer has"),
-        ({"keep_dense": ["*"]}, "in.safetensors: expected a weight that can be pruned, found none (a: kept dense (keep_dense))"),
+        ({"keep_dense": ["*"]}, "in.safetensors: expected a weight that can be pruned, found none (a: kept dense)"),
         ({"pattern": "5:4"}, "pattern: expected N:M with 1 <= N < M, or 4:8-pairs, found '5:4'"),
         ({"pattern": "2:4-pairs"}, "pattern: expected N:M with 1 <= N < M, or 4:8-pairs, found '2:4-pairs'"),
         ({"method": "obs"}, "method: expected one of magnitude, 2d-best, 2d-greedy, found 'obs'"),
