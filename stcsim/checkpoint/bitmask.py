@@ -63,21 +63,23 @@ def unpack_bitmask(packed: Bitmask24, where: str = "sparse-24-bitmask") -> Codes
     Raises:
         StcsimError: when the parts do not fit each other, or a row does not say where just its values were.
     """
+    from stcsim.checkpoint import bitmask_fast
+
     (rows, columns), bits = packed.shape, packed.bitmask
     if packed.compressed.shape != (rows, columns // 2) or columns % 4:
         found = f"{packed.compressed.shape} for a weight of shape {packed.shape}"
         raise StcsimError(f"{where}: compressed", "half of a matrix whose columns are a multiple of 4", found)
     if bits.shape != (rows, -(-columns // 8)) or bits.dtype != np.uint8:
         raise StcsimError(f"{where}: bitmask", f"shape {(rows, -(-columns // 8))} of uint8", f"{bits.shape} of {bits.dtype.name}")
-    keep = np.unpackbits(bits, axis=1, count=columns, bitorder="little").view(np.bool_)
-    kept = np.count_nonzero(keep.reshape(rows, -1, 4), axis=2)
-    if (wrong := kept != 2).any():
-        row, group = (int(each) for each in np.unravel_index(int(np.argmax(wrong)), kept.shape))
-        found = f"{kept[row, group]} in group {group} of row {row}"
+    values = np.ascontiguousarray(packed.compressed)
+    weight = np.zeros((rows, columns), f"u{values.itemsize}")
+    wrong = bitmask_fast.expand(values.view(weight.dtype), bits, weight)
+    if wrong >= 0:
+        row, group = divmod(int(wrong), columns // 4)
+        half = int(bits[row, group // 2]) >> 4 * (group % 2) & 15
+        found = f"{half.bit_count()} in group {group} of row {row}"
         raise StcsimError(f"{where}: bitmask", "two bits set in each four", found)
-    weight = np.zeros((rows, columns), packed.compressed.dtype)
-    weight[keep] = packed.compressed.reshape(-1)
-    return weight
+    return weight.view(values.dtype)
 
 
 def unpack_unstructured(compressed: Codes, bitmask: Codes, shape: tuple[int, int], where: str) -> Codes:

@@ -104,7 +104,7 @@ def _unstructured(name: str, parts: Parts, where: str) -> StoredTensor:
     def read(start: int, stop: int) -> Codes:
         return unpack_unstructured(values.codes(), bits.codes(), shape, f"{where}: {name}")[start:stop]
 
-    return StoredTensor(name, shape, values.dtype, _bytes(parts), "sparse-bitmask", read, _release(parts))
+    return StoredTensor(name, shape, values.dtype, _bytes(parts), "sparse-bitmask", read, _release(parts), in_pieces=False)
 
 
 def _marlin(name: str, parts: Parts, where: str) -> StoredTensor:
@@ -115,7 +115,7 @@ def _marlin(name: str, parts: Parts, where: str) -> StoredTensor:
     def read(start: int, stop: int) -> Codes:
         return unpack_marlin(Marlin24(packed.codes(), meta.codes(), bits), place)[start:stop]
 
-    return StoredTensor(name, shape, f"int{bits}", _bytes(parts), "marlin-24", read, _release(parts))
+    return StoredTensor(name, shape, f"int{bits}", _bytes(parts), "marlin-24", read, _release(parts), in_pieces=False)
 
 
 def _integers(layout: str, name: str, parts: Parts, where: str) -> StoredTensor:

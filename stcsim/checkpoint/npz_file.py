@@ -61,7 +61,7 @@ def _stored(file: MappedFile, archive: zipfile.ZipFile, info: zipfile.ZipInfo) -
         raise StcsimError(where, f"{nbytes:,} bytes of numbers", f"{info.file_size - header_bytes:,}")
     mapped = info.compress_type == zipfile.ZIP_STORED and dtype.newbyteorder("=") == dtype and not fortran
     if not mapped:
-        return StoredTensor(name, shape, element, nbytes, PLAIN, _loader(file.path, info.filename, shape))
+        return StoredTensor(name, shape, element, nbytes, PLAIN, _loader(file.path, info.filename, shape), in_pieces=False)
     start = _data_offset(file, info) + header_bytes
     if start + nbytes > len(file):
         raise StcsimError(where, f"bytes up to {start + nbytes:,}", f"a file that ends after {len(file):,}")

@@ -32,6 +32,7 @@ class StoredTensor:
         layout: ``"plain"``, ``"sparse-24-bitmask"``, ``"marlin-24"`` or ``"pack-quantized"``.
         read: reads ``start:stop`` of the first dimension.
         give_back: lets the memory go that reading has mapped.
+        in_pieces: whether reading a part reads less than the whole.
     """
 
     name: str
@@ -41,6 +42,7 @@ class StoredTensor:
     layout: str
     read: Callable[[int, int], Codes] = field(repr=False, compare=False)
     give_back: Callable[[], None] = field(default=_nothing, repr=False, compare=False)
+    in_pieces: bool = field(default=True, repr=False, compare=False)
 
     @property
     def size(self) -> int:

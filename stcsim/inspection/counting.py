@@ -144,8 +144,10 @@ def slabs(tensor: StoredTensor, along: Sequence[Along]) -> Iterator[tuple[int, C
     step = max(1, SLAB_BYTES * first // max(1, tensor.size * _code_bytes(tensor)))
     if any(each.first == 0 for each in along):
         step = max(_ROWS, step // _ROWS * _ROWS)
+    whole = None if tensor.in_pieces else tensor.codes()
     for start in range(0, first, step):
-        yield start, tensor.slab(start, min(start + step, first))
+        stop = min(start + step, first)
+        yield start, tensor.slab(start, stop) if whole is None else whole[start:stop]
         tensor.release()
 
 

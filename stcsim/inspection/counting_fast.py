@@ -18,7 +18,7 @@ _jit: Any = numba.njit(cache=True, error_model="numpy")
 @_jit
 def count_rows(codes, mask, found):  # type: ignore[no-untyped-def]
     """Do what ``count_fours`` does for groups that lie together, ``codes`` (groups, 4)."""
-    over = over_one = not_zero = 0
+    over = over_one = not_zero = np.int64(0)
     top = codes.dtype.type(0)
     for group in range(codes.shape[0]):
         a, b = codes[group, 0] & mask, codes[group, 1] & mask
@@ -40,7 +40,7 @@ def count_fours(codes, mask, found):  # type: ignore[no-untyped-def]
 
     ``mask`` are the bits that are all zero in a zero. Last in ``found`` is the largest code, which tells of a NaN.
     """
-    over = over_one = not_zero = 0
+    over = over_one = not_zero = np.int64(0)
     top = codes.dtype.type(0)
     for outer in range(codes.shape[0]):
         for group in range(0, codes.shape[1] - 3, 4):
@@ -64,7 +64,7 @@ def first_over(codes, group, pair, kept, mask):  # type: ignore[no-untyped-def]
     for outer in range(codes.shape[0]):
         for first in range(0, codes.shape[1] - group + 1, group):
             for inner in range(codes.shape[2]):
-                filled = 0
+                filled = np.int64(0)
                 for unit in range(first, first + group, pair):
                     bits = codes[outer, unit, inner] & mask
                     for at in range(unit + 1, unit + pair):

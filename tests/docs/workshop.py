@@ -15,12 +15,10 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from stcsim.cli import main
-from tests.docs.checkpoint import make_checkpoint
+from tests.docs.made import MADE
 from tests.docs.pages import ROOT, Fence, fences, pages
 
 SHELL = ("sh", "console")
-CHECKPOINT = "bert-mini"
-"""The folder of weights that commands of the documents may name."""
 COLUMNS = 100
 """Width of the terminal that the documents show."""
 _REACHED = ("arch_configs", "tests", "traces")
@@ -71,7 +69,6 @@ class Workshop:
         self._done: dict[tuple[Path, int], str] = {}
         for name in _REACHED:
             (folder / name).symlink_to(ROOT / name)
-        make_checkpoint(folder / CHECKPOINT)
         for fence in (each for page in pages() for each in fences(page)):
             if name := fence.marks.get("file"):
                 path = folder / name
@@ -100,6 +97,7 @@ class Workshop:
 
     def _run(self, arguments: list[str], command: str) -> str:
         assert not {"|", ">", "&&", ";"} & set(arguments), f"{command}: no shell runs it, so it cannot use one"
+        self._make(arguments)
         out, err, code = io.StringIO(), io.StringIO(), 0
         with self._inside(out, err):
             try:
@@ -109,12 +107,19 @@ class Workshop:
         assert code == 0, f"{command}: exit code {code}\n{err.getvalue()}{out.getvalue()}"
         return out.getvalue()
 
+    def _make(self, words: list[str]) -> None:
+        """Make the files among ``words`` that are too large to ship."""
+        for name in {*words} & {*MADE}:
+            if not (self._folder / name).exists():
+                MADE[name](self._folder / name)
+
     def printed_by_python(self, fence: Fence) -> str:
         """Return what a block of Python prints; the blocks of a page share their names and run in order."""
         for other in fences(fence.page):
             if is_program(other) and "not run" not in other.marks and (fence.page, other.line) not in self._done:
                 names = self._names.setdefault(fence.page, {"__name__": "__main__"})
                 out = io.StringIO()
+                self._make([name for name in MADE if name in other.text])
                 with self._inside(out, io.StringIO()):
                     exec(compile("\n" * other.line + other.text, str(other.page), "exec"), names)
                 self._done[other.page, other.line] = out.getvalue()

@@ -62,7 +62,7 @@ def _columns(lines: Sequence[WeightLine]) -> list[Column]:
 
 
 def _name(line: WeightLine) -> Text:
-    return Text(line.name) + Text(f" ×{len(line.weights)}" if len(line.weights) > 1 else "", "dim")
+    return Text(line.name.removesuffix(".weight")) + Text(f" ×{len(line.weights)}" if len(line.weights) > 1 else "", "dim")
 
 
 def _sizes(weight: Weight) -> str:

@@ -56,11 +56,11 @@ def test_the_table_says_what_is_there_and_the_verdict(checkpoint: Path, capsys: 
     out, err = printed(capsys, "inspect", checkpoint)
     lines = [" ".join(line.split()) for line in out.splitlines()]
     assert err == "" and lines[0].endswith("8 tensors, 6 weights of GEMMs")
-    assert any(line.startswith("l.*.down.weight ×2 64×256 fp16 fp16 dense k 100 % 0 7") for line in lines)
-    assert any(line.startswith("l.0.up.weight 256×64 fp16 fp16 2:4 k 0 50 % 100 % 100 % 32.0 → 18.0 KiB") for line in lines)
-    assert any(line.startswith("l.1.up.weight 256×64 fp16 fp16 nearly k 3 ") for line in lines)
-    assert any(line.startswith("conv.weight 8×144 fp16 fp16 other way c,r,s 0 50 %") for line in lines)
-    assert any(line.startswith("bad.weight 32×64") and line.endswith("1 of its elements are NaN") for line in lines)
+    assert any(line.startswith("l.*.down ×2 64×256 fp16 fp16 dense k 100 % 0 7") for line in lines)
+    assert any(line.startswith("l.0.up 256×64 fp16 fp16 2:4 k 0 50 % 100 % 100 % 32.0 → 18.0 KiB") for line in lines)
+    assert any(line.startswith("l.1.up 256×64 fp16 fp16 nearly k 3 ") for line in lines)
+    assert any(line.startswith("conv 8×144 fp16 fp16 other way c,r,s 0 50 %") for line in lines)
+    assert any(line.startswith("bad 32×64") and line.endswith("1 of its elements are NaN") for line in lines)
     assert "l.1.up.weight: 3 of 4,096 groups off, the first at [0, 4]" in lines
     assert "bad.weight: 1 NaN, the first at [3, 5]" in lines
     assert "c,r,s: 2:4 in the order of the file; a kernel adds up r,s,c, channels within each tap, so it cannot use that" in lines
@@ -70,7 +70,7 @@ def test_the_table_says_what_is_there_and_the_verdict(checkpoint: Path, capsys: 
     )
     assert lines[-1].endswith("--arch and --tokens say what that brings.")
     ungrouped, _ = printed(capsys, "inspect", checkpoint, "--ungroup")
-    assert "l.0.down.weight" in ungrouped and "l.*" not in ungrouped
+    assert "l.0.down " in ungrouped and "l.*" not in ungrouped
 
 
 def test_gains_are_printed_for_every_gpu_and_number_of_tokens(checkpoint: Path, capsys: pytest.CaptureFixture[str]) -> None:

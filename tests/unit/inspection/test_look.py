@@ -146,6 +146,15 @@ def test_bitmask_and_marlin_files_are_2_4(tmp_path: Path) -> None:
     assert found.weights[0].stored_bytes == 64 * 128 * 2 // 2 + 64 * 128 // 8 + 16 and found.format.startswith("safetensors, ")
 
 
+def test_layouts_that_are_read_whole_are_counted_in_pieces_all_the_same(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("stcsim.inspection.counting.SLAB_BYTES", 1000)
+    array = pruned(128, 64)
+    array[100, 8:12] = 1
+    np.savez_compressed(tmp_path / "a.npz", **{"fc.weight": array})
+    (weight,) = inspect_checkpoint(tmp_path / "a.npz").weights
+    assert (weight.state, weight.groups, weight.groups_off, weight.first_off) == ("nearly", 2048, 1, (100, 8))
+
+
 def test_only_what_is_asked_for_is_looked_at(tmp_path: Path) -> None:
     path = write(tmp_path / "a.safetensors", {"a.up.weight": drawn(16, 16), "a.down.weight": drawn(16, 16)})
     seen: list[tuple[int, int]] = []
