@@ -125,7 +125,11 @@ def writing_safetensors(draft: Path, path: Path, tensors: Sequence[Planned], met
 
 @contextmanager
 def writing_npz(draft: Path, path: Path, tensors: Sequence[Planned]) -> Iterator[Writer]:
-    """Open an archive of numpy for writing; arguments and errors as ``writing_safetensors``."""
+    """Open an archive of numpy for writing; arguments as ``writing_safetensors``.
+
+    Raises:
+        StcsimError: when it cannot be written, the disk is full, or numpy lacks the type of a tensor.
+    """
     unknown = [tensor for tensor in tensors if _type(tensor).array[1] == "u" and not tensor.dtype.startswith(("uint", "bool"))]
     if unknown:
         raise StcsimError(f"{path}: {unknown[0].name}", "a type that numpy has", unknown[0].dtype)

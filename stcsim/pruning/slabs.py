@@ -129,6 +129,9 @@ def naming(*arrays: tuple[str, StoredTensor]) -> Iterator[None]:
 
     Args:
         arrays: what was looked at, perhaps in parts and permuted: what an error calls each, and the tensor in its file.
+
+    Raises:
+        StcsimError: what the block raised, with the place before it.
     """
     try:
         yield

@@ -41,6 +41,7 @@ def prune_table(report: PruneReport, grouped: bool = True) -> RenderableType:
     """Return what stayed of each weight, alike ones on one line, below a sentence on all."""
     rows = [_row(group) for group in (_groups(report.weights) if grouped else [[weight] for weight in report.weights])]
     shown = [field for field in _FIELDS if any(row.get(field.name) not in (None, "") for row in rows)]
+    shown = shown if grouped else [field for field in shown if field.name != "count"]
     return Sheet("prune-1", verdict(report), shown, rows, report.inputs, foot=_foot(report)).table()
 
 
@@ -62,9 +63,7 @@ def verdict(report: PruneReport) -> str:
         changed = sum(bool(weight.permutation) for weight in report.weights)
         if not changed:
             return "No channels were permuted: none of these layers is known to make another's channels alone (see fold)."
-        return (
-            f"Permuted the input channels of {changed} of {count} weights; nothing was pruned, and the network computes the same."
-        )
+        return f"Input channels of {changed} of {count} weights were permuted and nothing pruned; the network computes the same."
     stays = "" if report.kept_share is None else f", of whose magnitude {share_text(report.kept_share)} stays"
     if report.kept_share_unpermuted is not None:
         stays += f" ({share_text(report.kept_share_unpermuted)} without the permutation)"
@@ -73,12 +72,14 @@ def verdict(report: PruneReport) -> str:
 
 
 def _foot(report: PruneReport) -> str:
-    lines = [f"{report.other_tensors} other tensors (embeddings, norms, biases) are as they were" if report.other_tensors else ""]
-    permuted = any(weight.permutation for weight in report.weights)
-    lines.append("; the layers before make the permuted channels in the new order" if permuted else "")
+    lines, others = [], report.other_tensors
+    if others:
+        moved = any(weight.permutation for weight in report.weights)
+        but = ", but for those in the order of permuted channels" if moved else ""
+        lines.append(f"{others} other {'tensor is' if others == 1 else 'tensors are'} as before (embeddings, norms, biases){but}")
     if report.left_out:
-        lines.append(f"; not copied, since they hold dense weights: {', '.join(report.left_out)}")
-    return "".join(lines).removeprefix("; ")
+        lines.append(f"not copied, since they hold dense weights: {', '.join(report.left_out)}")
+    return "; ".join(lines)
 
 
 def _groups(weights: Sequence[PrunedWeight]) -> list[list[PrunedWeight]]:
