@@ -21,8 +21,10 @@ class Family:
         makers: modules that put the channels out, relative to the scope; ``{i}`` is a number.
         taker: the module that takes them in; ``{j}`` is the number after ``{i}``.
         norm: the batch norm between, whose vectors are permuted along; empty for none.
+        norm_may_precede: networks of other authors have the norm of that number before the maker, so sizes must tell.
         blocks: how often the channels stand one after the other in a maker's outputs (gate and up in one matrix).
         heads: channels are those of attention's values: they may be permuted within a head alone.
+        queries: the module of the queries, which must be as many as the taker's inputs: a gate among them would need the order.
         fused: the maker puts out queries and keys before the values.
         beside: pattern of names, relative to the scope, that may stand in it without touching the channels.
     """
@@ -31,8 +33,10 @@ class Family:
     makers: tuple[str, ...]
     taker: str
     norm: str = ""
+    norm_may_precede: bool = False
     blocks: int = 1
     heads: bool = False
+    queries: str = ""
     fused: bool = False
     beside: str = ""
 
@@ -56,20 +60,21 @@ FAMILIES: tuple[Family, ...] = (
     Family("MLP (DistilBERT)", ("lin1",), "lin2"),
     Family("MLP (torch.nn.TransformerEncoderLayer)", ("linear1",), "linear2", beside=_LAYER),
     Family("MLP (GPT-NeoX, Bloom, Falcon)", ("dense_h_to_4h",), "dense_4h_to_h"),
-    Family("values of attention (Llama and most)", ("v_proj",), "o_proj", heads=True, beside=_QK),
-    Family("values of attention (OPT, BART, Whisper, CLIP)", ("v_proj",), "out_proj", heads=True, beside=_QK),
+    Family("values of attention (Llama and most)", ("v_proj",), "o_proj", heads=True, queries="q_proj", beside=_QK),
+    Family("values of attention (OPT, BART, Whisper, CLIP)", ("v_proj",), "out_proj", heads=True, queries="q_proj", beside=_QK),
     Family(
-        "values of attention (BERT)", ("self.value",), "output.dense", heads=True,
+        "values of attention (BERT)", ("self.value",), "output.dense", heads=True, queries="self.query",
         beside=r"self\.(query|key)\..*|output\.LayerNorm\..*",
     ),
     Family(
-        "values of attention (ViT)", ("attention.value",), "output.dense", heads=True, beside=r"attention\.(query|key)\..*"
+        "values of attention (ViT)", ("attention.value",), "output.dense", heads=True, queries="attention.query",
+        beside=r"attention\.(query|key)\..*",
     ),
-    Family("values of attention (T5)", ("v",), "o", heads=True, beside=r"[qk]\..*|relative_attention_bias\..*"),
-    Family("values of attention (DistilBERT)", ("v_lin",), "out_lin", heads=True, beside=r"[qk]_lin\..*"),
+    Family("values of attention (T5)", ("v",), "o", heads=True, queries="q", beside=r"[qk]\..*|relative_attention_bias\..*"),
+    Family("values of attention (DistilBERT)", ("v_lin",), "out_lin", heads=True, queries="q_lin", beside=r"[qk]_lin\..*"),
     Family("values of attention (GPT-2)", ("c_attn",), "c_proj", heads=True, fused=True, beside=r"bias|masked_bias"),
     Family("values of attention (Phi-3)", ("qkv_proj",), "o_proj", heads=True, fused=True, beside=r"rotary_emb\..*"),
-    Family("ResNet block (torchvision, timm)", ("conv{i}",), "conv{j}", norm="bn{i}", beside=_RESIDUAL),
+    Family("ResNet block (torchvision, timm)", ("conv{i}",), "conv{j}", norm="bn{i}", norm_may_precede=True, beside=_RESIDUAL),
     Family(
         "ResNet block (transformers)", ("layer.{i}.convolution",), "layer.{j}.convolution", norm="layer.{i}.normalization",
         beside=_SEQUENCE,
@@ -77,7 +82,7 @@ FAMILIES: tuple[Family, ...] = (
     Family("ResNet block (stcsim's zoo)", ("layers.{i}.conv",), "layers.{j}.conv", norm="layers.{i}.norm", beside=_SEQUENCE),
 )  # fmt: skip
 
-HEAD_DIMS = (("head_dim",), ("d_kv",), ("attention_head_dim",))
+HEAD_DIMS = ("head_dim", "d_kv", "attention_head_dim")
 """Keys of a configuration that say how many channels a head has."""
 WIDTHS = ("hidden_size", "n_embd", "d_model", "dim")
 HEADS = ("num_attention_heads", "n_head", "n_heads", "num_heads", "encoder_attention_heads", "decoder_attention_heads")

@@ -77,47 +77,77 @@ def find_folds(
         config: of the network, which says how many channels a head of attention has.
     """
     for family in FAMILIES:
-        first = re.compile(r"(?P<scope>(?:.*\.)?)" + _numbered(re.escape(family.makers[0])) + r"\.weight")
-        for name in weights:
-            if found := first.fullmatch(name):
-                number = found.groupdict().get("i")
-                makers = [found["scope"] + _at(maker, number) for maker in family.makers]
-                taker = found["scope"] + _at(family.taker, number)
-                if all(f"{module}.weight" in weights for module in (*makers, taker)):
-                    try:
-                        yield _fold(family, found["scope"], number, makers, taker, tensors, weights, config)
-                    except _NotThis as reason:
-                        yield Refused(taker, str(reason))
+        found = list(_matches(family, weights))
+        doubt = _norms_in_doubt(found, tensors, weights) if family.norm_may_precede else ""
+        for match in found:
+            try:
+                yield _fold(match, tensors, weights, config) if not doubt else Refused(match.taker, doubt)
+            except _NotThis as reason:
+                yield Refused(match.taker, str(reason))
+
+
+@dataclass(frozen=True, slots=True)
+class _Match:
+    """Modules that a family's names fit, with their full names."""
+
+    family: Family
+    scope: str
+    number: str | None
+    makers: tuple[str, ...]
+    taker: str
+
+    @property
+    def norm(self) -> str:
+        """The norm between; empty for none."""
+        return self.scope + _at(self.family.norm, self.number) if self.family.norm else ""
+
+
+def _matches(family: Family, weights: Mapping[str, GemmWeight]) -> Iterator[_Match]:
+    first = re.compile(r"(?P<scope>(?:.*\.)?)" + _numbered(re.escape(family.makers[0])) + r"\.weight")
+    for name in weights:
+        if found := first.fullmatch(name):
+            scope, number = found["scope"], found.groupdict().get("i")
+            makers = tuple(scope + _at(maker, number) for maker in family.makers)
+            taker = scope + _at(family.taker, number)
+            if all(f"{module}.weight" in weights for module in (*makers, taker)):
+                yield _Match(family, scope, number, makers, taker)
+
+
+def _norms_in_doubt(found: list[_Match], tensors: Mapping[str, StoredTensor], weights: Mapping[str, GemmWeight]) -> str:
+    """Return why norms cannot be taken to stand behind the makers of their number; empty where sizes say that they do.
+
+    A convolution that widens or narrows tells: a norm behind it has its outputs, one before it its inputs.
+    """
+    told = set()
+    for match in found:
+        maker, norm = weights[f"{match.makers[0]}.weight"], tensors.get(f"{match.norm}.weight")
+        if norm is not None and maker.m != maker.channels:
+            told.add(norm.shape == (maker.m,))
+    if False in told:
+        return "batch norms of this network stand before the convolutions of their number"
+    return "" if told or not any(f"{match.norm}.weight" in tensors for match in found) else "norms may stand before or behind"
 
 
 def _fold(
-    family: Family,
-    scope: str,
-    number: str | None,
-    makers: list[str],
-    taker: str,
-    tensors: Mapping[str, StoredTensor],
-    weights: Mapping[str, GemmWeight],
-    config: Mapping[str, Any],
+    match: _Match, tensors: Mapping[str, StoredTensor], weights: Mapping[str, GemmWeight], config: Mapping[str, Any]
 ) -> Fold:
     """Return the fold of one match of a family."""
-    takes = weights[f"{taker}.weight"]
-    sizes = _channels(family, weights[f"{makers[0]}.weight"], takes, config)
-    norm = scope + _at(family.norm, number) if family.norm else ""
-    between = [name for part in _NORM if (name := f"{norm}.{part}") in tensors] if norm else []
+    scope, makers, takes = match.scope, match.makers, weights[f"{match.taker}.weight"]
+    sizes = _channels(match, weights[f"{makers[0]}.weight"], takes, weights, config)
+    between = [name for part in _NORM if (name := f"{match.norm}.{part}") in tensors] if match.norm else []
     biases = [f"{maker}.bias" for maker in makers if f"{maker}.bias" in tensors]
-    _only_known(family, scope, tensors, {*(f"{each}.weight" for each in (*makers, taker)), *biases, f"{taker}.bias", *between})
-    if number is not None:
-        _ungrouped(scope + _at(family.makers[0], str(int(number) - 1)), makers[0], weights)
+    known = {*(f"{each}.weight" for each in (*makers, match.taker)), *biases, f"{match.taker}.bias", *between}
+    _only_known(match, tensors, known, sizes.channels)
+    if match.number is not None:
+        _ungrouped(scope + _at(match.family.makers[0], str(int(match.number) - 1)), makers[0], weights)
     makes = [Member(f"{maker}.weight", output_axis(weights[f"{maker}.weight"]), sizes.made) for maker in makers]
     makes += [Member(name, 0, sizes.made) for name in biases]
     makes += [Member(name, 0, sizes.made[:1]) for name in between]
     for member in makes:
         _fits(member, tensors[member.tensor], sizes.rows if member.tensor not in between else sizes.channels)
     named = ", ".join(maker.removeprefix(scope) for maker in makers)
-    return Fold(
-        taker, named, sizes.channels, sizes.block, tuple(makes), Member(takes.tensor.name, input_axis(takes), sizes.taken)
-    )
+    takes_in = Member(takes.tensor.name, input_axis(takes), sizes.taken)
+    return Fold(match.taker, named, sizes.channels, sizes.block, tuple(makes), takes_in)
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,31 +161,40 @@ class _Sizes:
     taken: Indices
 
 
-def _channels(family: Family, maker: GemmWeight, taker: GemmWeight, config: Mapping[str, Any]) -> _Sizes:
+def _channels(
+    match: _Match, maker: GemmWeight, taker: GemmWeight, weights: Mapping[str, GemmWeight], config: Mapping[str, Any]
+) -> _Sizes:
     """Return how channels lie; attention's values stay within their head, and several heads of queries may share them."""
-    inputs = taker.channels
+    inputs, family = taker.channels, match.family
     if not family.heads:
         made = np.arange(inputs * family.blocks, dtype=np.int64).reshape(family.blocks, inputs)
         return _Sizes(inputs, inputs, inputs * family.blocks, made, np.arange(inputs, dtype=np.int64)[None])
-    head = _head_dim(maker.layer, config)
+    part = _part(maker.layer, config)
+    head, queries = _head_dim(part), weights.get(f"{match.scope}{family.queries}.weight")
     heads, rest = divmod(inputs, head)
     kv_heads = (maker.m - inputs) // 2 // head if family.fused else maker.m // head
-    if rest or kv_heads < 1 or heads % kv_heads:
+    if rest or kv_heads < 1 or heads % kv_heads or part.get("num_key_value_heads", kv_heads) != kv_heads:
         raise _NotThis(f"{inputs} inputs and {maker.m} outputs are no heads of {head} channels, as the configuration says")
+    if queries is not None and queries.m != inputs:
+        raise _NotThis(f"{queries.m} queries for {inputs} inputs: some may be a gate, which would need the order")
     channels, offset = kv_heads * head, (heads + kv_heads) * head if family.fused else 0
     made = np.arange(channels, dtype=np.int64)[None] + offset
     shared = np.arange(inputs, dtype=np.int64).reshape(kv_heads, heads // kv_heads, head)  # heads that share values lie together
     return _Sizes(channels, head, channels + offset, made, shared.swapaxes(0, 1).reshape(heads // kv_heads, channels))
 
 
-def _head_dim(layer: str, config: Mapping[str, Any]) -> int:
-    """Return the channels of a head, as the configuration says."""
+def _part(layer: str, config: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return the configuration of the part of a network that a layer is in."""
     words = layer.split(".")
     section = next((key for word, key in SECTIONS if word in words and isinstance(config.get(key), Mapping)), None)
-    part = config[section] if section else config
-    for keys in HEAD_DIMS:
-        if all(type(part.get(key)) is int and part[key] > 0 for key in keys):
-            return int(part[keys[0]])
+    return config[section] if section else config
+
+
+def _head_dim(part: Mapping[str, Any]) -> int:
+    """Return the channels of a head, as the configuration says."""
+    for key in HEAD_DIMS:
+        if type(part.get(key)) is int and part[key] > 0:
+            return int(part[key])
     width = next((part[key] for key in WIDTHS if type(part.get(key)) is int), 0)
     found = {width // part[key] for key in HEADS if type(part.get(key)) is int and part[key] > 0 and width % part[key] == 0}
     if len(found) != 1 or not width:
@@ -163,12 +202,19 @@ def _head_dim(layer: str, config: Mapping[str, Any]) -> int:
     return int(found.pop())
 
 
-def _only_known(family: Family, scope: str, tensors: Mapping[str, StoredTensor], known: set[str]) -> None:
-    """Refuse a module that holds what the family does not know: it might read the channels, or need them in order."""
-    for name in tensors:
-        inside = name.removeprefix(scope)
+def _only_known(match: _Match, tensors: Mapping[str, StoredTensor], known: set[str], channels: int) -> None:
+    """Refuse a module that holds what the family does not know: it might read the channels, or need them in order.
+
+    A norm beside an MLP that has as many numbers as there are channels may be one between the layers.
+    """
+    family = match.family
+    for name, tensor in tensors.items():
+        inside = name.removeprefix(match.scope)
         counts = family.norm and inside.endswith("num_batches_tracked")
-        if name.startswith(scope) and name not in known and not counts and not re.fullmatch(family.beside, inside):
+        if not name.startswith(match.scope) or name in known or counts:
+            continue
+        between = not family.heads and not family.norm and "norm" in inside.lower() and tensor.shape == (channels,)
+        if between or not re.fullmatch(family.beside, inside):
             raise _NotThis(f"{inside} beside them may need the channels in their order")
 
 

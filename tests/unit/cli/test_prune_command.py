@@ -52,9 +52,7 @@ def test_a_permutation_is_shown_beside_what_it_gained(source: Path, capsys: pyte
 
 def test_a_permutation_alone_says_so(source: Path, capsys: pytest.CaptureFixture[str]) -> None:
     out = printed(capsys, source, "-o", source.with_name("out.safetensors"), "--permute-only")
-    assert out.startswith(
-        "Input channels of 2 of 5 weights were permuted and nothing pruned; the network computes the same."
-    )
+    assert out.startswith("Input channels of 2 of 5 weights were permuted and nothing pruned; the network computes the same.")
     out = printed(capsys, source, "-o", source.with_name("out.safetensors"), "--permute-only", "--only", "*.fc1")
     assert out.startswith("No channels were permuted: none of these layers is known to make another's channels alone (see fold).")
 

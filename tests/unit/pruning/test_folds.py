@@ -190,3 +190,35 @@ def test_layers_that_no_family_knows_are_named_in_a_file(tmp_path: Path) -> None
         assert np.array_equal(first, np.where(first != 0, arrays["body.first.weight"][order], 0))
         assert np.array_equal(second, np.where(second != 0, arrays["body.second.weight"][:, order], 0))
     assert order != sorted(order) and report.weights[1].permutation == "body.first"
+
+
+def test_a_norm_between_the_layers_of_an_mlp_forbids_it_wherever_it_is_stored(tmp_path: Path) -> None:
+    for scope, norm in (("h.0.mlp", "norm"), ("h.0", "ffn_layernorm")):
+        arrays = {**mlp(scope), f"{scope}.{norm}.weight": drawn(32), f"{scope}.self_attn_layer_norm.weight": drawn(16)}
+        assert found(tmp_path, arrays) == [
+            Refused(f"{scope}.fc2", f"{norm}.weight beside them may need the channels in their order")
+        ]
+
+
+def test_norms_that_stand_before_convolutions_forbid_it_in_the_whole_network(tmp_path: Path) -> None:
+    arrays: Arrays = {}
+    for at, (inputs, outputs) in enumerate([(16, 16), (16, 32)]):
+        arrays |= {f"l.{at}.conv1.weight": drawn(outputs, inputs, 3, 3), f"l.{at}.conv2.weight": drawn(outputs, outputs, 3, 3)}
+        arrays |= {f"l.{at}.bn1.weight": drawn(inputs), f"l.{at}.bn2.weight": drawn(outputs)}
+    reason = "batch norms of this network stand before the convolutions of their number"
+    assert found(tmp_path, arrays) == [Refused("l.0.conv2", reason), Refused("l.1.conv2", reason)]
+    alike = {name: array for name, array in arrays.items() if name.startswith("l.0")}
+    assert found(tmp_path, alike) == [Refused("l.0.conv2", "norms may stand before or behind")]
+    bare = {name: array for name, array in alike.items() if "bn" not in name}
+    assert isinstance(found(tmp_path, bare)[0], Fold)  # norms that were folded into the filters are nowhere
+
+
+def test_a_gate_among_the_queries_forbids_it(tmp_path: Path) -> None:
+    arrays = {**attention(4, 2, 8), "l.self_attn.q_proj.weight": drawn(64, 16)}
+    reason = "64 queries for 32 inputs: some may be a gate, which would need the order"
+    assert found(tmp_path, arrays, head_dim=8) == [Refused("l.self_attn.o_proj", reason)]
+
+
+def test_heads_of_values_that_the_configuration_counts_otherwise_forbid_it(tmp_path: Path) -> None:
+    reason = "32 inputs and 16 outputs are no heads of 8 channels, as the configuration says"
+    assert found(tmp_path, attention(4, 2, 8), head_dim=8, num_key_value_heads=4) == [Refused("l.self_attn.o_proj", reason)]
