@@ -12,22 +12,34 @@ if TYPE_CHECKING:
     from stcsim.numerics.codes import values
     from stcsim.numerics.conv import conv2d
     from stcsim.numerics.encoding import encode
+    from stcsim.numerics.epilogue import Epilogue
     from stcsim.numerics.matmul import gemm
-    from stcsim.numerics.sparse.cutlass_layouts import cutlass_layout, from_cutlass_layout
+    from stcsim.numerics.orders import Order
+    from stcsim.numerics.sparse.cutlass_layouts import (
+        cutlass_hopper_layout,
+        cutlass_layout,
+        from_cutlass_hopper_layout,
+        from_cutlass_layout,
+    )
     from stcsim.numerics.sparse.layouts import from_register_image, register_image
+    from stcsim.numerics.sparse.orders import reduction_order
     from stcsim.numerics.sparse.permute import permute_channels
     from stcsim.numerics.sparse.pruning import check_mask, keep_mask, prune
     from stcsim.numerics.sparse.sparse24 import Sparse24, compress, expand, pack_metadata, storage_bytes, unpack_metadata
     from stcsim.numerics.tensor_core import mma, mma_sp
 
 __all__ = [
+    "Epilogue",
+    "Order",
     "Sparse24",
     "check_mask",
     "compress",
     "conv2d",
+    "cutlass_hopper_layout",
     "cutlass_layout",
     "encode",
     "expand",
+    "from_cutlass_hopper_layout",
     "from_cutlass_layout",
     "from_register_image",
     "gemm",
@@ -37,6 +49,7 @@ __all__ = [
     "pack_metadata",
     "permute_channels",
     "prune",
+    "reduction_order",
     "register_image",
     "storage_bytes",
     "unpack_metadata",
@@ -45,13 +58,17 @@ __all__ = [
 
 # No module here is named as a function: importing it would put the module in the place of the function.
 _HOMES = {
+    "Epilogue": "epilogue",
+    "Order": "orders",
     "Sparse24": "sparse.sparse24",
     "check_mask": "sparse.pruning",
     "compress": "sparse.sparse24",
     "conv2d": "conv",
+    "cutlass_hopper_layout": "sparse.cutlass_layouts",
     "cutlass_layout": "sparse.cutlass_layouts",
     "encode": "encoding",
     "expand": "sparse.sparse24",
+    "from_cutlass_hopper_layout": "sparse.cutlass_layouts",
     "from_cutlass_layout": "sparse.cutlass_layouts",
     "from_register_image": "sparse.layouts",
     "gemm": "matmul",
@@ -61,6 +78,7 @@ _HOMES = {
     "pack_metadata": "sparse.sparse24",
     "permute_channels": "sparse.permute",
     "prune": "sparse.pruning",
+    "reduction_order": "sparse.orders",
     "register_image": "sparse.layouts",
     "storage_bytes": "sparse.sparse24",
     "unpack_metadata": "sparse.sparse24",

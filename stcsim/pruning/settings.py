@@ -73,6 +73,8 @@ def settings(
     Raises:
         UnsupportedError: when a word is not known, or two settings exclude each other.
     """
+    if permute not in (True, False, "only"):
+        raise UnsupportedError("permute", "True, False or 'only'", quoted(permute))
     way = word(Method, method, "method")
     whole = text(pattern, "pattern", f"N:M, or {PAIRS}")
     kept, group = _pattern(whole)
@@ -88,7 +90,7 @@ def settings(
 def _fit(read: Settings) -> None:
     """Refuse settings that exclude each other."""
     bitmask = read.layout is not WeightLayout.ZEROS
-    faults = (
+    faults: tuple[tuple[object, str, str, str], ...] = (
         (read.two_dimensional and read.pattern != "2:4", f"method {read.method}", "pattern 2:4", read.pattern),
         (bitmask and read.pattern != "2:4", f"layout {read.layout}", "pattern 2:4", read.pattern),
         (bitmask and not read.prunes, f"layout {read.layout}", "pruned weights", "a permutation alone"),

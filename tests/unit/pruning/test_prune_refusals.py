@@ -137,6 +137,7 @@ def test_scores_that_do_not_fit(refusal: Callable[..., str], work: Path) -> None
         ({"layout": "sparse-24-bitmask", "pattern": "1:4"}, "layout sparse-24-bitmask: expected pattern 2:4, found 1:4"),
         ({"layout": "sparse-24-bitmask", "permute": "only"},
          "layout sparse-24-bitmask: expected pruned weights, found a permutation alone"),
+        ({"permute": "yes"}, "permute: expected True, False or 'only', found 'yes'"),
         ({"permute": True, "pattern": "1:4"}, "permute: expected pattern 2:4, which the search knows, found 1:4"),
         ({"permute": True, "method": "2d-best"}, "permute: expected method magnitude, which the search knows, found 2d-best"),
         ({"permute": True, "conv_order": "crs"},
