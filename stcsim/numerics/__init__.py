@@ -21,8 +21,8 @@ if TYPE_CHECKING:
         from_cutlass_hopper_layout,
         from_cutlass_layout,
     )
+    from stcsim.numerics.sparse.filter_orders import reduction_order
     from stcsim.numerics.sparse.layouts import from_register_image, register_image
-    from stcsim.numerics.sparse.orders import reduction_order
     from stcsim.numerics.sparse.permute import permute_channels
     from stcsim.numerics.sparse.pruning import check_mask, keep_mask, prune
     from stcsim.numerics.sparse.sparse24 import Sparse24, compress, expand, pack_metadata, storage_bytes, unpack_metadata
@@ -78,7 +78,7 @@ _HOMES = {
     "pack_metadata": "sparse.sparse24",
     "permute_channels": "sparse.permute",
     "prune": "sparse.pruning",
-    "reduction_order": "sparse.orders",
+    "reduction_order": "sparse.filter_orders",
     "register_image": "sparse.layouts",
     "storage_bytes": "sparse.sparse24",
     "unpack_metadata": "sparse.sparse24",

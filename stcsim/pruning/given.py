@@ -13,7 +13,7 @@ import numpy.typing as npt
 from stcsim.checkpoint import Checkpoint, StoredTensor, open_checkpoint
 from stcsim.checkpoint.weights import GemmWeight
 from stcsim.errors import StcsimError, closest
-from stcsim.numerics.sparse.orders import reduction_order
+from stcsim.numerics.sparse.filter_orders import reduction_order
 from stcsim.numerics.sparse.pruning import check_mask
 from stcsim.pruning.settings import Settings
 from stcsim.pruning.slabs import Places, matrix_of, naming, numbers_of, read_slab, stored_as

@@ -19,7 +19,7 @@ from stcsim.checkpoint.stored import Codes, StoredTensor
 from stcsim.checkpoint.weights import GemmWeight
 from stcsim.errors import StcsimError
 from stcsim.numerics.codes import values
-from stcsim.numerics.sparse.orders import as_matrix, from_matrix
+from stcsim.numerics.sparse.filter_orders import as_matrix, from_matrix
 from stcsim.numerics.sparse.pruning import keep_mask
 from stcsim.pruning.settings import Settings
 

@@ -19,7 +19,7 @@ from stcsim.checkpoint.weights import GemmWeight
 from stcsim.checkpoint.writing import Planned, Writer
 from stcsim.errors import StcsimError
 from stcsim.files import Drafts
-from stcsim.numerics.sparse.orders import ORDERS, crowded_groups
+from stcsim.numerics.sparse.filter_orders import ORDERS, crowded_groups
 from stcsim.pruning.folds import input_axis
 from stcsim.pruning.given import Given
 from stcsim.pruning.settings import Settings

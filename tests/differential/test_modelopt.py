@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from stcsim.numerics import keep_mask
-from stcsim.numerics.sparse.orders import as_matrix, crowded_groups, from_matrix, reduction_order
+from stcsim.numerics.sparse.filter_orders import as_matrix, crowded_groups, from_matrix, reduction_order
 
 torch = pytest.importorskip("torch", reason="PyTorch is not installed (pip install stcsim[torch])")
 pytest.importorskip("modelopt", reason="ModelOpt is not installed (pip install stcsim[workflow])")

@@ -7,7 +7,7 @@ import pytest
 
 from stcsim.errors import StcsimError, UnsupportedError
 from stcsim.numerics import keep_mask
-from stcsim.numerics.sparse.orders import as_matrix, crowded_groups, from_matrix, reduction_order
+from stcsim.numerics.sparse.filter_orders import as_matrix, crowded_groups, from_matrix, reduction_order
 
 
 def filters(*shape: int) -> np.ndarray:

@@ -13,7 +13,7 @@ import stcsim
 from stcsim.checkpoint import open_checkpoint
 from stcsim.checkpoint.bitmask import Bitmask24, unpack_bitmask
 from stcsim.numerics import keep_mask, prune
-from stcsim.numerics.sparse.orders import as_matrix, from_matrix, reduction_order
+from stcsim.numerics.sparse.filter_orders import as_matrix, from_matrix, reduction_order
 from stcsim.pruning import slabs
 from tests.unit.checkpoints import drawn, write
 

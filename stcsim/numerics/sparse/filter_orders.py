@@ -19,11 +19,12 @@ from typing import Any, Literal
 import numpy as np
 import numpy.typing as npt
 
-from stcsim.errors import StcsimError, UnsupportedError, closest
+from stcsim.errors import StcsimError
+from stcsim.words import ConvOrder, word
 
 Found = Literal["rsc", "crs", "both", "neither"]
 
-ORDERS = ("rsc", "crs")
+ORDERS = tuple(ConvOrder)
 """The order of kernels, and the order of memory."""
 
 
@@ -43,7 +44,7 @@ def reduction_order(w: npt.ArrayLike, *, kept: int = 2, group: int = 4) -> Found
         StcsimError: when ``w`` has fewer than two dimensions.
     """
     nonzero = np.asarray(w) != 0
-    fits = [order for order in ORDERS if crowded_groups(nonzero, order, kept=kept, group=group) == 0]
+    fits = [order.value for order in ORDERS if crowded_groups(nonzero, order, kept=kept, group=group) == 0]
     return "both" if len(fits) == 2 else fits[0] if fits else "neither"  # type: ignore[return-value]
 
 
@@ -83,7 +84,6 @@ def from_matrix(matrix: npt.NDArray[Any], shape: tuple[int, ...], order: str) ->
 
 
 def _check(dimensions: int, order: str) -> None:
-    if order not in ORDERS:
-        raise UnsupportedError("conv_order", f"one of {', '.join(ORDERS)}", f"'{order}'{closest(order, ORDERS)}")
+    word(ConvOrder, order, "conv_order")
     if dimensions < 2:
         raise StcsimError("filters", "at least two dimensions (K, C, R, S)", f"{dimensions}")
