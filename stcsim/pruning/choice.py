@@ -83,7 +83,7 @@ def _cannot(weight: GemmWeight, wanted: Settings) -> str:
     if weight.kind is Kind.CONV and weight.transposed:
         return "filters of a transposed convolution, each tap of which is a GEMM of its own"
     if weight.taps > 1 and wanted.conv_order is ConvOrder.RSC and weight.channels % group:
-        return f"{weight.channels} channels under a tap are no multiple of {group}"
+        return f"channels under a tap, {weight.channels}, no multiple of {group}"
     if weight.k % group:
         return f"k = {weight.k} is no multiple of {group}"
     if wanted.two_dimensional and weight.m % 4:

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from stcsim.checkpoint import Checkpoint, open_checkpoint
-from stcsim.checkpoint.folder import CONFIG, config_of
+from stcsim.checkpoint.folder import WHOLE, config_of
 from stcsim.checkpoint.weights import GemmWeight, gemm_weights
 from stcsim.errors import StcsimError
 from stcsim.files import Drafts
@@ -151,8 +151,7 @@ def _permutations(source: Checkpoint, plan: _Plan, progress: Advance | None) -> 
     """Search the orders of channels of all layers that are pruned."""
     if not plan.wanted.permutes:
         return {}, _Folded()
-    beside = source.path.parent / CONFIG
-    config = source.config or (config_of(beside.parent) if beside.is_file() else {})
+    config = config_of(source.path.parent) if source.path.name == WHOLE else source.config
     found: list[Fold | Refused] = list(find_folds(source, plan.weights, config))
     own = read_folds(plan.wanted.fold, source, plan.weights) if plan.wanted.fold else []
     named = {each.layer for each in own}

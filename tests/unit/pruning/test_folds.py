@@ -222,3 +222,30 @@ def test_a_gate_among_the_queries_forbids_it(tmp_path: Path) -> None:
 def test_heads_of_values_that_the_configuration_counts_otherwise_forbid_it(tmp_path: Path) -> None:
     reason = "32 inputs and 16 outputs are no heads of 8 channels, as the configuration says"
     assert found(tmp_path, attention(4, 2, 8), head_dim=8, num_key_value_heads=4) == [Refused("l.self_attn.o_proj", reason)]
+
+
+@pytest.mark.parametrize(
+    ("path", "config", "is_known"),
+    [
+        ("model.safetensors", "config.json", True),
+        ("other.safetensors", "config.json", False),
+        ("in/model.safetensors", "config.json", False),
+    ],
+)
+def test_heads_are_read_from_the_configuration_of_the_same_model(path: str, config: str, is_known: bool, tmp_path: Path) -> None:
+    (tmp_path / config).write_text('{"head_dim": 8}', encoding="utf-8")
+    (tmp_path / path).parent.mkdir(exist_ok=True)
+    source = write(tmp_path / path, attention(4, 2, 8))
+    opened = source.parent if path.startswith("in/") else source
+    out = tmp_path / ("out" if opened.is_dir() else "out.safetensors")
+    report = stcsim.prune_checkpoint(opened, out, permute="only")
+    [row] = [row for row in report.weights if row.name.endswith("o_proj")]
+    assert bool(row.permutation) is is_known and bool(row.no_permutation) is not is_known
+
+
+def test_filters_of_transposed_convolutions_stay_dense(tmp_path: Path) -> None:
+    arrays = {"up.deconv.weight": drawn(16, 16, 2, 2), "a.weight": drawn(16, 16)}
+    report = stcsim.prune_checkpoint(write(tmp_path / "in.safetensors", arrays), tmp_path / "out.safetensors")
+    assert [row.reason for row in report.weights] == [
+        "", "filters of a transposed convolution, each tap of which is a GEMM of its own",
+    ]  # fmt: skip
