@@ -38,20 +38,20 @@ class Fold:
     """Channels that may be permuted.
 
     Attributes:
-        layer: of the taker.
+        layers: that take them in.
         makers: the layers whose outputs they are, as people name them.
         channels: how many.
         block: they may be permuted within blocks of so many.
         makes: tensors of the makers, and vectors between.
-        takes: the taker's weight.
+        takes: the takers' weights.
     """
 
-    layer: str
+    layers: tuple[str, ...]
     makers: str
     channels: int
     block: int
     makes: tuple[Member, ...]
-    takes: Member
+    takes: tuple[Member, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,7 +147,7 @@ def _fold(
         _fits(member, tensors[member.tensor], sizes.rows if member.tensor not in between else sizes.channels)
     named = ", ".join(maker.removeprefix(scope) for maker in makers)
     takes_in = Member(takes.tensor.name, input_axis(takes), sizes.taken)
-    return Fold(match.taker, named, sizes.channels, sizes.block, tuple(makes), takes_in)
+    return Fold((match.taker,), named, sizes.channels, sizes.block, tuple(makes), (takes_in,))
 
 
 @dataclass(frozen=True, slots=True)
@@ -228,6 +228,11 @@ def _ungrouped(before: str, maker: str, weights: Mapping[str, GemmWeight]) -> No
 def _fits(member: Member, tensor: StoredTensor, size: int) -> None:
     if len(tensor.shape) <= member.axis or tensor.shape[member.axis] != size:
         raise _NotThis(f"{tensor.name} has shape {tensor.shape}, and {size} along dimension {member.axis} were to be expected")
+
+
+def places_of(fold: Fold) -> set[tuple[str, int]]:
+    """Return the tensors and dimensions that have the channels of a fold."""
+    return {(member.tensor, member.axis) for member in (*fold.makes, *fold.takes)}
 
 
 def output_axis(weight: GemmWeight) -> int:

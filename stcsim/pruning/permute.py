@@ -24,13 +24,18 @@ _ESCAPE_ELEMENTS = 1 << 17
 
 
 def search(
-    folds: Sequence[Fold], tensors: Mapping[str, StoredTensor], scores: Given | None, advance: Callable[[], None]
+    folds: Sequence[Fold],
+    tensors: Mapping[str, StoredTensor],
+    pruned: Callable[[str], bool],
+    scores: Given | None,
+    advance: Callable[[], None],
 ) -> dict[str, dict[int, Indices]]:
     """Return, by tensor and dimension, the old place of what each new place holds.
 
     Args:
-        folds: whose takers are pruned; a tensor may stand in two of them, once for its outputs and once for its inputs.
+        folds: of which takers are pruned; a tensor may stand in two of them, once for its outputs and once for its inputs.
         tensors: of the checkpoint.
+        pruned: tells whether a tensor is pruned: takers that are not follow those that are.
         scores: of what stays, where magnitudes do not say so.
         advance: called after each fold.
 
@@ -39,13 +44,16 @@ def search(
     """
     places: dict[str, dict[int, Indices]] = {}
     for fold in folds:
-        name = fold.takes.tensor
-        with naming((name, tensors[name]) if scores is None else (scores.where(name), scores.tensors[name])):
-            order = order_of(fold, _columns(fold, tensors, scores))
-        for member in (*fold.makes, fold.takes):
+        takes = [member for member in fold.takes if pruned(member.tensor)]
+        source = tensors if scores is None else scores.tensors
+        names = [(each.tensor if scores is None else scores.where(each.tensor), source[each.tensor]) for each in takes]
+        with naming(*names):
+            order = order_of(fold, _together([_columns(member, tensors, scores) for member in takes]))
+        for member in (*fold.makes, *fold.takes):
             tensor = tensors[member.tensor]
             places.setdefault(member.tensor, {})[member.axis] = _moved(member, tensor.shape[member.axis], order)
-        tensors[fold.takes.tensor].release()
+        for member in takes:
+            tensors[member.tensor].release()
         advance()
     return places
 
@@ -67,9 +75,13 @@ def order_of(fold: Fold, columns: Callable[[Indices], Floats]) -> Indices:
     return order
 
 
-def _columns(fold: Fold, tensors: Mapping[str, StoredTensor], scores: Given | None) -> Callable[[Indices], Floats]:
-    """Return what reads magnitudes, or scores from the least on, of the taker's columns of some channels."""
-    member = fold.takes
+def _together(readers: Sequence[Callable[[Indices], Floats]]) -> Callable[[Indices], Floats]:
+    """Return what reads the columns of several takers, one below the other."""
+    return lambda channels: np.concatenate([read(channels) for read in readers])
+
+
+def _columns(member: Member, tensors: Mapping[str, StoredTensor], scores: Given | None) -> Callable[[Indices], Floats]:
+    """Return what reads magnitudes, or scores from the least on, of a taker's columns of some channels."""
     tensor = tensors[member.tensor] if scores is None else scores.tensors[member.tensor]
     codes = tensor.codes() if scores is None else scores.slab(member.tensor, 0, tensor.shape[0], {})
     along = np.moveaxis(codes, member.axis, 0)

@@ -20,7 +20,7 @@ from stcsim.files import Drafts
 from stcsim.isa import DTYPES
 from stcsim.pruning.choice import in_order, reasons
 from stcsim.pruning.fold_file import read_folds
-from stcsim.pruning.folds import Fold, Refused, find_folds
+from stcsim.pruning.folds import Fold, Refused, find_folds, places_of
 from stcsim.pruning.given import MASK_NAMES, SCORE_NAMES, Given, open_given
 from stcsim.pruning.permute import search
 from stcsim.pruning.result import PrunedWeight, PruneReport
@@ -154,12 +154,16 @@ def _permutations(source: Checkpoint, plan: _Plan, progress: Advance | None) -> 
     config = config_of(source.path.parent) if source.path.name == WHOLE else source.config
     found: list[Fold | Refused] = list(find_folds(source, plan.weights, config))
     own = read_folds(plan.wanted.fold, source, plan.weights) if plan.wanted.fold else []
-    named = {each.layer for each in own}
-    folds = [*own, *(each for each in found if isinstance(each, Fold) and each.layer not in named)]
-    usable = [each for each in folds if not plan.reasons[each.takes.tensor] and each.block % 4 == 0]
+    taken = set().union(*map(places_of, own)) if own else set()
+    folds = [*own, *(each for each in found if isinstance(each, Fold) and not places_of(each) & taken)]
+
+    def pruned(name: str) -> bool:
+        return not plan.reasons[name]
+
+    usable = [each for each in folds if any(pruned(member.tensor) for member in each.takes) and each.block % 4 == 0]
     done = iter(range(1, len(usable) + 1))
-    orders = search(usable, source, plan.scores, lambda: progress(next(done), len(usable)) if progress else None)
-    makers = {each.layer: each.makers for each in usable}
+    orders = search(usable, source, pruned, plan.scores, lambda: progress(next(done), len(usable)) if progress else None)
+    makers = {layer: each.makers for each in usable for layer in each.layers}
     refused = {each.layer: each.reason for each in found if isinstance(each, Refused) and each.layer not in makers}
     return orders, _Folded(makers, refused)
 

@@ -34,9 +34,9 @@ def mlp(scope: str, m: int = 16, channels: int = 32) -> Arrays:
 def test_the_hidden_channels_of_an_mlp_are_a_fold(tmp_path: Path) -> None:
     [fold] = found(tmp_path, mlp("h.0.mlp"))
     assert isinstance(fold, Fold)
-    assert (fold.layer, fold.makers, fold.channels, fold.block) == ("h.0.mlp.fc2", "fc1", 32, 32)
+    assert (fold.layers, fold.makers, fold.channels, fold.block) == (("h.0.mlp.fc2",), "fc1", 32, 32)
     assert [(each.tensor, each.axis) for each in fold.makes] == [("h.0.mlp.fc1.weight", 0), ("h.0.mlp.fc1.bias", 0)]
-    assert (fold.takes.tensor, fold.takes.axis) == ("h.0.mlp.fc2.weight", 1)
+    assert [(each.tensor, each.axis) for each in fold.takes] == [("h.0.mlp.fc2.weight", 1)]
 
 
 def test_what_stands_beside_and_is_not_known_forbids_it(tmp_path: Path) -> None:
@@ -65,9 +65,9 @@ def test_values_stay_within_their_head_and_go_to_every_head_that_shares_them(tmp
     [fold] = found(tmp_path, attention(4, 2, 8), head_dim=8)
     assert isinstance(fold, Fold)
     assert (fold.channels, fold.block) == (16, 8)
-    assert fold.takes.places.shape == (2, 16)
-    assert fold.takes.places[0].tolist() == [*range(0, 8), *range(16, 24)]  # the first query head of each pair
-    assert fold.takes.places[1].tolist() == [*range(8, 16), *range(24, 32)]
+    assert fold.takes[0].places.shape == (2, 16)
+    assert fold.takes[0].places[0].tolist() == [*range(0, 8), *range(16, 24)]  # the first query head of each pair
+    assert fold.takes[0].places[1].tolist() == [*range(8, 16), *range(24, 32)]
 
 
 @pytest.mark.parametrize(
@@ -119,7 +119,7 @@ def test_batch_norms_between_are_permuted_along(tmp_path: Path) -> None:
     assert [each.tensor for each in first.makes] == [
         "l.0.conv1.weight", "l.0.bn1.weight", "l.0.bn1.bias", "l.0.bn1.running_mean",
     ]  # fmt: skip
-    assert (first.layer, second.layer) == ("l.0.conv2", "l.0.conv3")
+    assert (first.layers, second.layers) == (("l.0.conv2",), ("l.0.conv3",))
 
 
 def test_convolutions_in_groups_neither_take_nor_make_permuted_channels(tmp_path: Path) -> None:
@@ -180,7 +180,7 @@ def test_layers_that_no_family_knows_are_named_in_a_file(tmp_path: Path) -> None
         "body.second.weight": drawn(16, 32, 3, 3, seed=4),
     }
     source = write(tmp_path / "in.safetensors", arrays)
-    fold = "- makers: [body.first]\n  vectors: [body.norm.weight, body.norm.bias]\n  taker: body.second\n"
+    fold = "- makers: [body.first]\n  vectors: [body.norm.weight, body.norm.bias]\n  takers: [body.second]\n"
     (tmp_path / "fold.yaml").write_text(fold, encoding="utf-8")
     report = stcsim.prune_checkpoint(source, tmp_path / "out.safetensors", fold=tmp_path / "fold.yaml")
     with open_checkpoint(tmp_path / "out.safetensors") as file:
@@ -249,3 +249,36 @@ def test_filters_of_transposed_convolutions_stay_dense(tmp_path: Path) -> None:
     assert [row.reason for row in report.weights] == [
         "", "filters of a transposed convolution, each tap of which is a GEMM of its own",
     ]  # fmt: skip
+
+
+def test_layers_that_take_the_same_channels_are_permuted_alike_and_weighed_together(tmp_path: Path) -> None:
+    arrays = {
+        "stem.weight": drawn(32, 16, seed=1), "left.weight": drawn(16, 32, seed=2), "right.weight": drawn(16, 32, seed=3),
+        "dense.weight": drawn(16, 32, seed=4),
+    }  # fmt: skip
+    source = write(tmp_path / "in.safetensors", arrays)
+    (tmp_path / "fold.yaml").write_text("- {makers: [stem], takers: [left, right, dense]}", encoding="utf-8")
+    options: dict[str, Any] = {"fold": tmp_path / "fold.yaml", "keep_dense": ["dense"]}
+    report = stcsim.prune_checkpoint(source, tmp_path / "out.safetensors", **options)
+    with open_checkpoint(tmp_path / "out.safetensors") as file:
+        dense = np.array(file["dense.weight"].codes())
+        order = [int(np.flatnonzero((arrays["dense.weight"] == column[:, None]).all(axis=0))[0]) for column in dense.T]
+        for name in ("left.weight", "right.weight"):
+            found = file[name].codes()
+            assert np.array_equal(found, np.where(found != 0, arrays[name][:, order], 0))
+    assert order != sorted(order) and sorted(order) == list(range(32))
+    both = {row.name: row for row in report.weights}
+    for name in ("left", "right"):
+        assert both[name].kept_share_unpermuted is not None and both[name].permutation == "stem"
+    assert sum(both[name].kept_share or 0 for name in ("left", "right")) > sum(
+        both[name].kept_share_unpermuted or 2 for name in ("left", "right")
+    )
+    assert both["dense"].permutation == "stem" and both["dense"].kept_share is None
+
+
+def test_what_a_file_says_goes_before_what_names_say(tmp_path: Path) -> None:
+    arrays = {**mlp("mlp"), "other.weight": drawn(16, 32, seed=5)}
+    source = write(tmp_path / "in.safetensors", arrays)
+    (tmp_path / "fold.yaml").write_text("- {makers: [mlp.fc1], takers: [mlp.fc2, other]}", encoding="utf-8")
+    report = stcsim.prune_checkpoint(source, tmp_path / "out.safetensors", fold=tmp_path / "fold.yaml", permute="only")
+    assert {row.name: row.permutation for row in report.weights} == {"mlp.fc1": "", "mlp.fc2": "mlp.fc1", "other": "mlp.fc1"}

@@ -208,17 +208,32 @@ def test_a_full_disk_leaves_nothing(refusal: Callable[..., str], work: Path) -> 
     ("fold", "said"),
     [
         ("[", "fold f.yaml: expected YAML or JSON, found something else"),
-        ("{}", "fold f.yaml: expected a list of folds, each {makers: [layer, …], vectors: [tensor, …], taker: layer}, found {}"),
-        ("- {makers: [b], takers: a}",
-         "fold f.yaml, fold 1: expected makers, taker and perhaps vectors, found {'makers': ['b'], 'takers': 'a'}"),
-        ("- {makers: b, taker: a}", "fold f.yaml, fold 1: makers: expected a list of names, found 'b'"),
-        ("- {makers: [x], taker: a}", "fold f.yaml, fold 1: expected layers of the checkpoint, found 'x'"),
-        ("- {makers: [b], taker: a}\n- {makers: [a], vectors: [q], taker: b}",
-         "fold f.yaml, fold 2: vectors: expected names of tensors of the checkpoint, found 'q'"),
-        ("- {makers: [c], taker: a}",
-         "fold f.yaml, fold 1: c.weight: expected 64 channels along dimension 0, as a takes, found shape (16, 16, 3, 3)"),
+        (
+            "{}",
+            "fold f.yaml: expected a list of folds, each {makers: [layer, …], vectors: [tensor, …], takers: [layer, …]}, "
+            "found {}",
+        ),
+        (
+            "- {makers: [b], taker: a}",
+            "fold f.yaml, fold 1: expected makers, takers and perhaps vectors, found {'makers': ['b'], 'taker': 'a'}",
+        ),
+        ("- {makers: b, takers: [a]}", "fold f.yaml, fold 1: makers: expected a list of names, found 'b'"),
+        ("- {makers: [b], takers: []}", "fold f.yaml, fold 1: takers: expected a list of names, found []"),
+        ("- {makers: [x], takers: [a]}", "fold f.yaml, fold 1: makers: expected layers of the checkpoint, found 'x'"),
+        (
+            "- {makers: [b], takers: [a]}\n- {makers: [a], vectors: [q], takers: [b]}",
+            "fold f.yaml, fold 2: vectors: expected names of tensors in the file, found 'q'",
+        ),
+        (
+            "- {makers: [b], takers: [a]}\n- {makers: [b], takers: [a]}",
+            "fold f.yaml, fold 2: expected channels that stand in no other fold, found those of b.weight",
+        ),
+        (
+            "- {makers: [c], takers: [a]}",
+            "fold f.yaml, fold 1: c.weight: expected 64 channels along dimension 0, as a takes, found shape (16, 16, 3, 3)",
+        ),
     ],
-)  # fmt: skip
+)
 def test_folds_that_do_not_fit(fold: str, said: str, refusal: Callable[..., str], work: Path) -> None:
     (work / "f.yaml").write_text(fold, encoding="utf-8")
     assert refusal(fold="f.yaml") == said
