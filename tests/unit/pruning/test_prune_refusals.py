@@ -222,7 +222,7 @@ def test_a_full_disk_leaves_nothing(refusal: Callable[..., str], work: Path) -> 
         ("- {makers: [x], takers: [a]}", "fold f.yaml, fold 1: makers: expected layers of the checkpoint, found 'x'"),
         (
             "- {makers: [b], takers: [a]}\n- {makers: [a], vectors: [q], takers: [b]}",
-            "fold f.yaml, fold 2: vectors: expected names of tensors in the file, found 'q'",
+            "fold f.yaml, fold 2: vectors: expected names of tensors of the checkpoint, found 'q'",
         ),
         (
             "- {makers: [b], takers: [a]}\n- {makers: [b], takers: [a]}",
