@@ -14,6 +14,8 @@ from stcsim.trace.choose import chosen
 from stcsim.words import ConvOrder
 
 _PLACES = {"head": "head (see only)", "router": "router of experts (see only)"}
+NOT_ASKED = ("kept dense", "not named")
+"""Why a weight is not pruned that ``keep_dense`` names, or ``only`` does not."""
 _LEAST_MULTIPLE = {"int8": 32, "e4m3": 32, "e5m2": 32}
 """Of k, by type: what instructions of sparse tensor cores take; 16 for the others, which run as 16-bit types."""
 
@@ -69,9 +71,9 @@ def _reason(
     """Return why a weight is not pruned: what cannot be, what was not asked for, and what nobody would ask for."""
     cannot = _cannot(weight, wanted)
     if dense and weight.layer in dense:
-        return "kept dense"
+        return NOT_ASKED[0]
     if only is not None:
-        return cannot if weight.layer in only else "not named"
+        return cannot if weight.layer in only else NOT_ASKED[1]
     if masked is not None:
         return cannot if weight.tensor.name in masked else "no mask"
     return cannot or _PLACES.get(weight.place, "") or _too_odd(weight)

@@ -18,7 +18,7 @@ from stcsim.checkpoint.weights import GemmWeight, gemm_weights
 from stcsim.errors import StcsimError
 from stcsim.files import Drafts
 from stcsim.isa import DTYPES
-from stcsim.pruning.choice import in_order, reasons
+from stcsim.pruning.choice import NOT_ASKED, in_order, reasons
 from stcsim.pruning.fold_file import read_folds
 from stcsim.pruning.folds import Fold, Refused, find_folds, places_of
 from stcsim.pruning.given import MASK_NAMES, SCORE_NAMES, Given, open_given
@@ -133,6 +133,8 @@ def _plan(source: Checkpoint, wanted: Settings, stack: ExitStack) -> _Plan:
     masks = _given(wanted.mask, "mask", ordered, MASK_NAMES, stack)
     scores = _given(wanted.scores, "scores", ordered, SCORE_NAMES, stack)
     why = reasons(ordered, wanted, str(source.path), None if masks is None else frozenset(masks.tensors))
+    if masks is not None and (odd := [name for name in masks.tensors if why[name] not in ("", *NOT_ASKED)]):
+        raise StcsimError(masks.where(odd[0]), "a mask of a weight that the pattern fits", why[odd[0]])
     for given in (masks, scores):
         if given is not None and (lacking := [name for name, reason in why.items() if not reason and name not in given.tensors]):
             raise StcsimError(f"{given.what} {given.path}", f"an array for {lacking[0]}, which is to be pruned", "none")

@@ -101,11 +101,12 @@ def test_a_mask_names_the_row_and_the_group_that_keep_too_many(refusal: Callable
     assert refusal(mask="m.npz") == "m.npz: a.weight: mask, row 17, group 2: expected at most 2 kept weights, found 3"
 
 
-def test_a_mask_of_a_weight_that_cannot_be_pruned_is_no_mask_of_anything(refusal: Callable[..., str], work: Path) -> None:
-    write(work / "in.safetensors", {"a.weight": drawn(16, 6)})
-    np.savez(work / "m.npz", **{"a.weight": np.zeros((16, 6), np.bool_)})
-    expected = "in.safetensors: expected a weight that can be pruned, found none (a: k = 6 is no multiple of 4)"
+def test_a_mask_of_a_weight_that_the_pattern_does_not_fit(refusal: Callable[..., str], work: Path) -> None:
+    write(work / "in.safetensors", {"a.weight": drawn(16, 6), "b.weight": drawn(16, 16)})
+    np.savez(work / "m.npz", **{"a.weight": np.zeros((16, 6), np.bool_), "b.weight": np.zeros((16, 16), np.bool_)})
+    expected = "m.npz: a.weight: expected a mask of a weight that the pattern fits, found k = 6 is no multiple of 4"
     assert refusal(mask="m.npz") == expected
+    stcsim.prune_checkpoint("in.safetensors", "out.safetensors", mask="m.npz", keep_dense=["a"])
 
 
 def test_scores_that_do_not_fit(refusal: Callable[..., str], work: Path) -> None:
