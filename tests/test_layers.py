@@ -51,6 +51,7 @@ ROOMS: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("numerics.sparse*", (*SPARSE, "numerics.codes", *GROUND)),
     # Evidence about bits stands in the wing that it is about: a study may not import numerics, and nothing there need import it.
     ("numerics.evidence*", ("numerics", "numerics.*", *GROUND)),
+    ("numerics.torch*", ("numerics.torch.*", "numerics.*", *GROUND)),
     ("numerics*", ("numerics", "numerics.*", *GROUND)),
     ("tensors*", ("tensors.*", *GROUND)),
     ("checkpoint*", ("checkpoint", "checkpoint.*", *SPARSE, "numerics.codes", *GROUND)),
@@ -98,7 +99,7 @@ LIBRARIES: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("matplotlib", ("report.figures.*",)),
     ("rich", ("report.*", "cli.output")),
     ("typer", ("cli.*",)),
-    ("torch", ("capture.*", "check.*", "tensors.*")),
+    ("torch", ("capture.*", "check.*", "tensors.*", "numerics.torch.*")),
     ("safetensors", ("tensors.files",)),
     ("transformers", ("capture.*",)),
     ("onnx", ("capture.*", "checkpoint.onnx_file")),

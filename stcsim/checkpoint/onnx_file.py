@@ -113,13 +113,16 @@ class _Graph:
             turned = found.turned ^ bool(flag and _attribute(node, flag))
             use = Use(
                 node.op_type,
-                f"{node.name}.{_RECURRENT[at]}" if node.op_type in ("LSTM", "GRU", "RNN") else node.name,
+                (f"{node.name}.{_RECURRENT[at]}" if node.op_type in ("LSTM", "GRU", "RNN") else node.name,),
                 _TURNED.get(order, order) if turned else order,
                 _attribute(node, "group", 1) if "conv" in node.op_type.lower() else 1,
                 found.zero_point or self._integer_zero(node, at, values),
             )
-            if use.order is not Order.LOOK_UP or found.name not in self.uses:
+            before = self.uses.get(found.name)
+            if before is None or before.order is Order.LOOK_UP:
                 self.uses[found.name] = use
+            elif use.order is before.order:
+                self.uses[found.name] = replace(before, nodes=before.nodes + use.nodes)
 
     def _integer_zero(self, node: Any, at: int, values: dict[str, _Value]) -> bool:
         """Whether an operator on integers is told a zero point of this input that is not 0."""

@@ -82,6 +82,15 @@ def open_checkpoint(path: str | os.PathLike[str]) -> Checkpoint:
         StcsimError: when nothing can be read there, the file is not whole, or it is a pickle.
     """
     where = Path(path)
+    try:
+        return _opened(where)
+    except OSError as error:  # a name too long, a folder that may not be looked into
+        found = (error.strerror or str(error)).lower()
+        raise StcsimError(str(where), "a file of weights, or a folder with a model", found) from None
+
+
+def _opened(where: Path) -> Checkpoint:
+    """Return the checkpoint at a path, by what its name ends in."""
     if where.is_dir():
         return _folder(where)
     ending = where.suffix.lower()

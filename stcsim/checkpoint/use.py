@@ -23,14 +23,14 @@ class Use:
 
     Attributes:
         operator: e.g. ``"MatMul"``.
-        node: name of the operator in the graph.
+        nodes: names of the operators in the graph that use it so.
         order: how the dimensions lie for it.
         groups: of a convolution.
         zero_point: whether the numbers are quantised so that another code than 0 may stand for 0.
     """
 
     operator: str
-    node: str
+    nodes: tuple[str, ...]
     order: Order
     groups: int = 1
     zero_point: bool = False

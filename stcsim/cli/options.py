@@ -134,7 +134,12 @@ DataOption = Annotated[str, choice(Data, "--data", help="Random numbers, or zero
 WeightsInL2Option = Annotated[bool, typer.Option("--weights-in-l2", help="Weights are in L2 already, if they fit.")]
 BlockingOption = Annotated[
     str | None,
-    choice(Blocking, "--blocking", help="Which products of a sparse instruction fill a block (assumed).", show_default="kept"),
+    choice(
+        Blocking,
+        "--blocking",
+        help="Which products of a sparse instruction fill a block (assumed but on Hopper).",
+        show_default="kept",
+    ),
 ]
 
 # --- what comes out

@@ -114,7 +114,7 @@ def inspect_checkpoint(
         whole = sum(checkpoint[name].nbytes for name in names)
         for name in names:
             use = checkpoint.uses.get(name)
-            looked.append(replace(look_at(checkpoint[name], roles.of(name), options), node=use.node if use else ""))
+            looked.append(replace(look_at(checkpoint[name], roles.of(name), options), nodes=use.nodes if use else ()))
             done += checkpoint[name].nbytes
             if progress is not None:
                 progress(done, whole)

@@ -84,7 +84,7 @@ class _Weights:
         self._path, self._by_end = found.path, defaultdict[Name, list[tuple[Name, Weight]]](list)
         self._tied = [weight for weight in found.weights if weight.is_tied]
         for weight in found.weights:
-            for name in {_parts(text) for text in (weight.name, weight.node) if text}:
+            for name in {_parts(text) for text in (weight.name, *weight.nodes)}:
                 for start in range(len(name)):
                     self._by_end[name[start:]].append((name, weight))
 
@@ -119,7 +119,7 @@ class _Weights:
         return [weight for _, weight in behind]
 
     def _is_whole(self, name: Name, weight: Weight) -> bool:
-        return any(_unwrapped(_parts(text)) == _unwrapped(name) for text in (weight.name, weight.node) if text)
+        return any(_unwrapped(_parts(text)) == _unwrapped(name) for text in (weight.name, *weight.nodes))
 
     def _one(self, layer: str, fitting: Sequence[Weight]) -> Weight:
         """Return the one weight of a layer; of several that are alike any will do."""

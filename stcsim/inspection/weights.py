@@ -50,7 +50,7 @@ class Weight:
         dense_bytes: in ``element``, dense.
         compressed_bytes: in ``element``, 2:4 with metadata; dense where not eligible.
         is_tied: an embedding that is the output layer too.
-        node: name of the operator that multiplies with it, where the file has a graph (ONNX).
+        nodes: names of the operators that multiply with it, where the file has a graph (ONNX).
     """
 
     name: str
@@ -80,7 +80,7 @@ class Weight:
     dense_bytes: int
     compressed_bytes: int
     is_tied: bool = False
-    node: str = ""
+    nodes: tuple[str, ...] = ()
 
     @property
     def is_gemm(self) -> bool:

@@ -1,6 +1,8 @@
 """Convolutions through the datapath, as implicit GEMMs: filters times image patches.
 
-The reduction runs over (r, s, c), c fastest, as in kernels on NHWC images. Assumed: c is not padded within a filter tap.
+The reduction runs over (r, s, c), c fastest, as in kernels on NHWC images, unless ``channel_block`` says otherwise. A Hopper
+kernel of cuDNN was seen to take 64 of 256 channels through all taps, then the next 64 (``tests/validation/h200/README.md``).
+Assumed: c is not padded within a filter tap.
 """
 
 from __future__ import annotations
@@ -29,6 +31,7 @@ def conv2d(
     padding: int | tuple[int, int] = 0,
     dilation: int | tuple[int, int] = 1,
     groups: int = 1,
+    channel_block: int | None = None,
     epilogue: Epilogue | None = None,
     **options: Any,
 ) -> Codes:
@@ -43,6 +46,8 @@ def conv2d(
         filter_shape: (r, s), needed with a compressed ``w``.
         stride, padding, dilation: one number or (rows, columns); padding is zeros on both sides.
         groups: independent parts of the channels.
+        channel_block: channels that go through all taps before the next ones do, k being (c / block, r, s, c mod block);
+            a multiple of eight that divides the channels of a group. By default all: k is (r, s, c).
         epilogue: of ``gemm``; a row is a filter here, a column a pixel of the output (image, row, column).
         options: of ``gemm``: arch, dtype, sparsity, order, engine and so on.
 
@@ -63,6 +68,8 @@ def conv2d(
     pixels = im2col(image, shape, steps, borders, spread, groups)
     batch, p, q = pixels.shape[2:]
     flat = pixels.reshape(*pixels.shape[:2], -1)
+    if channel_block is not None:
+        matrix, flat = _in_blocks(matrix, flat, shape[0] * shape[1], channel_block)
     d = gemm(matrix, flat, _addend(c, (groups, batch, p, q)), epilogue=_by_group(epilogue, groups), **options)
     return np.ascontiguousarray(d.reshape(-1, batch, p, q).transpose(1, 0, 2, 3))
 
@@ -104,6 +111,22 @@ def im2col(
     batch, channels, p, q, r, s = windows.shape
     parts = windows.reshape(batch, groups, channels // groups, p, q, r, s).transpose(1, 5, 6, 2, 0, 3, 4)
     return np.ascontiguousarray(parts).reshape(groups, r * s * (channels // groups), batch, p, q)
+
+
+def _in_blocks(matrix: Any, pixels: npt.NDArray[Any], taps: int, channel_block: object) -> tuple[Any, npt.NDArray[Any]]:
+    """Return A and B of the implicit GEMM with k = (tap, c) as (c / block, tap, c mod block)."""
+    channels, block = pixels.shape[1] // taps, size(channel_block, "channel_block")
+    if channels % block or block % 8:  # whole groups of every type
+        raise StcsimError("channel_block", f"a multiple of 8 that divides {channels} channels", str(block))
+
+    def moved(array: npt.NDArray[Any], axis: int) -> npt.NDArray[Any]:
+        each = array.shape[axis] * block // (taps * channels)
+        cut = (*array.shape[:axis], taps, channels // block, each, *array.shape[axis + 1 :])
+        return np.ascontiguousarray(array.reshape(cut).swapaxes(axis, axis + 1)).reshape(array.shape)
+
+    if isinstance(matrix, Sparse24):
+        return replace(matrix, values=moved(matrix.values, 2), metadata=moved(matrix.metadata, 2)), moved(pixels, 1)
+    return moved(matrix, 2), moved(pixels, 1)
 
 
 def _addend(c: npt.ArrayLike | None, shape: tuple[int, int, int, int]) -> Any:

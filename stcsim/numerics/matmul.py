@@ -3,8 +3,8 @@
 Unless an ``Order`` says otherwise, each element of D is one chain of instructions from k = 0 up, as in a kernel without split-k;
 m and n do not affect the arithmetic. The reduction is padded with zeros to whole instructions, which changes no bit. The chain is
 the order of CUTLASS's main loop for every type but one: its default kernels for fp8 on Hopper add the accumulator to fp32
-registers every four instructions (``order="promote=4"``), because ``wgmma`` keeps few bits in fp8. Which order the kernels of a
-closed library have (cuBLAS, cuDNN) is not published.
+registers every four instructions (``order="promote=4"``), because ``wgmma`` keeps few bits in fp8. ``orders`` says which orders
+the kernels of cuBLAS, cuSPARSELt and cuDNN were seen to have.
 """
 
 from __future__ import annotations

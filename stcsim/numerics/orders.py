@@ -4,20 +4,33 @@ What is a fact about hardware here is small: additions outside the tensor core a
 (unless a kernel is compiled to flush them), and a NaN that they give is 0x7FFFFFFF (PTX). What a kernel does with them is
 software, and was read in CUTLASS (nothing copied): ``fp8_accumulation.hpp`` and ``mma_promotion_interval`` (promotion),
 ``reduce_split_k.h`` (slices in a workspace), ``LinearCombination::set_k_partition`` (serial split-k),
-``gemm_universal_streamk.h`` and ``threadblock_swizzle_streamk.h`` (stream-k). Which of these the kernels of a closed library
-(cuBLAS, cuDNN) do is not published.
+``gemm_universal_streamk.h`` and ``threadblock_swizzle_streamk.h`` (stream-k). What the kernels of closed libraries do is not
+published; on one H200 it was seen: all 312 products tried have the bits of one of these orders
+(``tests/validation/h200/README.md``). cuBLAS: chains, ``"split-k=S,tile=64x64x64"`` where its split-k kernels run,
+``"promote=4"`` for fp8 without fast accumulation. cuSPARSELt: chains, and ``"split-k-pairwise=S,tile=64x64x64"`` where its
+kernels are named ``segment_k_on``.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from itertools import pairwise
 from typing import NamedTuple
 
 from stcsim.errors import StcsimError, UnsupportedError, closest, quoted
 from stcsim.words import flag, size, text
 
-_FORMS = ("chain", "split-k=S", "split-k-serial=S", "stream-k=BLOCKS", "tile=MxNxK", "split-tiles=T", "promote=N")
+_FORMS = (
+    "chain",
+    "split-k=S",
+    "split-k-serial=S",
+    "split-k-pairwise=S",
+    "stream-k=BLOCKS",
+    "tile=MxNxK",
+    "split-tiles=T",
+    "promote=N",
+)
 
 
 class Cut(NamedTuple):
@@ -26,10 +39,12 @@ class Cut(NamedTuple):
     Attributes:
         slices: (first, last) instruction of each; slices are sums of their own, added in fp32 in this order.
         promote_every: instructions after which the accumulator is added to fp32 registers and starts from zero; 0: never.
+        pairwise: the first half of the slices is added by itself, then the others, then both sums; and so on inside.
     """
 
     slices: tuple[tuple[int, int], ...]
     promote_every: int
+    pairwise: bool = False
 
 
 class Region(NamedTuple):
@@ -53,6 +68,8 @@ class Order:
             has what is left, and slices that nothing is left for do not exist. They are added in the order of k.
         serial: each slice's epilogue reads the D that the slice before it wrote, so that sums are rounded to the output type
             between slices (CUTLASS's split-k-serial); without an epilogue, whose output type is fp32, it is the same bits.
+        pairwise: slice i of S begins with iteration floor(i * count / S), and sums are added in pairs: those of the first half of
+            the slices (rounded down) by themselves, the others by themselves, then both (seen in cuSPARSELt 0.8.0 on an H200).
         stream_k: blocks (CTAs) that share the main-loop iterations of all output tiles evenly, the first ones taking one more
             where they do not come out even; a multiple of the tiles shares each tile by itself. The parts of a tile are added in
             the order of k (CUTLASS's turnstile; its atomic variant has no fixed order). Tiles count row by row, or column by
@@ -70,6 +87,7 @@ class Order:
 
     split_k: int = 1
     serial: bool = False
+    pairwise: bool = False
     stream_k: int = 0
     tile: tuple[int, int, int] | None = None
     split_tiles: int | None = None
@@ -80,6 +98,7 @@ class Order:
         size(self.split_k, "split_k")
         size(self.promote_every, "promote_every", 0)
         flag(self.serial, "serial")
+        flag(self.pairwise, "pairwise")
         if self.tile is not None:
             _tile(self.tile)
         if size(self.stream_k, "stream_k", 0) and (self.split_k > 1 or self.tile is None):
@@ -88,10 +107,13 @@ class Order:
             raise UnsupportedError("split_tiles", "a number above 0 beside stream_k", str(self))
         if self.serial and self.split_k == 1:
             raise UnsupportedError("serial", "split_k of 2 or more beside it", str(self))
+        if self.pairwise and (self.split_k == 1 or self.serial):
+            raise UnsupportedError("pairwise", "split_k of 2 or more beside it, and not serial", str(self))
 
     def __str__(self) -> str:
         """Return the text that ``order`` reads back."""
-        parts = [f"split-k{'-serial' * bool(self.serial)}={self.split_k}"] if self.split_k != 1 else []
+        kind = "-serial" * bool(self.serial) + "-pairwise" * bool(self.pairwise)
+        parts = [f"split-k{kind}={self.split_k}"] if self.split_k != 1 else []
         parts += [f"stream-k={self.stream_k}"] if self.stream_k else []
         parts += ["tile=" + "x".join(str(each) for each in self.tile)] if self.tile else []
         parts += [f"split-tiles={self.split_tiles}"] if self.split_tiles is not None else []
@@ -118,9 +140,16 @@ class Order:
         if self.stream_k:
             yield from self._shared(m, n, count, unit)
         elif not self.is_chain:
-            iterations = -(-count // unit)
-            each = -(-iterations // self.split_k) * unit
-            yield Region(*whole, Cut(tuple((at, min(count, at + each)) for at in range(0, count, each)), self.promote_every))
+            ends = [min(count, at * unit) for at in self._slice_ends(-(-count // unit))]
+            slices = tuple((first, last) for first, last in pairwise(ends) if first < last)
+            yield Region(*whole, Cut(slices, self.promote_every, self.pairwise))
+
+    def _slice_ends(self, iterations: int) -> list[int]:
+        """Return the main-loop iterations at which slices of k begin and end."""
+        if self.pairwise:
+            return [at * iterations // self.split_k for at in range(self.split_k + 1)]
+        each = -(-iterations // self.split_k)
+        return [*range(0, iterations, each), iterations]
 
     def _unit(self, instruction_k: int) -> int:
         """Return the instructions of one main-loop iteration."""
@@ -172,11 +201,12 @@ def _field(part: str) -> dict[str, object]:
         return {}
     if name == "tile" and all(each.isdecimal() for each in number.split("x")):
         return {"tile": tuple(int(each) for each in number.split("x"))}
-    known = {"split-k": "split_k", "split-k-serial": "split_k", "stream-k": "stream_k", "promote": "promote_every"}
-    known["split-tiles"] = "split_tiles"
+    known = {"split-k": "split_k", "split-k-serial": "split_k", "split-k-pairwise": "split_k", "stream-k": "stream_k"}
+    known |= {"split-tiles": "split_tiles", "promote": "promote_every"}
     if name not in known or not number.isdecimal():
         raise UnsupportedError("order", f"words of {', '.join(_FORMS)}", f"{quoted(part)}{closest(part, _FORMS)}")
-    return {known[name]: int(number), **({"serial": True} if name == "split-k-serial" else {})}
+    kind = name.removeprefix("split-k").removeprefix("-")
+    return {known[name]: int(number), **({kind: True} if kind in ("serial", "pairwise") else {})}
 
 
 def _tile(tile: object) -> None:

@@ -4,9 +4,10 @@ The rule itself (``reference`` states it in code): cut the products into blocks 
 of a block and the running value to the largest exponent among them; truncate each toward zero to F fraction bits; add
 exactly; convert once. Sources: MMA-Sim 2.1.1 (arXiv 2511.10909), Khattak & Mikaitis (arXiv 2512.07004), which agree;
 checked on GPU outputs of V100, A100, A2, RTX-1000 Ada, L40S, H100, H200 and B200 for single blocks of ordinary numbers.
-Hopper's tf32 block of 8, ``e_zero`` from Ampere on and sm_120 rest on two sources, MMA-Sim and K&M's published models (sm_120 on
-huweim/emulation_sys, too), and not on outputs that we have seen. On MMA-Sim alone rest: chained blocks on Ampere, NaN,
-infinities, subnormals. No source at all covers sparse instructions: each takes the rule of the dense one of its kind (assumed).
+All of Hopper's rows were checked on an H200 and an H100 of our own, with sparse instructions, random bits, infinities, NaN and
+subnormals (``tests/validation/h200``): no result of 3,276,800 differs. Elsewhere ``e_zero`` and sm_120 rest on two sources,
+MMA-Sim and K&M's published models (sm_120 on huweim/emulation_sys, too), and on MMA-Sim alone chained blocks on Ampere, NaN,
+infinities, subnormals; sparse instructions take the rule of the dense one of their kind, as Hopper's do (assumed).
 ``docs/numerics.md`` says what would change if one of them were wrong.
 """
 
@@ -71,7 +72,7 @@ class Datapath:
 
     Attributes:
         rule: ``None`` for integers, which are exact: int32 wraps, or is clamped once in each instruction when ``saturates``
-            (assumed: PTX does not say whether the clamp is once for an instruction or in each internal step).
+            (PTX does not say so; an H200 and an H100 do it).
     """
 
     a: DType
@@ -112,9 +113,12 @@ _HOPPER_ON = ("sm_90", *_BLACKWELL)
 _OLD, _MIDDLE, _NEW = (-131, -19), (-132, -20), (-133, -21)
 
 #: fp8 mma.sync on Hopper and B200 runs as two fp16 HMMA of 16: k with (k div 2) even first, then the others; C is added last.
-#: Derived from K&M's GPU outputs, 0 of 40,000 differ; H100 with fp32 results, k16 (one HMMA) and mma.sp
-#: (its kept products in this order) are presumed alike.
+#: Derived from K&M's GPU outputs, 0 of 40,000 differ; H100 and H200 do so with fp32 results and in mma.sp, whose kept products
+#: are in this order (``tests/validation/h200``). B200's mma.sp, and k16 (one HMMA), are presumed alike.
 _HMMA_PAIRS = tuple(k for odd in (0, 1) for k in range(32) if k // 2 % 2 == odd)
+
+#: Compute capabilities whose sparse instructions were held against a GPU; of the others ``kept`` blocks are assumed.
+MEASURED_SPARSE = ("sm_90",)
 
 #: The first row that fits is the rule. L is 8 bytes of a row of A on Volta, 16 to Ada, 32 from Hopper on.
 _ROWS = (
@@ -139,7 +143,7 @@ _ROWS = (
 def dot_rule(instruction: Instruction, arch: str) -> DotRule:
     """Return the rule by which ``arch`` runs a floating-point instruction.
 
-    A sparse instruction has the rule of the dense one (assumed: nobody has published how hardware blocks kept products).
+    A sparse instruction has the rule of the dense one (measured on ``MEASURED_SPARSE``, assumed elsewhere).
 
     Raises:
         UnsupportedError: when no row fits.
@@ -163,7 +167,7 @@ def datapath(instruction: Instruction, arch: str, blocking: str = "kept") -> Dat
     Args:
         instruction: dense or sparse.
         arch: a compute capability that has it.
-        blocking: of a sparse instruction: ``"kept"``, only the selected products take part, in compressed order (assumed, S1);
+        blocking: of a sparse instruction: ``"kept"``, only the selected products take part, in compressed order (S1);
             ``"expanded"``, the zeros of A take slots too, as if the instruction were dense (the rival, S2).
 
     Raises:

@@ -105,6 +105,7 @@ class MmaSteps:
         exact: c + a . b correctly rounded to float64.
         nearest: the same, correctly rounded to the format of D;
         integers: the exact sum brought into range.
+        measured: whether GPUs of that capability were seen to cut kept products into blocks so; ``expanded`` never was.
         ulp_exponent: of one unit in the last place of D's format, at the exact result; ``None`` without a finite error.
         error_ulp: of ``d``, in such units; ``None`` when D or the exact result is not finite, and for integers.
     """
@@ -112,6 +113,7 @@ class MmaSteps:
     instruction: Instruction
     arch: str
     blocking: str
+    measured: bool
     row: int
     col: int
     groups: tuple[Group, ...]

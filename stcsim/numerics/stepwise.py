@@ -2,7 +2,7 @@
 
 ``element_steps`` walks the blocks of one dot product with the functions of ``reference`` (``align``, ``convert``,
 ``special_sum``), so its result is the code that ``numerics.mma`` or ``mma_sp`` gives for that element. Known from hardware
-are the dense rules; how kept products are cut into blocks is assumed (``blocking``; see ``tensor_core``).
+are the dense rules; how kept products are cut into blocks is ``blocking`` (see ``tensor_core``).
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from stcsim.isa.capabilities import ArchLike, capability
 from stcsim.isa.instructions import Instruction
 from stcsim.numerics.engine import reference
 from stcsim.numerics.formats import Codes, Number, decode, encode, float_format
-from stcsim.numerics.rules import Datapath, DotRule, Rounding, datapath
+from stcsim.numerics.rules import MEASURED_SPARSE, Datapath, DotRule, Rounding, datapath
 from stcsim.numerics.sparse.selection import kept_columns
 from stcsim.numerics.sparse.sparse24 import Sparse24, expand
 from stcsim.numerics.steps import Block, Element, Group, IntegerSum, MmaSteps, Term, power
@@ -52,7 +52,7 @@ def element_steps(
         b, c: (k, n) and (m, n) raw codes.
         arch: a GPU or a compute capability, as in ``numerics.mma``.
         row, col: the element.
-        blocking: of a sparse instruction, ``"kept"`` (assumed) or ``"expanded"``.
+        blocking: of a sparse instruction, ``"kept"`` or ``"expanded"``.
 
     Raises:
         UnsupportedError: when the instruction is unknown or not on ``arch``, or A is not of its kind.
@@ -74,7 +74,8 @@ def element_steps(
         rows, codes = range(known.k), a[row].tolist()
     factors = [_Factors(at, code, column[at]) for at, code in zip(rows, codes, strict=True)]
     result = _floats(path, path.rule, factors, int(c[row, col])) if path.rule else _integers(path, factors, int(c[row, col]))
-    return MmaSteps(known, plain, blocking if known.sparse else "", row, col, groups, path.rule, **result)
+    seen = blocking == Blocking.KEPT and plain in MEASURED_SPARSE
+    return MmaSteps(known, plain, blocking if known.sparse else "", seen, row, col, groups, path.rule, **result)
 
 
 def _check_element(known: Instruction, row: int, col: int) -> None:

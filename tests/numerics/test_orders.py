@@ -47,6 +47,17 @@ def test_a_slice_that_nothing_is_left_for_does_not_exist() -> None:
     assert [cut.slices for _, _, cut in Order(split_k=9).regions(1, 1, 16, 16)] == [((0, 1),)]
 
 
+def test_pairwise_split_k_adds_each_half_by_itself() -> None:
+    a, b, c = normal((20, 160), 1, "fp16"), normal((160, 9), 2, "fp16"), normal((20, 9), 3, "fp32")
+    # ten instructions of 16 in three slices that begin with 0, floor(10 / 3) and floor(20 / 3)
+    one, two, three = (gemm(a[:, p:q], b[p:q], arch="sm_80") for p, q in ((0, 48), (48, 96), (96, 160)))
+
+    assert np.array_equal(gemm(a, b, arch="sm_80", order="split-k-pairwise=3"), added(one, added(two, three)))
+    assert np.array_equal(gemm(a, b, c, arch="sm_80", order=Order(split_k=3, pairwise=True)), added(one, added(two, three), c))
+    assert not np.array_equal(added(one, added(two, three)), added(one, two, three))
+    assert [cut.slices for _, _, cut in Order(split_k=4, pairwise=True).regions(1, 1, 2 * 16, 16)] == [((0, 1), (1, 2))]
+
+
 def test_promotion_adds_every_few_instructions() -> None:
     a, b, c = normal((20, 32 * 11), 4, "e4m3"), normal((32 * 11, 9), 5, "e4m3"), normal((20, 9), 6, "fp32")
     parts = [gemm(a[:, k : k + 128], b[k : k + 128], arch="sm_90", dtype="e4m3") for k in (0, 128, 256)]
@@ -109,7 +120,8 @@ def test_a_multiple_of_the_tiles_shares_each_tile_by_itself() -> None:
     ]
 
 
-ORDERS = ("promote=1", "promote=3", "split-k=2", "split-k=3,promote=2", "stream-k=5,tile=8x4x128", "split-k-serial=4")
+ORDERS = ("promote=1", "promote=3", "split-k=2", "split-k=3,promote=2", "stream-k=5,tile=8x4x128", "split-k-serial=4",
+          "split-k-pairwise=5,promote=2")  # fmt: skip
 CASES = (
     ("sm_80", "fp16", {}),
     ("sm_80", "fp16", {"acc_dtype": "fp16"}),
@@ -216,7 +228,14 @@ def test_cancelling_parts_give_plus_zero_and_clashing_infinities_nan() -> None:
 
 
 def test_an_order_is_the_text_that_it_prints() -> None:
-    for text in ("chain", "split-k=3", "split-k-serial=2,promote=4", "stream-k=108,tile=128x128x64,split-tiles=7", "promote=4"):
+    for text in (
+        "chain",
+        "split-k=3",
+        "split-k-pairwise=3",
+        "split-k-serial=2,promote=4",
+        "stream-k=108,tile=128x128x64,split-tiles=7",
+        "promote=4",
+    ):
         assert str(order(text)) == text
     assert order(None) == Order() and order(" Promote=4 ") == Order(promote_every=4)
     assert order(Order(split_k=2)) == Order(split_k=2)
@@ -226,7 +245,7 @@ def test_an_order_is_the_text_that_it_prints() -> None:
 @pytest.mark.parametrize(
     ("call", "sentence"),
     [
-        (lambda: order("split=3"), "order: expected words of chain, split-k=S, split-k-serial=S, stream-k=BLOCKS, tile=MxNxK, "),
+        (lambda: order("split=3"), "order: expected words of chain, split-k=S, split-k-serial=S, split-k-pairwise=S, stream-k="),
         (lambda: order("promote=x"), "order: expected words of chain, "),
         (lambda: order(4), "order: expected an Order, or words of chain, "),
         (lambda: order("split-k=0"), "split_k: expected a whole number above 0, found 0"),
@@ -235,6 +254,11 @@ def test_an_order_is_the_text_that_it_prints() -> None:
         (lambda: Order(stream_k=3, split_k=2, tile=(16, 8, 32)), "stream_k: expected a tile beside it, and no split_k, found "),
         (lambda: Order(serial=True), "serial: expected split_k of 2 or more beside it, found chain"),
         (lambda: Order(serial=1, split_k=2), "serial: expected True or False, found 1"),
+        (lambda: Order(pairwise=True), "pairwise: expected split_k of 2 or more beside it, and not serial, found chain"),
+        (
+            lambda: Order(pairwise=True, serial=True, split_k=2),
+            "pairwise: expected split_k of 2 or more beside it, and not serial",
+        ),
         (lambda: Order(split_tiles=3), "split_tiles: expected a number above 0 beside stream_k, found split-tiles=3"),
         (lambda: Order(tile=(16, 8)), "tile: expected three numbers (m, n, k), found (16, 8)"),
         (lambda: Order(tile=(16, 0, 8)), "tile: expected a whole number above 0, found 0"),
@@ -249,3 +273,19 @@ def test_what_is_no_order_is_one_sentence(call, sentence: str) -> None:
         call()
     assert str(caught.value).startswith(sentence)
     assert "\n" not in str(caught.value)
+
+
+def test_channels_go_through_all_taps_in_blocks() -> None:
+    w = random_sparse("fp16", (16, 32 * 9), 18).reshape(16, 3, 3, 32).transpose(0, 3, 1, 2)
+    x = normal((1, 32, 6, 6), 19, "fp16")
+    halves = [conv2d(x[:, part], w[:, part], arch="sm_80").view(np.float32) for part in (slice(0, 16), slice(16, 32))]
+    chained = conv2d(x[:, 16:], w[:, 16:], halves[0].view(np.uint32), arch="sm_80")
+    assert np.array_equal(conv2d(x, w, channel_block=16, arch="sm_80"), chained)
+    assert np.array_equal(conv2d(x, w, channel_block=32, arch="sm_80"), conv2d(x, w, arch="sm_80"))
+    # a compressed matrix moves with its metadata
+    compressed = compress(filter_matrix(w), "fp16")
+    options = {"arch": "sm_80", "channel_block": 16}
+    assert np.array_equal(conv2d(x, compressed, filter_shape=(3, 3), **options), conv2d(x, w, sparsity="2:4", **options))
+    for block, found in ((12, "12"), (64, "64")):
+        with pytest.raises(StcsimError, match=f"channel_block: expected a multiple of 8 that divides 32 channels, found {found}"):
+            conv2d(x, w, channel_block=block, arch="sm_80")

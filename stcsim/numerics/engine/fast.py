@@ -47,10 +47,25 @@ def multiply(
         whole = _Operands(path, a, b, columns, workers)
         if cut is None:
             return _canonical(whole.summed(decoded(c, path.c)[0]), path.d)
-        total = np.zeros(c.shape, np.float32)
-        for first, last in cut.slices:
-            total += whole.part(first, last).promoted(cut.promote_every, c.shape)
+        total = _in_pairs(whole, cut, c.shape) if cut.pairwise else _one_by_one(whole, cut, c.shape)
         return _canonical(total + decoded(c, sum_type(path))[0].astype(np.float32), sum_type(path))
+
+
+def _one_by_one(whole: _Operands, cut: Cut, shape: tuple[int, ...]) -> npt.NDArray[np.float32]:
+    """Return the sum of the slices, from zero up."""
+    total = np.zeros(shape, np.float32)
+    for first, last in cut.slices:
+        total += whole.part(first, last).promoted(cut.promote_every, shape)
+    return total
+
+
+def _in_pairs(whole: _Operands, cut: Cut, shape: tuple[int, ...]) -> npt.NDArray[np.float32]:
+    """Return the sum of the slices: each half by itself, the first one rounded down, then both."""
+    half = len(cut.slices) // 2
+    if not half:
+        return whole.part(*cut.slices[0]).promoted(cut.promote_every, shape)
+    first, second = (_in_pairs(whole, cut._replace(slices=each), shape) for each in (cut.slices[:half], cut.slices[half:]))
+    return first + second
 
 
 class _Operands(NamedTuple):

@@ -50,14 +50,28 @@ def multiply(
 
 def cut_dot(path: Datapath, a: Sequence[int], b: Sequence[int], c: int, cut: Cut) -> int:
     """Return the code of a . b + c whose parts are chains from zero, added to nearest even, c last; wrapped for integers."""
-    total = 0
+    parts = []
     for first, last in cut.slices:
         part, span = 0, cut.promote_every or last - first
         for at in range(first, last, span):
             inside = slice(at * path.products, min(last, at + span) * path.products)
             part = plus(path, part, widened(path, dot(path, a[inside], b[inside], 0)))
+        parts.append(part)
+    return plus(path, _in_pairs(path, parts) if cut.pairwise else _one_by_one(path, parts), c)
+
+
+def _one_by_one(path: Datapath, parts: Sequence[int]) -> int:
+    """Return the code of the sum of parts, from zero up."""
+    total = 0
+    for part in parts:
         total = plus(path, total, part)
-    return plus(path, total, c)
+    return total
+
+
+def _in_pairs(path: Datapath, parts: Sequence[int]) -> int:
+    """Return the code of the sum of parts: each half by itself, the first one rounded down, then both."""
+    half = len(parts) // 2
+    return plus(path, _in_pairs(path, parts[:half]), _in_pairs(path, parts[half:])) if half else parts[0]
 
 
 def plus(path: Datapath, x: int, y: int) -> int:

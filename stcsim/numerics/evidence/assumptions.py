@@ -14,6 +14,7 @@ from stcsim.isa import DTYPES
 from stcsim.isa.instructions import parse
 from stcsim.numerics.codes import values
 from stcsim.numerics.formats import Codes, encoded
+from stcsim.numerics.rules import MEASURED_SPARSE
 from stcsim.numerics.sparse.pruning import prune
 from stcsim.numerics.sparse.sparse24 import Sparse24, compress, expand
 from stcsim.numerics.tensor_core import mma_sp
@@ -64,6 +65,7 @@ class Blocking:
     Attributes:
         instruction: in PTX words.
         arch: compute capability.
+        measured: whether GPUs of that capability were seen to do the first.
         difference: between the two.
         kept_ulp: median distance of the first to the exact result, in units in the last place of D.
         expanded_ulp: the same of the second.
@@ -71,6 +73,7 @@ class Blocking:
 
     instruction: str
     arch: str
+    measured: bool
     difference: Difference
     kept_ulp: float
     expanded_ulp: float
@@ -97,7 +100,7 @@ class Assumptions:
 
     Attributes:
         blocking: which products fill a block.
-        emulated: fp8 ``mma.sp`` of Hopper as emulated (assumed), against the same products as ``wgmma.sp``.
+        emulated: fp8 ``mma.sp`` of Hopper as emulated, against the same products as ``wgmma.sp``.
         infinity: an infinity in a row of B that no group selects.
     """
 
@@ -124,7 +127,7 @@ def _blocking(name: str, arch: str, batch: int) -> Blocking:
     a, b, c = operands(name, batch)
     kept, expanded = (mma_sp(name, a, b, c, arch=arch, blocking=each) for each in ("kept", "expanded"))
     distances = (median_ulp(d, a, b, c, name) for d in (kept, expanded))
-    return Blocking(name, arch, difference(kept, expanded, parse(name).d), *distances)
+    return Blocking(name, arch, arch in MEASURED_SPARSE, difference(kept, expanded, parse(name).d), *distances)
 
 
 def _infinity(batch: int) -> tuple[Infinity, ...]:

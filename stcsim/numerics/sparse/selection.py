@@ -1,7 +1,8 @@
 """Which rows of B a compressed A selects: the multiplexers of a sparse tensor core, as an index.
 
-Known (PTX ISA): the codes and what they select. Assumed: that a row of B that is not selected is never read, so that an
-infinity there has no effect; and that unordered pairs (plain ``mma.sp``) select as their two indices say.
+Known (PTX ISA): the codes and what they select. Seen on an H200 and an H100, assumed elsewhere: a row of B that is not selected
+is never read, so that an infinity there has no effect. Assumed: unordered pairs (plain ``mma.sp``) select as their two indices
+say.
 """
 
 from __future__ import annotations

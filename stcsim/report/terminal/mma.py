@@ -63,7 +63,8 @@ def summary(steps: MmaSteps) -> str:
         return f"{count} {kind}s of integers are added to C exactly"
     length = len(steps.blocks[0].terms) - 1
     cut = "in one block" if len(steps.blocks) == 1 else f"in {len(steps.blocks)} blocks of {length}, one after the other"
-    return f"{count} {kind}s are added {cut}" + (" (assumed; see --blocking)" if steps.blocking else "")
+    source = "measured" if steps.measured else "assumed"
+    return f"{count} {kind}s are added {cut}" + (f" ({source}; see --blocking)" if steps.blocking else "")
 
 
 def document(steps: MmaSteps, seed: int | None = None) -> dict[str, Any]:
@@ -248,7 +249,7 @@ def result_lines(steps: MmaSteps) -> list[tuple[str, str, str]]:
             (
                 "+ C",
                 number(steps.c.value, 5),
-                f"is added last: emulated fp8{' (assumed)' * steps.instruction.sparse}",
+                f"is added last: emulated fp8{' (assumed)' * (steps.instruction.sparse and not steps.measured)}",
             ),
         )
     if steps.integers:

@@ -47,9 +47,9 @@ def test_an_operator_says_how_its_weight_lies(
     weight = drawn(*shape, dtype="float32")
     with opened(tmp_path, [node(operator, "x w", name="/fc", **attributes)], tensor("w", weight)) as found:
         use = found.uses["w"]
-        assert (use.operator, use.node, use.order, use.groups) == (
+        assert (use.operator, use.nodes, use.order, use.groups) == (
             operator.split(".")[-1],
-            "/fc",
+            ("/fc",),
             order,
             attributes.get("group", 1),
         )
@@ -97,7 +97,7 @@ def test_a_recurrent_layer_has_two_weights_whatever_its_exporter_did_to_them(tmp
     ]
     sizes = [tensor(name, np.array([at])) for at, name in enumerate(("a", "b", "c", "axes"))]
     with opened(tmp_path, nodes, tensor("w", drawn(16, 8)), tensor("R", drawn(1, 16, 4)), *sizes) as found:
-        assert (found.uses["w"].node, found.uses["R"].node) == ("rnn.input", "rnn.recurrent")
+        assert (found.uses["w"].nodes, found.uses["R"].nodes) == (("rnn.input",), ("rnn.recurrent",))
 
 
 def test_branches_may_use_one_name_twice(tmp_path: Path) -> None:
@@ -169,3 +169,9 @@ def test_without_onnx_the_reader_says_what_to_install(tmp_path: Path, monkeypatc
     monkeypatch.setattr("stcsim.checkpoint.open.find_spec", lambda name: None)
     with pytest.raises(StcsimError, match=r"a.onnx: expected the onnx package \(pip install 'stcsim\[onnx\]'\), found none"):
         open_checkpoint(tmp_path / "a.onnx")
+
+
+def test_a_weight_that_two_operators_share_names_both(tmp_path: Path) -> None:
+    nodes = [node("MatMul", "x w", "a", name="one"), node("MatMul", "a w", "b", name="two")]
+    with opened(tmp_path, nodes, tensor("w", drawn(8, 8))) as found:
+        assert found.uses["w"].nodes == ("one", "two")

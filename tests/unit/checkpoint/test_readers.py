@@ -123,6 +123,7 @@ def test_a_file_of_another_kind_is_refused(tmp_path: Path) -> None:
     (tmp_path / "model").write_bytes(b"")
     assert "found '.gguf'" in refusal(tmp_path / "model.gguf") and "a name without an ending" in refusal(tmp_path / "model")
     assert "found no such file" in refusal(tmp_path / "nothing.safetensors")
+    assert "found file name too long" in refusal(tmp_path / ("a" * 999))
 
 
 def folder(tmp_path: Path, weight_map: object, **shards: dict[str, np.ndarray[Any, Any]]) -> Path:

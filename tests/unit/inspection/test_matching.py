@@ -155,3 +155,16 @@ def test_a_run_times_just_what_a_checkpoint_has_pruned(tmp_path: Path) -> None:
 def test_a_checkpoint_is_held_against_the_type_that_runs(tmp_path: Path) -> None:
     path = write(tmp_path / "a.safetensors", {"stem.weight": np.tile(np.array([1, 2, 0, 0], np.float16), (64, 16))})
     assert stcsim.pruned_layers(TRACE, path) == ("stem",) and stcsim.pruned_layers(TRACE, path, dtype="tf32") == ()
+
+
+def test_a_graph_matches_its_own_weights_by_the_names_of_operators(tmp_path: Path) -> None:
+    onnx = pytest.importorskip("onnx", reason="onnx is not installed (pip install stcsim[onnx])")
+    from onnx import numpy_helper
+
+    from tests.unit.onnx_graphs import model, node
+
+    nodes = [node("MatMul", "x w", "a", name="/up/MatMul"), node("MatMul", "a v", "y", name="/down/MatMul")]
+    tensors = [numpy_helper.from_array(pruned(64, 64, axis=0), "w"), numpy_helper.from_array(drawn(64, 64), "v")]
+    onnx.save(model(nodes, {"x": [4, 64]}, tensors, kinds={"x": onnx.TensorProto.FLOAT16}), tmp_path / "net.onnx")
+    trace = stcsim.open_trace(tmp_path / "net.onnx")
+    assert stcsim.pruned_layers(trace, tmp_path / "net.onnx") == ("up.MatMul",)

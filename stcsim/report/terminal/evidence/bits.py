@@ -33,6 +33,7 @@ def assumptions_tables(found: Assumptions) -> RenderableType:
     columns = (
         texts("instruction", (each.instruction for each in rows)),
         texts("", (each.arch for each in rows)),
+        texts("kept is", ("measured" if each.measured else "assumed" for each in rows)),
         figures("differ", (f"{100 * each.difference.share:.1f} %" for each in rows)),
         figures("by (median)", (f"{each.difference.median_ulp:.0f} ulp" for each in rows)),
         figures("95 %", (f"{each.difference.p95_ulp:.0f} ulp" for each in rows)),
@@ -40,9 +41,9 @@ def assumptions_tables(found: Assumptions) -> RenderableType:
         figures("expanded", (f"{each.expanded_ulp:.3g} ulp" for each in rows)),
     )
     return Group(
-        Text("blocks filled by kept products (assumed), against blocks that hold the zeros between them (expanded)", "bold"),
+        Text("blocks filled by kept products, against blocks that hold the zeros between them (expanded)", "bold"),
         FittedTable(columns),
-        Text("\nfp8 mma.sp of Hopper as emulated (assumed), against the same products as wgmma.sp", "bold"),
+        Text("\nfp8 mma.sp of Hopper as emulated (measured), against the same products as wgmma.sp", "bold"),
         Text(_said(found.emulated)),
         Text("\nan infinity in a row of B that is not selected", "bold"),
         *map(Text, (_infinity(each) for each in found.infinity)),

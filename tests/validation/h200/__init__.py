@@ -1,0 +1,1 @@
+"""What one H200 measured and computed on 2026-11-27: see README.md."""
