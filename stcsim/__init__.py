@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from stcsim.capture import capture, open_trace
     from stcsim.check import check
     from stcsim.inspection import inspect_checkpoint, pruned_layers
+    from stcsim.pruning import prune_checkpoint
     from stcsim.replay import gemm, rerun, run
     from stcsim.result import RunResult
     from stcsim.study.curve import sweep
@@ -46,6 +47,7 @@ __all__ = [
     "load_arch",
     "load_trace",
     "open_trace",
+    "prune_checkpoint",
     "pruned_layers",
     "rerun",
     "roofline_of",
@@ -68,6 +70,7 @@ _HOMES = {
     "load_arch": "arch",
     "load_trace": "trace",
     "open_trace": "capture",
+    "prune_checkpoint": "pruning",
     "pruned_layers": "inspection",
     "rerun": "replay",
     "roofline_of": "study.roofline",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 from pathlib import Path
 
 from stcsim.errors import StcsimError
@@ -46,3 +47,65 @@ def write_whole(path: str | os.PathLike[str], text: str) -> None:
             draft.unlink(missing_ok=True)
     except OSError as error:
         raise StcsimError(str(path), "a file that can be written", error.strerror or str(error)) from None
+
+
+class Drafts:
+    """Several files or folders that appear together when all of them are written, or not at all.
+
+    Each is written as a draft beside its place. When the ``with`` block ends well all drafts are renamed; when it ends in any
+    other way they are removed, and what stood there before is as it was.
+    """
+
+    def __init__(self) -> None:
+        """Begin with none."""
+        self._drafts: list[tuple[Path, Path]] = []
+
+    def file(self, path: Path) -> Path:
+        """Return where to write the file that will be ``path``."""
+        return self._draft(path)
+
+    def folder(self, path: Path) -> Path:
+        """Return a new empty folder, which will be ``path``; that must not exist, or be empty.
+
+        Raises:
+            StcsimError: when no folder can be made there.
+        """
+        draft = self._draft(path)
+        try:
+            draft.mkdir()
+        except OSError as error:
+            raise _unwritable(path, error) from None
+        return draft
+
+    def __enter__(self) -> Drafts:
+        """Return itself."""
+        return self
+
+    def __exit__(self, kind: object, error: object, trace: object) -> None:
+        """Rename all drafts, or remove them."""
+        try:
+            if kind is None:
+                for draft, path in self._drafts:
+                    self._rename(draft, path)
+        finally:
+            for draft, _ in self._drafts:
+                shutil.rmtree(draft, ignore_errors=True) if draft.is_dir() else draft.unlink(missing_ok=True)
+
+    def _draft(self, path: Path) -> Path:
+        target = path.resolve()
+        draft = target.with_name(f".{target.name}.{os.getpid()}.tmp")
+        self._drafts.append((draft, target))
+        return draft
+
+    @staticmethod
+    def _rename(draft: Path, path: Path) -> None:
+        try:
+            if draft.is_dir() and path.is_dir():
+                path.rmdir()
+            draft.replace(path)
+        except OSError as error:
+            raise _unwritable(path, error) from None
+
+
+def _unwritable(path: Path, error: OSError) -> StcsimError:
+    return StcsimError(str(path), "a place that can be written to", (error.strerror or str(error)).lower())

@@ -75,6 +75,28 @@ class Metric(StrEnum):
     TOPS_PER_WATT = "tops-per-watt"
 
 
+class Method(StrEnum):
+    """How pruning chooses what stays: the largest of each group, or of 4x4 tiles so that columns hold the pattern too."""
+
+    MAGNITUDE = "magnitude"
+    BEST_2D = "2d-best"
+    GREEDY_2D = "2d-greedy"
+
+
+class ConvOrder(StrEnum):
+    """In which order a filter (K, C, R, S) lies along the reduction: as GEMM kernels run it, or as PyTorch stores it."""
+
+    RSC = "rsc"
+    CRS = "crs"
+
+
+class WeightLayout(StrEnum):
+    """How a file holds pruned weights: zeros in place, or values and bitmasks as compressed-tensors wrote them."""
+
+    ZEROS = "zeros"
+    BITMASK = "sparse-24-bitmask"
+
+
 class Format(StrEnum):
     """How a result is printed."""
 

@@ -55,6 +55,7 @@ ROOMS: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("numerics*", ("numerics", "numerics.*", *GROUND)),
     ("tensors*", ("tensors.*", *GROUND)),
     ("checkpoint*", ("checkpoint", "checkpoint.*", *SPARSE, "numerics.codes", *GROUND)),
+    ("pruning*", ("pruning.*", "checkpoint", "checkpoint.*", "numerics.codes", *SPARSE, "trace.choose", *GROUND)),
     ("inspection*", ("inspection*", "checkpoint*", *SPARSE, "numerics.codes", "replay*", *TRUST, *TIMING, *INPUTS, *GROUND)),
     ("check*", ("tensors", "tensors.*", "check", "check.*", "numerics", "numerics.*", *INPUTS, *GROUND)),
     ("timing", ()),
@@ -78,17 +79,20 @@ ROOMS: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("__main__", ("cli.entry",)),
     (
         "",
-        ("version", "arch", "trace", "trace.rescale.*", "replay", "result", "capture", "check", "inspection", "study.*"),
+        (
+            *("version", "arch", "trace", "trace.rescale.*", "replay", "result", "capture", "check"),
+            *("inspection", "pruning", "study.*"),
+        ),
     ),  # the package itself: the lazy public API
 )
 
 #: What may be named in annotations only: a report shows results that are defined beside their makers.
-TYPES_ONLY = (("report*", ("replay*", "study*", "check*", "inspection*", "numerics*", "timing.microbenchmark")),)
+TYPES_ONLY = (("report*", ("replay*", "study*", "check*", "inspection*", "numerics*", "pruning*", "timing.microbenchmark")),)
 
 #: (library, modules that may import it); every other third-party library is refused everywhere.
 LIBRARIES: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("numpy", ALL),
-    ("yaml", ("arch.*",)),
+    ("yaml", ("arch.*", "pruning.fold_file")),
     ("pydantic", ("arch.*", "trace.*")),
     ("simpy", ("timing.engine.reference",)),
     ("numba", ("*.fast", "*_fast")),

@@ -25,6 +25,7 @@ from stcsim.cli.inspect import inspect
 from stcsim.cli.kernels import kernels
 from stcsim.cli.microbench import microbench
 from stcsim.cli.mma import mma
+from stcsim.cli.prune import prune
 from stcsim.cli.reproduce import reproduce
 from stcsim.cli.roofline import roofline
 from stcsim.cli.run import run
@@ -47,7 +48,7 @@ stcsim curve bert-base --arch a100,h100 --over batch=1..64 --figure batch.pdf"""
 _COMMANDS: tuple[tuple[str, tuple[Callable[..., None] | tuple[str, typer.Typer], ...]], ...] = (
     ("Simulate", (run, gemm, explain, curve, roofline)),
     ("Look up", (arch, traces, kernels, schema)),
-    ("Bring a network, see the arithmetic", (capture, inspect, check, mma, microbench)),
+    ("Bring a network, see the arithmetic", (capture, inspect, prune, check, mma, microbench)),
     (
         "How far to trust it",
         (validate, ("data", data.app), ("accuracy", accuracy.app), ("evidence", evidence.app), reproduce, calibrate),

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
         from_cutlass_hopper_layout,
         from_cutlass_layout,
     )
+    from stcsim.numerics.sparse.filter_orders import reduction_order
     from stcsim.numerics.sparse.layouts import from_register_image, register_image
     from stcsim.numerics.sparse.permute import permute_channels
     from stcsim.numerics.sparse.pruning import check_mask, keep_mask, prune
@@ -48,6 +49,7 @@ __all__ = [
     "pack_metadata",
     "permute_channels",
     "prune",
+    "reduction_order",
     "register_image",
     "storage_bytes",
     "unpack_metadata",
@@ -76,6 +78,7 @@ _HOMES = {
     "pack_metadata": "sparse.sparse24",
     "permute_channels": "sparse.permute",
     "prune": "sparse.pruning",
+    "reduction_order": "sparse.filter_orders",
     "register_image": "sparse.layouts",
     "storage_bytes": "sparse.sparse24",
     "unpack_metadata": "sparse.sparse24",

@@ -5,9 +5,10 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 from fnmatch import fnmatchcase
+from typing import Protocol
 
 from stcsim.errors import UnsupportedError, closest, quoted
-from stcsim.trace.ops import Memory, Op
+from stcsim.trace.ops import Memory
 from stcsim.words import text
 
 FIRST, LAST = "first", "last"
@@ -17,11 +18,23 @@ EXPECTED = "a layer's name or number, a pattern such as '*.fc*', a range such as
 _RANGE = re.compile(r"(\d+)(?:-(\d+))?")
 
 
-def chosen(ops: Sequence[Op], words: object, argument: str, pool: Sequence[Op]) -> list[str]:
+class Layer(Protocol):
+    """What has a name, and perhaps weights: an operation of a trace, or a weight of a checkpoint."""
+
+    @property
+    def name(self) -> str:
+        """What a user calls it."""
+
+    @property
+    def weight_elements(self) -> int:
+        """How many weights it has."""
+
+
+def chosen(ops: Sequence[Layer], words: object, argument: str, pool: Sequence[Layer]) -> list[str]:
     """Return the names that ``words`` stand for, in the order of the words.
 
     Args:
-        ops: the operations of a trace. Its GEMMs and convolutions are numbered from 1.
+        ops: the operations of a trace, or layers alone. GEMMs and convolutions are numbered from 1.
         words: one, or several with commas between.
         argument: what the user called them, for the error.
         pool: those of ``ops`` that may be meant.
@@ -38,7 +51,7 @@ def chosen(ops: Sequence[Op], words: object, argument: str, pool: Sequence[Op]) 
     return list(dict.fromkeys(names)) or _refuse(whole, argument, pool)
 
 
-def _of_word(ops: Sequence[Op], word: str, pool: Sequence[Op]) -> Iterator[str]:
+def _of_word(ops: Sequence[Layer], word: str, pool: Sequence[Layer]) -> Iterator[str]:
     """Yield the names that one word stands for; a name goes before a number that is written alike."""
     weighted = [op.name for op in ops if op.weight_elements]
     ends = {FIRST: weighted[:1], LAST: weighted[-1:]}
@@ -53,5 +66,5 @@ def _of_word(ops: Sequence[Op], word: str, pool: Sequence[Op]) -> Iterator[str]:
     yield from fitting
 
 
-def _refuse(word: str, argument: str, pool: Sequence[Op]) -> list[str]:
+def _refuse(word: str, argument: str, pool: Sequence[Layer]) -> list[str]:
     raise UnsupportedError(argument, EXPECTED, f"{quoted(word)}, which no layer has{closest(word, [op.name for op in pool])}")

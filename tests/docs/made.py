@@ -11,6 +11,7 @@ import numpy as np
 
 from stcsim.numerics.sparse.pruning import prune
 from stcsim.trace import Gemm, load_trace
+from tests.docs.checkpoint import make_checkpoint
 
 _PRUNED = ("intermediate.dense", "output.dense")
 _OFF = "bert.encoder.layer.11.intermediate.dense.weight"
@@ -42,5 +43,5 @@ def bert(path: Path) -> None:
             file.write(np.ascontiguousarray(array).data)
 
 
-MADE: dict[str, Callable[[Path], None]] = {"bert.safetensors": bert}
+MADE: dict[str, Callable[[Path], None]] = {"bert.safetensors": bert, "bert-mini": make_checkpoint}
 """What makes each file, by its name."""

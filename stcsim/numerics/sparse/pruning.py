@@ -15,9 +15,9 @@ import numpy.typing as npt
 
 from stcsim.errors import StcsimError, UnsupportedError, closest
 from stcsim.numerics.codes import Codes, alike, held, magnitude_keys, magnitudes, place, values
-from stcsim.words import size, text
+from stcsim.words import Method, size, text
 
-METHODS = ("magnitude", "2d-best", "2d-greedy")
+METHODS = tuple(Method)
 PAIRS = "4:8-pairs"
 
 
