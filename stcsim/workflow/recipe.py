@@ -1,0 +1,330 @@
+"""Recipes: a network, its data, and the stages that take it from a start to what is deployed, read from YAML."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Mapping
+from math import ceil
+from pathlib import Path
+from typing import Annotated, Any, ClassVar, Literal, TypeVar
+
+from pydantic import Field, model_validator
+
+from stcsim.arch.layers import parse_yaml
+from stcsim.data import data_folder, data_names, shipped_name
+from stcsim.errors import StcsimError, TraceError, UnsupportedError, closest, quoted
+from stcsim.trace.model import Model, Size, inside
+
+_KIND = "recipes"
+_SETS = ("mnist1d", "digits", "text")
+_NETWORKS = {
+    "conv1d": ("channels",),
+    "conv2d": ("channels",),
+    "transformer": ("channels", "heads", "hidden", "layers", "length"),
+}
+"""Networks, and the sizes that each takes."""
+METHODS = ("max", "percentile", "entropy", "mse")
+TYPES = {"int8": METHODS, "fp8": ("max", "percentile", "mse")}
+"""Types with scales, and the calibrations that ModelOpt has for each; its entropy counts the steps of an integer."""
+
+Rate = Annotated[float, Field(gt=0, lt=10)]
+Share = Annotated[float, Field(gt=0, le=1)]
+Weight = Annotated[float, Field(ge=0, le=1000)]
+
+
+class Data(Model):
+    """Which data set.
+
+    Attributes:
+        set: its name.
+        seed: of what is drawn.
+        test_samples: how many of the samples to test on are used, the first ones; all by default.
+    """
+
+    place: ClassVar[str] = "data"
+
+    set: Literal["mnist1d", "digits", "text"] = Field(description="one of mnist1d, digits, text")
+    seed: Annotated[int, Field(strict=True, ge=0, lt=2**31)] = 0
+    test_samples: Size | None = None
+
+
+class Network(Model):
+    """Which network, and how large: a convolution has ``channels`` alone."""
+
+    place: ClassVar[str] = "model"
+
+    kind: Literal["conv1d", "conv2d", "transformer"] = Field(description="one of conv1d, conv2d, transformer")
+    channels: Size
+    heads: Size | None = None
+    hidden: Size | None = None
+    layers: Size | None = None
+    length: Size | None = None
+
+    @model_validator(mode="after")
+    def _sizes_fit(self) -> Network:
+        wanted, given = _NETWORKS[self.kind], {name for name, value in self if name != "kind" and value is not None}
+        for name in sorted(given.symmetric_difference(wanted)):
+            expected = "a whole number above 0" if name in wanted else f"no such size for {self.kind}"
+            raise TraceError(f"model: {name}", expected, "a number" if name in given else "none")
+        return self
+
+    @property
+    def sizes(self) -> dict[str, int]:
+        """The sizes that the network takes, by name."""
+        return {name: getattr(self, name) for name in _NETWORKS[self.kind]}
+
+
+class Distil(Model):
+    """What a student learns from its teacher beside the data.
+
+    Attributes:
+        teacher: the stage that it is the result of.
+        answers: weight of the teacher's answers in the loss.
+        relations: weight of the relations within queries, keys and values of the last self-attention; 0 has none.
+        temperature: answers of both are softened by it.
+    """
+
+    place: ClassVar[str] = "distil"
+
+    teacher: str
+    answers: Weight = 1.0
+    relations: Weight = 0.0
+    temperature: Rate = 2.0
+
+
+class Stage(Model):
+    """What all stages have.
+
+    Attributes:
+        after: the stage whose result it begins with.
+        shown: whether its result is a row of the table.
+    """
+
+    after: str | None = None
+    shown: bool = Field(default=True, strict=True)
+
+
+class Train(Stage):
+    """Weights are trained; those that are pruned stay zero.
+
+    Attributes:
+        steps: of the optimiser (AdamW, a short warm-up, then down along a cosine).
+        learning_rate: the highest.
+        quantise: a type that the network computes in meanwhile (QAT).
+        distil: what it learns from a teacher.
+    """
+
+    do: Literal["train"] = "train"
+    steps: Size
+    learning_rate: Rate
+    quantise: Literal["int8", "fp8"] | None = Field(default=None, description="one of int8, fp8")
+    distil: Distil | None = None
+
+
+class Prune(Stage):
+    """Weights of every layer that a sparse kernel takes are dropped.
+
+    Attributes:
+        keep: how many of each four along the reduction stay: ``"3:4"`` (a quarter is dropped) or ``"2:4"``.
+        method: ``"magnitude"``, or ``"sparsegpt"`` for networks whose layers are all linear.
+        permute: whether channels are put into the order that keeps most first.
+    """
+
+    do: Literal["prune"] = "prune"
+    keep: Literal["2:4", "3:4"] = Field(default="2:4", description="2:4 or 3:4")
+    method: Literal["magnitude", "sparsegpt"] = Field(default="magnitude", description="magnitude or sparsegpt")
+    permute: bool = Field(default=False, strict=True)
+
+
+class Calibrate(Stage):
+    """Scales for a type are found, by several methods, and nothing is trained.
+
+    Attributes:
+        dtype: the type.
+        methods: a row each.
+    """
+
+    do: Literal["calibrate"] = "calibrate"
+    dtype: Literal["int8", "fp8"] = Field(description="one of int8, fp8")
+    methods: tuple[str, ...] = METHODS
+
+
+class Quick(Model):
+    """What the small version of a recipe has less of.
+
+    Attributes:
+        steps: the share of all steps.
+        test_samples: how many samples are tested on.
+        leave_out: stages that are not run.
+    """
+
+    place: ClassVar[str] = "quick"
+
+    steps: Share
+    test_samples: Size
+    leave_out: tuple[str, ...] = ()
+
+
+_STAGES: dict[str, type[Stage]] = {"train": Train, "prune": Prune, "calibrate": Calibrate}
+S = TypeVar("S", bound=Stage)
+
+
+class Recipe(Model):
+    """A network from start to deployment.
+
+    Attributes:
+        name: of the recipe; its folder of results is known by it.
+        title: a sentence.
+        data: what is learned.
+        model: what learns.
+        seed: of first weights and of the order of samples.
+        batch: samples in one step.
+        weight_decay: of AdamW.
+        augment: whether samples are varied by the transformations that made them (MNIST-1D alone).
+        stages: by name, each after those that it needs.
+        quick: what the small version is.
+    """
+
+    name: str
+    title: str
+    data: Data
+    model: Network
+    seed: Annotated[int, Field(strict=True, ge=0, lt=2**31)] = 0
+    batch: Size
+    weight_decay: Weight = 0.01
+    augment: bool = Field(default=False, strict=True)
+    stages: dict[str, Annotated[Train | Prune | Calibrate, Field(discriminator="do")]]
+    quick: Quick
+
+    @model_validator(mode="after")
+    def _stages_follow(self) -> Recipe:
+        for name in self.quick.leave_out:
+            if name not in self.stages:
+                raise TraceError("quick: leave_out", "names of stages", f"'{name}'{closest(name, self.stages)}")
+        before: list[str] = []
+        for name, stage in self.stages.items():
+            with inside(f"stages: {name}:"):
+                _check_stage(stage, before, self.model.kind)
+            before.append(name)
+        return self
+
+    def small(self) -> Recipe:
+        """Return the quick version."""
+        stages: dict[str, Any] = {
+            name: stage.changed(steps=max(1, ceil(stage.steps * self.quick.steps))) if isinstance(stage, Train) else stage
+            for name, stage in self.stages.items()
+            if name not in self.quick.leave_out
+        }
+        with inside("quick:"):
+            data = self.data.changed(test_samples=self.quick.test_samples)
+            return self.changed(stages=stages, data=data, quick=self.quick.changed(leave_out=()))
+
+    @property
+    def sha256(self) -> str:
+        """Hash of the recipe in one spelling."""
+        return hashlib.sha256(json.dumps(self.model_dump(mode="json"), sort_keys=True).encode()).hexdigest()
+
+
+def _check_stage(stage: Stage, before: list[str], kind: str) -> None:
+    """Refuse what does not fit the stages before it, or the network."""
+    needs = {"after": stage.after} if stage.after or not isinstance(stage, Train) else {}
+    if isinstance(stage, Train) and stage.distil:
+        needs["distil: teacher"] = stage.distil.teacher
+        if stage.distil.relations and kind != "transformer":
+            raise TraceError("distil: relations", f"0, since {kind} has no self-attention", f"{stage.distil.relations:g}")
+    for field, needed in needs.items():
+        if needed not in before:
+            expected = f"a stage before it ({', '.join(before)})" if before else "do: train in the first stage"
+            raise TraceError(field, expected, f"'{needed}'{closest(needed, before)}" if needed else "none")
+    if isinstance(stage, Prune) and stage.method == "sparsegpt":
+        if kind != "transformer":
+            expected = "magnitude (ModelOpt's sparsegpt cuts groups of four from (c, r, s), which no sparse kernel does)"
+            raise TraceError("method", expected, "'sparsegpt'")
+        if stage.keep != "2:4":
+            raise TraceError("keep", "2:4, the one pattern of ModelOpt's sparsegpt", f"'{stage.keep}'")
+    if isinstance(stage, Calibrate):
+        for method in stage.methods:
+            if method not in TYPES[stage.dtype]:
+                known = TYPES[stage.dtype]
+                raise TraceError("methods", f"any of {', '.join(known)} for {stage.dtype}", f"'{method}'{closest(method, known)}")
+
+
+def recipe_names() -> list[str]:
+    """Return the names of the recipes that come with stcsim."""
+    return data_names(_KIND, ".yaml")
+
+
+def load_recipe(recipe: Recipe | str | os.PathLike[str]) -> Recipe:
+    """Return the recipe in a YAML file, or the shipped one of that name.
+
+    Raises:
+        StcsimError: when there is no such file, or it holds no recipe; names the file, the stage and the field.
+    """
+    if isinstance(recipe, Recipe):
+        return recipe
+    if not isinstance(recipe, str | os.PathLike):
+        raise UnsupportedError("recipe", "the name of a shipped recipe or the path of a file", quoted(recipe))
+    path = _find(recipe)
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        found = (error.strerror if isinstance(error, OSError) else None) or "bytes that are no UTF-8"
+        raise StcsimError(str(path), "a file that can be read", found) from None
+    fields = parse_yaml(text, path.name)
+    with inside(path.name, joint=": "):
+        return read_recipe(fields)
+
+
+def read_recipe(fields: object) -> Recipe:
+    """Return the recipe that plain values describe.
+
+    Raises:
+        TraceError: when they describe none.
+    """
+    if not isinstance(fields, Mapping) or not all(isinstance(name, str) for name in fields):
+        raise TraceError("recipe", f"a mapping with {', '.join(Recipe.model_fields)}", quoted(fields))
+    plain = dict(fields)
+    for name, part in (("data", Data), ("model", Network), ("quick", Quick)):
+        if name in plain:
+            plain[name] = _part(part, plain[name], name)
+    if "stages" in plain:
+        stages = _mapping(plain["stages"], "stages")
+        if not stages:
+            raise TraceError("stages", "at least one stage", "none")
+        plain["stages"] = {name: _stage(name, stage) for name, stage in stages.items()}
+    return Recipe(**plain)
+
+
+def _part(model: type[Model], fields: object, where: str) -> Model:
+    return model(**_mapping(fields, where))
+
+
+def _mapping(fields: object, where: str) -> dict[str, Any]:
+    if not isinstance(fields, Mapping) or not all(isinstance(name, str) for name in fields):
+        raise TraceError(where, "a mapping of names to values", quoted(fields))
+    return dict(fields)
+
+
+def _stage(name: str, fields: object) -> Stage:
+    plain = _mapping(fields, f"stages: {name}")
+    with inside(f"stages: {name}:"):
+        kind = plain.get("do")
+        if not isinstance(kind, str) or kind not in _STAGES:
+            found = f"{quoted(kind)}{closest(kind, _STAGES)}" if kind is not None else "none"
+            raise TraceError("do", f"one of {', '.join(_STAGES)}", found)
+        if plain.get("distil") is not None:
+            plain["distil"] = _part(Distil, plain["distil"], "distil")
+        return _STAGES[kind](**plain)
+
+
+def _find(name_or_path: str | os.PathLike[str]) -> Path:
+    """Return the shipped file of a bare name, in any case of letters, else the path itself."""
+    path, names = Path(name_or_path), recipe_names()
+    if shipped := shipped_name(name_or_path, names):
+        return data_folder(_KIND) / f"{shipped}.yaml"
+    if not os.path.isfile(path):
+        expected = f"one of the recipes that ship ({', '.join(names)}), or the path of a file"
+        raise UnsupportedError("recipe", expected, f"{quoted(str(name_or_path))}, which is neither{closest(path.stem, names)}")
+    return path
