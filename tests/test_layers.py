@@ -51,6 +51,7 @@ ROOMS: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("numerics.sparse*", (*SPARSE, "numerics.codes", *GROUND)),
     # Evidence about bits stands in the wing that it is about: a study may not import numerics, and nothing there need import it.
     ("numerics.evidence*", ("numerics", "numerics.*", *GROUND)),
+    ("numerics.torch*", ("numerics.torch.*", "numerics.matmul", "numerics.codes", *SPARSE, *GROUND)),
     ("numerics*", ("numerics", "numerics.*", *GROUND)),
     ("tensors*", ("tensors.*", *GROUND)),
     ("check*", ("tensors", "tensors.*", "check", "check.*", "numerics", "numerics.*", *INPUTS, *GROUND)),
@@ -92,7 +93,7 @@ LIBRARIES: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("matplotlib", ("report.figures.*",)),
     ("rich", ("report.*", "cli.output")),
     ("typer", ("cli.*",)),
-    ("torch", ("capture.*", "check.*", "tensors.*")),
+    ("torch", ("capture.*", "check.*", "tensors.*", "numerics.torch.*")),
     ("safetensors", ("tensors.files",)),
     ("transformers", ("capture.*",)),
     ("onnx", ("capture.*",)),

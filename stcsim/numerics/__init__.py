@@ -11,19 +11,22 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from stcsim.numerics.codes import values
     from stcsim.numerics.conv import conv2d
+    from stcsim.numerics.encoding import encode
     from stcsim.numerics.matmul import gemm
     from stcsim.numerics.sparse.cutlass_layouts import cutlass_layout, from_cutlass_layout
     from stcsim.numerics.sparse.layouts import from_register_image, register_image
     from stcsim.numerics.sparse.permute import permute_channels
-    from stcsim.numerics.sparse.pruning import keep_mask, prune
+    from stcsim.numerics.sparse.pruning import check_mask, keep_mask, prune
     from stcsim.numerics.sparse.sparse24 import Sparse24, compress, expand, pack_metadata, storage_bytes, unpack_metadata
     from stcsim.numerics.tensor_core import mma, mma_sp
 
 __all__ = [
     "Sparse24",
+    "check_mask",
     "compress",
     "conv2d",
     "cutlass_layout",
+    "encode",
     "expand",
     "from_cutlass_layout",
     "from_register_image",
@@ -43,9 +46,11 @@ __all__ = [
 # No module here is named as a function: importing it would put the module in the place of the function.
 _HOMES = {
     "Sparse24": "sparse.sparse24",
+    "check_mask": "sparse.pruning",
     "compress": "sparse.sparse24",
     "conv2d": "conv",
     "cutlass_layout": "sparse.cutlass_layouts",
+    "encode": "encoding",
     "expand": "sparse.sparse24",
     "from_cutlass_layout": "sparse.cutlass_layouts",
     "from_register_image": "sparse.layouts",

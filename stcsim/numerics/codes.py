@@ -1,13 +1,14 @@
 """Arrays and the raw codes in them: the one door by which operands come in, what their codes stand for, how they compare.
 
-A raw code is the bit pattern of one element, as an unsigned integer. Exports ``sparse_type``, ``to_codes``, ``values``,
-``magnitude_keys``, ``magnitudes`` and ``place``.
+A raw code is the bit pattern of one element, as an unsigned integer. Exports ``held``, ``alike``, ``sparse_type``, ``to_codes``,
+``values``, ``magnitude_keys``, ``magnitudes`` and ``place``. torch is never imported: a tensor brings it along.
 """
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -16,7 +17,66 @@ from stcsim.errors import StcsimError
 from stcsim.isa import DTYPES, DType, code_dtype
 from stcsim.numerics.formats import Codes, Floats, code_type, decoded, integers
 
-__all__ = ["Codes", "code_type", "magnitude_keys", "magnitudes", "place", "sparse_type", "to_codes", "values"]
+__all__ = [
+    "Codes",
+    "alike",
+    "code_type",
+    "held",
+    "magnitude_keys",
+    "magnitudes",
+    "place",
+    "sparse_type",
+    "to_codes",
+    "values",
+]
+
+
+class Held(NamedTuple):
+    """An array in the byte order of this machine, and the name of the type of its elements.
+
+    Attributes:
+        array: the numbers, or their raw codes where numpy has no such type.
+        name: as numpy, ``ml_dtypes`` or torch calls the type.
+    """
+
+    array: npt.NDArray[Any]
+    name: str
+
+
+def held(array: npt.ArrayLike) -> Held:
+    """Return what ``array`` holds: a numpy array, a list, or a torch tensor, of which bf16 and fp8 become raw codes.
+
+    Raises:
+        StcsimError: for a tensor that has no data in memory.
+    """
+    torch = sys.modules.get("torch")
+    if torch is not None and isinstance(array, torch.Tensor):
+        return _of_tensor(array.detach())
+    found = np.asarray(array)
+    native = found if found.dtype.isnative else found.astype(found.dtype.newbyteorder("="))
+    return Held(native, native.dtype.name)
+
+
+def alike(array: npt.NDArray[Any], source: npt.ArrayLike) -> Any:
+    """Return an array of the type that ``held`` gives of ``source`` as ``source`` is: a torch tensor when that is one."""
+    torch = sys.modules.get("torch")
+    if torch is None or not isinstance(source, torch.Tensor):
+        return array
+    plain = array if hasattr(np, str(source.dtype).removeprefix("torch.")) else array.view(f"i{array.itemsize}")
+    return torch.from_numpy(plain).view(source.dtype).to(source.device)
+
+
+def _of_tensor(tensor: Any) -> Held:
+    """Return the numbers of a torch tensor, or its codes when numpy has no such numbers."""
+    name = str(tensor.dtype).removeprefix("torch.")
+    try:
+        if hasattr(np, name):
+            return Held(tensor.cpu().numpy(), name)
+        same_size = {1: "uint8", 2: "int16"}.get(tensor.element_size(), "")
+        codes = tensor.cpu().view(getattr(sys.modules["torch"], same_size)).numpy()
+    except (AttributeError, TypeError, RuntimeError, NotImplementedError):
+        raise StcsimError("torch tensor", "a dense one with data", f"one of {name} on {tensor.device}, {tensor.layout}") from None
+    return Held(codes.view(f"u{codes.itemsize}"), name)
 
 
 def sparse_type(name: str) -> DType:
@@ -39,15 +99,16 @@ def to_codes(array: npt.ArrayLike, form: DType, where: str) -> Codes:
     Raises:
         StcsimError: when the array has another type, or a code of a type below 8 bits has higher bits.
     """
-    found, wanted = _native(array), code_type(form)
-    if found.dtype.name not in (form.numpy, wanted.name):
+    (found, name), wanted = held(array), code_type(form)
+    if name not in (form.numpy, form.torch, wanted.name):
         names = dict.fromkeys(filter(None, (wanted.name, form.numpy)))
-        raise StcsimError(where, f"{form.name} as an array of {' or '.join(names)}", f"an array of {found.dtype.name}")
+        rounds = " (numerics.encode rounds it)" if "float" in name else ""
+        raise StcsimError(where, f"{form.name} as an array of {' or '.join(names)}", f"an array of {name}{rounds}")
     codes = found.view(wanted)
     largest = (1 << form.bits) - 1
     if form.bits == form.code_bits:
         return codes
-    if found.dtype != wanted:  # ml_dtypes extends the sign over the byte
+    if name != wanted.name:  # ml_dtypes extends the sign over the byte
         low: Codes = codes & wanted.type(largest)
         return low
     if codes.size and int(codes.max()) > largest:
@@ -94,19 +155,13 @@ def place(index: Sequence[int], shape: Sequence[int], column: str = "column") ->
     return f"{matrix}row {index[-2]}, {column} {index[-1]}"
 
 
-def _native(w: npt.ArrayLike) -> npt.NDArray[Any]:
-    """Return ``w`` as an array in the byte order of this machine."""
-    array = np.asarray(w)
-    return array if array.dtype.isnative else array.astype(array.dtype.newbyteorder("="))
-
-
 def _keys(w: npt.ArrayLike, dtype: str | None) -> tuple[Codes, DType | None]:
     """Return the keys and the element type, which is ``None`` for integers that stand for themselves."""
-    array = _native(w)
-    row = _type_of(array) if dtype is None else code_dtype(dtype, "dtype")
+    array, name = held(w)
+    row = _type_of(array, name) if dtype is None else code_dtype(dtype, "dtype")
     if row is None:
         return np.abs(array).view(f"u{array.itemsize}"), None  # abs(-2^15) wraps to the code 2^15, which is right
-    codes = to_codes(array, row, f"{row.name} weights")
+    codes = to_codes(w, row, f"{row.name} weights")
     mask = codes.dtype.type(row.magnitude_mask)
     if not row.is_float:
         return np.minimum(codes, -codes & mask) if row.signed else codes, row
@@ -116,15 +171,15 @@ def _keys(w: npt.ArrayLike, dtype: str | None) -> tuple[Codes, DType | None]:
     return keys, row
 
 
-def _type_of(array: npt.NDArray[Any]) -> DType | None:
+def _type_of(array: npt.NDArray[Any], held_as: str) -> DType | None:
     """Return the element type whose numbers an array holds, or ``None`` for other integers."""
     whole = {row.numpy: row for row in DTYPES.values() if row.numpy and not row.dropped_bits and not row.codes}
-    if array.dtype.name in whole:
-        return whole[array.dtype.name]
-    if array.dtype.kind in "iu":
+    if held_as in whole:
+        return whole[held_as]
+    if array.dtype.name == held_as and array.dtype.kind in "iu":
         return None
     floats = ", ".join(name for name, row in whole.items() if row.is_float)
-    raise StcsimError("weights", f"integers or one of {floats}", f"an array of {array.dtype.name}")
+    raise StcsimError("weights", f"integers or one of {floats}", f"an array of {held_as}")
 
 
 def _first(where: npt.NDArray[np.bool_]) -> tuple[int, ...]:

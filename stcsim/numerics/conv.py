@@ -11,8 +11,8 @@ import numpy as np
 import numpy.typing as npt
 
 from stcsim.errors import StcsimError, quoted
-from stcsim.numerics.formats import Codes
-from stcsim.numerics.matmul import gemm
+from stcsim.numerics.codes import Codes, to_codes
+from stcsim.numerics.matmul import gemm, input_types
 from stcsim.numerics.sparse.sparse24 import Sparse24
 from stcsim.words import size
 
@@ -33,7 +33,7 @@ def conv2d(
     The groups of four of 2:4 lie along input channels, of which a sparse convolution has a multiple of four.
 
     Args:
-        x: (batch, c, h, w) raw codes or the matching array.
+        x: (batch, c, h, w) raw codes, or the matching numpy, ml_dtypes or torch array.
         w: (filters, c / groups, r, s), likewise, or a compressed ``filter_matrix`` of it.
         filter_shape: (r, s), needed with a compressed ``w``.
         stride, padding, dilation: one number or (rows, columns); padding is zeros on both sides.
@@ -43,7 +43,8 @@ def conv2d(
     Raises:
         StcsimError: when types or shapes do not fit.
     """
-    image, groups = np.asarray(x), size(groups, "groups")
+    types = input_types(w, options.get("dtype"), options.get("b_dtype"))
+    image, groups = to_codes(x, types[1], "conv2d: x"), size(groups, "groups")
     steps, borders, spread = _pair(stride, "stride"), _pair(padding, "padding", 0), _pair(dilation, "dilation")
     if isinstance(w, Sparse24):
         if filter_shape is None:
@@ -51,7 +52,7 @@ def conv2d(
         matrix: Any = Sparse24(_grouped(w.values, groups), _grouped(w.metadata, groups), w.dtype, w.k)
         shape = _pair(filter_shape, "filter_shape")
     else:
-        filters = np.asarray(w)
+        filters = to_codes(w, types[0], "conv2d: w")
         matrix, shape = _grouped(filter_matrix(filters), groups), (int(filters.shape[2]), int(filters.shape[3]))
     pixels = im2col(image, shape, steps, borders, spread, groups)
     batch, p, q = pixels.shape[2:]

@@ -102,9 +102,9 @@ def encoded(values: Floats, form: DType) -> Codes:
     with np.errstate(all="ignore"):
         magnitude = np.abs(values)
         exponent = np.clip(np.frexp(magnitude)[1] - 1, form.min_exponent, form.max_exponent + 1)
+        hidden = 1 << form.fraction_bits
         steps = np.rint(np.ldexp(magnitude, form.fraction_bits - exponent))  # in units of the last place; may reach 2 * hidden
-        finite = np.where(np.isfinite(steps), steps, 0).astype(np.int64)
-    hidden = 1 << form.fraction_bits
+        finite = np.where(np.isfinite(steps), np.minimum(steps, 2 * hidden), 0).astype(np.int64)  # far beyond the range is that
     code = finite + np.where(finite >= hidden, (exponent.astype(np.int64) + form.bias - 1) << form.fraction_bits, 0)
     top = ((1 << form.exponent_bits) - 1) << form.fraction_bits
     beyond, nan = (top, top + hidden // 2) if form.has_inf else (top + hidden - 1, top + hidden - 1)  # all ones
@@ -126,9 +126,10 @@ def _decoded(codes: Codes, form: DType) -> tuple[Floats, Floats]:
     sign = np.where(fields >> (form.fraction_bits + form.exponent_bits), -1.0, 1.0)
     exponent = np.maximum(stored, 1) - form.bias
     significand = fraction + np.where(stored > 0, 1 << form.fraction_bits, 0)
-    value = np.ldexp(significand.astype(np.float64), exponent - form.fraction_bits)
+    with np.errstate(over="ignore"):  # an infinity of fp64, which gets its value below
+        value = np.ldexp(significand.astype(np.float64), exponent - form.fraction_bits)
+        power = np.where(significand == 0, 0.0, np.ldexp(1.0, exponent))
     top = stored == (1 << form.exponent_bits) - 1
     special = top if form.has_inf else top & (fraction == (1 << form.fraction_bits) - 1) & form.has_nan
     value = np.where(special, np.where((fraction > 0) | (not form.has_inf), np.nan, np.inf), value)
-    power = np.where(special | (significand == 0), 0.0, np.ldexp(1.0, exponent))
-    return value * sign, power
+    return value * sign, np.where(special, 0.0, power)

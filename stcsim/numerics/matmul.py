@@ -49,7 +49,8 @@ def gemm(
     """Return D = A . B + C, (..., m, n): raw codes of the accumulator, or int32 numbers.
 
     Args:
-        a: (..., m, k) raw codes or the matching numpy or ml_dtypes array, or a compressed matrix.
+        a: (..., m, k) raw codes (``encode`` makes them of numbers) or the matching numpy, ml_dtypes or torch array, or a
+            compressed matrix. tf32 takes float32, of which the datapath drops the low 13 bits; ``encode`` rounds instead.
         b: (..., k, n), likewise.
         c: (..., m, n) of ``acc_dtype``; ``None`` is zero.
         arch: a GPU (``"a100"`` or an ``Arch``), or a compute capability (``"sm_80"`` or ``"8.0"``).
@@ -66,12 +67,9 @@ def gemm(
     Raises:
         StcsimError: when types or shapes do not fit, ``arch`` has no instruction for them, or A is not 2:4.
     """
-    dtype, b_dtype, acc_dtype = (
-        None if name is None else text(name, argument, "the name of an element type").lower()
-        for argument, name in (("dtype", dtype), ("b_dtype", b_dtype), ("acc_dtype", acc_dtype))
-    )
-    a_type = dtype or (a.dtype if isinstance(a, Sparse24) else "fp16")
-    chosen = _instruction(capability(arch), instruction, (a_type, b_dtype or a_type, acc_dtype), _is_sparse(a, sparsity))
+    types = input_types(a, dtype, b_dtype)
+    accumulator = None if acc_dtype is None else _accumulator(acc_dtype)
+    chosen = _instruction(capability(arch), instruction, types, accumulator, _is_sparse(a, sparsity))
     blocking, ordered = word(Blocking, blocking, "blocking"), flag(ordered, "ordered")
     path = datapath(chosen, capability(arch), blocking)
     k_padded = -(-_columns(a) // chosen.k) * chosen.k
@@ -80,6 +78,25 @@ def gemm(
     addend = _addend(c, path.c, (left.codes.shape[-2], right.shape[-1]))
     threads = None if workers is None else size(workers, "workers")
     return product(path, left.codes, right, addend, left.columns, engine, threads)
+
+
+def input_types(a: npt.ArrayLike | Sparse24, dtype: str | None, b_dtype: str | None) -> tuple[DType, DType]:
+    """Return the types of A and B: of A by default that of a compressed one, else fp16; of B by default that of A.
+
+    Raises:
+        UnsupportedError: for a name that is no type which a tensor core takes.
+    """
+    first = (a.dtype if isinstance(a, Sparse24) else "fp16") if dtype is None else _lower(dtype, "dtype")
+    second = first if b_dtype is None else _lower(b_dtype, "b_dtype")
+    return code_dtype(first, "dtype", lambda row: row.rate != ""), code_dtype(second, "dtype", lambda row: row.rate != "")
+
+
+def _accumulator(name: str) -> DType:
+    return code_dtype(_lower(name, "acc_dtype"), "acc_dtype", lambda row: row.is_accumulator)
+
+
+def _lower(name: str, argument: str) -> str:
+    return text(name, argument, "the name of an element type").lower()
 
 
 class _Left(NamedTuple):
@@ -138,13 +155,11 @@ def _is_sparse(a: npt.ArrayLike | Sparse24, sparsity: str | None) -> bool:
     return wanted is Sparsity.SPARSE or isinstance(a, Sparse24)
 
 
-def _instruction(arch: str, name: str | None, types: tuple[str, str, str | None], sparse: bool) -> Instruction:
+def _instruction(arch: str, name: str | None, types: tuple[DType, DType], accumulator: DType | None, sparse: bool) -> Instruction:
     """Return the named instruction, or the one a library would take, checked against the types of the operands."""
-    a, b = (code_dtype(each, "dtype", lambda row: row.rate != "").name for each in types[:2])
-    d = types[2] and code_dtype(types[2], "acc_dtype", lambda row: row.is_accumulator).name
-    accumulator = d or DTYPES[a].acc
+    a, b, d = types[0].name, types[1].name, accumulator and accumulator.name
     if name is None:
-        return instructions.gemm_instruction(arch, accumulator, a, b, sparse)
+        return instructions.gemm_instruction(arch, d or types[0].acc, a, b, sparse)
     known = instructions.parse(name)
     instructions.require(known, arch)
     if (known.a, known.b, known.sparse) != (a, b, sparse) or (d or known.d, known.c) != (known.d, known.d):

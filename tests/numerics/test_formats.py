@@ -87,7 +87,11 @@ def test_the_sixteen_numbers_of_fp4() -> None:
 @pytest.mark.parametrize(
     ("array", "name", "sentence"),
     [
-        (np.zeros(2, np.float32), "fp16", "A: expected fp16 as an array of uint16 or float16, found an array of float32"),
+        (
+            np.zeros(2, np.float32),
+            "fp16",
+            "A: expected fp16 as an array of uint16 or float16, found an array of float32 (numerics.encode rounds it)",
+        ),
         (np.zeros(2, np.int8), "uint8", "A: expected uint8 as an array of uint8, found an array of int8"),
         (np.array([3, 16], np.uint8), "int4", "A, column 1: expected a code of 4 bits, found 16"),
         (np.array([[[3], [99]]], np.uint8), "e2m1", "A, matrix (0), row 1, column 0: expected a code of 4 bits, found 99"),

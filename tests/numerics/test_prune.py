@@ -14,7 +14,7 @@ from stcsim.errors import StcsimError, UnsupportedError
 from stcsim.isa import DTYPES
 from stcsim.numerics.codes import magnitudes
 from stcsim.numerics.formats import code_type
-from stcsim.numerics.sparse.pruning import METHODS, keep_mask, prune
+from stcsim.numerics.sparse.pruning import METHODS, check_mask, keep_mask, prune
 from stcsim.numerics.sparse.sparse24 import compress
 from tests.numerics.matrices import SPARSE_TYPES
 
@@ -200,7 +200,7 @@ def test_what_cannot_be_pruned_is_refused() -> None:
     assert sentence(prune, w[0], method="2d-best") == "weights for a 2-D method: expected at least two dimensions, found 1"
     assert sentence(prune, w > 0).startswith("weights: expected integers or one of float32, float16, bfloat16, float8_e4m3fn,")
     assert sentence(prune, w, dtype="fp16") == (
-        "fp16 weights: expected fp16 as an array of uint16 or float16, found an array of float64"
+        "fp16 weights: expected fp16 as an array of uint16 or float16, found an array of float64 (numerics.encode rounds it)"
     )
     for pattern in ("4:4", "0:4", "two of four", "2:4-pairs"):
         with pytest.raises(
@@ -211,3 +211,104 @@ def test_what_cannot_be_pruned_is_refused() -> None:
         prune(w, method="magnitud")
     with pytest.raises(UnsupportedError, match="pruning method '2d-best': expected pattern 2:4, found '1:4'"):
         prune(w, "1:4", "2d-best")
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_scores_that_are_magnitudes_change_nothing(method: str) -> None:
+    w = np.random.default_rng(11).integers(-5, 6, (8, 24)).astype(np.float32)  # many ties
+    for scores in (np.abs(w), np.abs(w).astype(np.int64), np.abs(w).astype(np.float16), np.abs(w).astype(ml_dtypes.bfloat16)):
+        np.testing.assert_array_equal(prune(w, method=method, scores=scores), prune(w, method=method))
+    pairs = prune(w, "4:8-pairs", scores=np.abs(w))
+    np.testing.assert_array_equal(pairs, prune(w, "4:8-pairs"))
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_scores_decide_and_not_the_weights(method: str) -> None:
+    rng = np.random.default_rng(12)
+    w, scores = rng.standard_normal((2, 8, 16)), rng.standard_normal((2, 8, 16))
+    mask = keep_mask(w, method=method, scores=scores)
+    np.testing.assert_array_equal(mask, keep_mask(np.ones_like(w), method=method, scores=scores))
+    np.testing.assert_array_equal(prune(w, method=method, scores=scores), np.where(mask, w, 0))
+    assert not np.array_equal(mask, keep_mask(w, method=method))
+    shifted = keep_mask(w, method=method, scores=np.round(scores * 1024) - 10_000)  # all negative: only the order counts
+    np.testing.assert_array_equal(shifted, keep_mask(w, method=method, scores=np.round(scores * 1024)))
+    np.testing.assert_array_equal(keep_mask(w.transpose(0, 2, 1), method=method, axis=1, scores=scores.transpose(0, 2, 1)),
+                                  mask.transpose(0, 2, 1))  # fmt: skip
+
+
+@settings(max_examples=40, deadline=None)
+@given(values=st.lists(st.integers(-4, 4), min_size=16, max_size=16))
+def test_scores_keep_what_a_stable_sort_keeps(values: list[int]) -> None:
+    scores = np.array(values, np.float64).reshape(1, -1)
+    mask = keep_mask(np.ones((1, 16)), scores=scores).reshape(-1, 4)
+    for group, kept_here in zip(scores.reshape(-1, 4), mask, strict=True):
+        assert set(np.flatnonzero(kept_here)) == set(np.argsort(-group, kind="stable")[:2])
+
+
+def test_negative_scores_choose_the_best_tile_by_its_sum() -> None:
+    scores = -np.random.default_rng(13).random((4, 4))
+    rows = [np.isin(np.arange(4), pair) for pair in combinations(range(4), 2)]
+    tiles = [np.array(tile) for tile in product(rows, repeat=4) if (np.sum(tile, axis=0) == 2).all()]
+    best = max(tiles, key=lambda tile: scores[tile].sum())
+    np.testing.assert_array_equal(keep_mask(np.ones((4, 4)), method="2d-best", scores=scores), best)
+
+
+def test_a_mask_is_a_score() -> None:
+    w, mask = np.ones((2, 4), np.float16), np.array([[True, False, True, False], [False, False, True, True]])
+    np.testing.assert_array_equal(keep_mask(w, scores=mask), mask)
+    np.testing.assert_array_equal(keep_mask(w, scores=np.where(mask, np.inf, 0)), mask)
+
+
+def test_torch_tensors_are_pruned_to_tensors_of_their_type() -> None:
+    torch = pytest.importorskip("torch")
+    numbers = np.random.default_rng(14).standard_normal((8, 16)).astype(np.float32)
+    for kind in (torch.float32, torch.float16, torch.bfloat16, torch.float8_e4m3fn, torch.float8_e5m2):
+        w = torch.tensor(numbers).to(kind).requires_grad_()
+        got = prune(w)
+        assert got.dtype == kind
+        mask = keep_mask(w.detach().float().numpy())
+        assert torch.equal(got.float(), torch.where(torch.tensor(mask), w.detach().float(), 0))
+    scores = torch.tensor(numbers[::-1].copy()).bfloat16()
+    np.testing.assert_array_equal(keep_mask(numbers, scores=scores), keep_mask(numbers, scores=scores.float().numpy()))
+
+
+def test_scores_that_cannot_decide_are_refused() -> None:
+    w, scores = np.ones((4, 8)), np.ones((4, 8))
+    scores[3, 5] = np.nan
+    for method in METHODS:
+        assert sentence(prune, w, method=method, scores=scores) == (
+            "score at row 3, column 5: expected a number above minus infinity, found nan"
+        )
+    assert sentence(prune, w, scores=scores[:3]) == "scores: expected shape (4, 8), that of the weights, found (3, 8)"
+    assert sentence(prune, w, scores=np.full((4, 8), "x")) == "scores: expected numbers, found an array of str32"
+    assert "found -inf" in sentence(keep_mask, w, scores=np.full((4, 8), -np.inf))
+    w[1, 2] = np.nan
+    assert sentence(prune, w, scores=np.ones((4, 8))) == "weight at row 1, column 2: expected a number, found NaN"
+
+
+def test_a_mask_that_is_2_4_comes_back_as_booleans() -> None:
+    w = np.random.default_rng(15).standard_normal((6, 16))
+    for pattern in ("2:4", "1:4", "4:8-pairs"):
+        mask = keep_mask(w, pattern)
+        np.testing.assert_array_equal(check_mask(mask, pattern), mask, strict=True)
+        np.testing.assert_array_equal(check_mask(mask.astype(np.uint8), pattern), mask, strict=True)
+        np.testing.assert_array_equal(check_mask(mask.T, pattern, axis=0), mask.T, strict=True)
+    assert not check_mask(np.zeros((2, 4), np.int64)).any()  # fewer than two may be kept
+    assert check_mask(np.zeros((0, 4), bool)).shape == (0, 4)
+
+
+def test_a_mask_that_is_not_2_4_is_refused_by_row_and_group() -> None:
+    mask = np.zeros((3, 12), np.int8)
+    mask[1, 4:7] = 1
+    assert sentence(check_mask, mask) == "mask, row 1, group 1: expected at most 2 kept weights, found 3"
+    assert sentence(check_mask, mask[None]) == "mask, matrix (0), row 1, group 1: expected at most 2 kept weights, found 3"
+    assert sentence(check_mask, mask.T, axis=0) == "mask, row 1, group 1: expected at most 2 kept weights, found 3"
+    pairs = np.array([[1, 0, 0, 1, 1, 1, 0, 0]])
+    assert sentence(check_mask, pairs, "4:8-pairs") == (
+        "mask, row 0, group 0: expected at most 2 pairs with a kept weight, found 3"
+    )
+    assert sentence(check_mask, mask[:, :10]) == "mask of shape (3, 10): expected dimension 1 to be a multiple of 4, found 10"
+    for wrong in (mask * 2, mask.astype(float)):
+        assert sentence(check_mask, wrong).startswith("mask: expected booleans, or integers 0 and 1, found an array of ")
+    assert sentence(check_mask, mask, "2:x").startswith("pruning pattern: expected N:M")
+    assert sentence(check_mask, mask, axis=2) == "axis of check_mask: expected a dimension of a mask that has 2, found 2"

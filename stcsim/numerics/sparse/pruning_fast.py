@@ -42,7 +42,7 @@ def keep_best(tiles, keep):  # type: ignore[no-untyped-def]
             for pattern in range(6):
                 first, second = ROW_PATTERNS[pattern, 0], ROW_PATTERNS[pattern, 1]
                 pairs[row, pattern] = tiles[tile, 4 * row + first] + tiles[tile, 4 * row + second]
-        best, most = 0, -1.0
+        best, most = 0, -np.inf
         for pattern in range(TILE_PATTERNS.shape[0]):
             rows = TILE_PATTERNS[pattern]
             total = (pairs[0, rows[0]] + pairs[1, rows[1]]) + (pairs[2, rows[2]] + pairs[3, rows[3]])

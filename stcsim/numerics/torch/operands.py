@@ -1,0 +1,162 @@
+"""Tensors as operands: scaled, rounded to the codes of a type, and laid out as A and B of a product."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from stcsim.errors import StcsimError
+from stcsim.isa import DType
+from stcsim.numerics.codes import Codes
+from stcsim.numerics.sparse.sparse24 import Sparse24, compress
+
+_CACHE_BYTES = 1 << 29
+"""Codes of weights that are kept for the next call."""
+
+
+@dataclass(frozen=True, slots=True)
+class Factor:
+    """One factor of a product.
+
+    Attributes:
+        tensor: numbers; of a weight the matrix (..., m, k) itself, as a view.
+        arrange: puts the codes of the tensor as the product wants them: (..., m, k) of A, (..., k, n) of B.
+        owner: the parameter that the tensor is a view of; ``None`` for activations.
+    """
+
+    tensor: torch.Tensor
+    arrange: Callable[[Codes], Codes]
+    owner: torch.Tensor | None = None
+
+
+class Encoded(NamedTuple):
+    """An operand as codes.
+
+    Attributes:
+        codes: as the product wants them; of a compressed matrix those that are kept.
+        scale: what a code of 1 stands for, fp32: one number, or (..., m, 1); ``None`` for types that are not scaled.
+        beyond: elements that were finite and overflowed or saturated.
+        sparse: the compressed matrix, where it is one.
+        why_dense: why the matrix is not compressed, where it was to be.
+    """
+
+    codes: Codes
+    scale: torch.Tensor | None
+    beyond: int
+    sparse: Sparse24 | None = None
+    why_dense: str = ""
+
+
+def encode_factor(factor: Factor, form: DType, amax: float | npt.NDArray[Any] | None, where: str) -> Encoded:
+    """Return the codes of a factor; weights are scaled by channel, activations by tensor.
+
+    Args:
+        factor: what is encoded.
+        form: the element type.
+        amax: the largest magnitude to scale for; by default the largest that is there.
+        where: the name of the operand in errors.
+
+    Raises:
+        StcsimError: when a type that has no infinity is given what is not finite.
+    """
+    numbers = factor.tensor
+    if not form.needs_scale:
+        codes, beyond = _rounded(numbers, form)
+        return Encoded(factor.arrange(codes), None, beyond)
+    numbers = numbers.float()
+    if not bool(torch.isfinite(numbers).all()):
+        raise StcsimError(where, f"finite numbers to encode as {form.name}", "NaN or infinity")
+    scale = _scale(numbers, form, amax, factor.owner is not None, where)
+    codes, beyond = _quantised(numbers / scale, form)
+    return Encoded(factor.arrange(codes), scale, beyond)
+
+
+def compressed(encoded: Encoded, form: DType, channels: int) -> Encoded:
+    """Return a weight as a compressed matrix, or as it is with the reason why it cannot run 2:4.
+
+    Args:
+        encoded: the weight as a matrix (..., m, k).
+        form: its element type.
+        channels: neighbours along k of which groups are made: all of k, or the channels at one tap of a filter.
+    """
+    if channels % form.sparse_group:
+        return encoded._replace(why_dense=f"{channels} channels along k are no multiple of {form.sparse_group}")
+    try:
+        sparse = compress(encoded.codes, form.name)
+        return encoded._replace(codes=sparse.values, sparse=sparse)
+    except StcsimError as error:
+        return encoded._replace(why_dense=f"not pruned: {error}")
+
+
+class WeightCache:
+    """Codes of weights that were encoded before: the same parameter in the same type is not encoded twice."""
+
+    def __init__(self) -> None:
+        """Start with none."""
+        self._kept: OrderedDict[tuple[Any, ...], tuple[torch.Tensor, Encoded]] = OrderedDict()
+        self._bytes = 0
+
+    def get(self, factor: Factor, key: tuple[Any, ...], make: Callable[[], Encoded]) -> Encoded:
+        """Return what ``make`` returns, from the cache where the weight has not changed since."""
+        tensor = factor.tensor
+        if factor.owner is None or factor.owner.is_inference():
+            return make()
+        whole = (tensor.data_ptr(), tensor.dtype, tensor.shape, tensor.stride(), factor.owner._version, *key)
+        if whole in self._kept:
+            self._kept.move_to_end(whole)
+            return self._kept[whole][1]
+        encoded = make()
+        self._kept[whole] = (tensor, encoded)  # the tensor, so that nothing else comes to lie at its address
+        self._bytes += _bytes(encoded)
+        while self._bytes > _CACHE_BYTES and len(self._kept) > 1:
+            self._bytes -= _bytes(self._kept.popitem(last=False)[1][1])
+        return encoded
+
+
+def _bytes(encoded: Encoded) -> int:
+    return int(encoded.codes.nbytes) + (0 if encoded.sparse is None else int(encoded.sparse.metadata.nbytes))
+
+
+def _rounded(numbers: torch.Tensor, form: DType) -> tuple[Codes, int]:
+    """Return the codes of a type of 16 bits or more, nearest even, and how many became infinite."""
+    near = numbers.detach().to(getattr(torch, form.torch)).contiguous()
+    words = near.view(torch.int16 if form.bits == 16 else torch.int32).numpy()
+    codes = words.view(f"u{words.itemsize}")
+    if form.dropped_bits:
+        codes = _without_low_bits(codes, form.dropped_bits)
+    return codes, 0 if numbers.dtype == near.dtype else int(near.isinf().sum()) - int(numbers.isinf().sum())
+
+
+def _without_low_bits(codes: Codes, bits: int) -> Codes:
+    """Round codes of fp32 to those whose low bits are zero, ties to even."""
+    half = np.uint32((1 << (bits - 1)) - 1)
+    rounded: Codes = (codes + half + ((codes >> np.uint32(bits)) & np.uint32(1))) >> np.uint32(bits) << np.uint32(bits)
+    return rounded
+
+
+def _scale(numbers: torch.Tensor, form: DType, amax: float | npt.NDArray[Any] | None, by_row: bool, where: str) -> torch.Tensor:
+    """Return the scale of a tensor, or of each row of a matrix; zeros are scaled by 1."""
+    if amax is None:
+        largest = numbers.abs().amax(-1, keepdim=True) if by_row else numbers.abs().amax()
+    else:
+        largest = torch.as_tensor(np.asarray(amax, np.float32))
+        if largest.dim():
+            if not by_row or largest.numel() != numbers.shape[:-1].numel():
+                rows = numbers.shape[:-1].numel() if by_row else 1
+                raise StcsimError(where, f"{rows} largest magnitudes, one for each channel, or one for all", str(largest.numel()))
+            largest = largest.reshape(*numbers.shape[:-1], 1)
+    return torch.where(largest > 0, largest / form.largest, torch.ones_like(largest))
+
+
+def _quantised(scaled: torch.Tensor, form: DType) -> tuple[Codes, int]:
+    """Return the codes of an 8-bit type, nearest even, saturated, and how many were beyond its range."""
+    rounded = scaled if form.is_float else scaled.round()
+    beyond = int((rounded.abs() > form.largest).sum())
+    near = rounded.clamp(-form.largest, form.largest).to(getattr(torch, form.torch)).contiguous()
+    return near.view(torch.uint8).numpy(), beyond
