@@ -94,10 +94,12 @@ def amax_of(network: nn.Module) -> dict[str, Amax]:
     return found
 
 
-def weights_of(network: nn.Module, names: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Return the tensors called ``names`` of a quantised network, as they are trained."""
-    tensors = network.state_dict()
-    return {name: tensors[name].detach() for name in names}
+def set_amax(network: nn.Module, scales: Mapping[str, Amax]) -> None:
+    """Let the quantisers of a network have these scales."""
+    for name, amax in scales.items():
+        layer: Any = network.get_submodule(name)
+        for quantizer, value in ((layer.input_quantizer, amax.activation), (layer.weight_quantizer, amax.weight)):
+            quantizer.amax = value.reshape(quantizer.amax.shape)
 
 
 def _masks(network: nn.Module, mode: str, forward: Forward | None) -> dict[str, Tensor]:
