@@ -77,8 +77,6 @@ def running(session: Session) -> Iterator[Session]:
     with ExitStack() as stack:
         stack.callback(torch.backends.mha.set_fastpath_enabled, torch.backends.mha.get_fastpath_enabled())
         torch.backends.mha.set_fastpath_enabled(False)
-        stack.callback(torch._C._set_mkldnn_enabled, torch._C._get_mkldnn_enabled())
-        torch._C._set_mkldnn_enabled(False)  # else LSTM is one operator of oneDNN
         stack.enter_context(torch._C._AutoDispatchBelowAutograd())
         stack.enter_context(session.places)
         stack.enter_context(Watch(session))

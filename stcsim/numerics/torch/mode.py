@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import torch
@@ -39,7 +40,7 @@ class Watch(TorchDispatchMode):
         reader = READERS.get(plain) if func.namespace == "aten" else None
         if reader is not None:
             return self._product(reader, func, plain, args, kwargs)
-        with self:
+        with self, _without_onednn(plain == "lstm"):
             parts = func.decompose(*args, **kwargs)
         if parts is not NotImplemented:
             return parts
@@ -60,6 +61,17 @@ class Watch(TorchDispatchMode):
         if func._schema.is_mutable:
             return (args[0] if out is None else out).copy_(result)
         return result
+
+
+@contextmanager
+def _without_onednn(wanted: bool) -> Iterator[None]:
+    """Keep oneDNN from taking an LSTM as one operator that nobody sees into."""
+    before = torch._C._get_mkldnn_enabled()
+    torch._C._set_mkldnn_enabled(before and not wanted)
+    try:
+        yield
+    finally:
+        torch._C._set_mkldnn_enabled(before)
 
 
 def multiplies(operator: str) -> bool:

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from types import TracebackType
 from typing import Any, Self
 
+import torch
 from torch import nn
 from torch.nn.modules.module import register_module_forward_hook, register_module_forward_pre_hook
 
@@ -29,6 +30,7 @@ class Places:
         self._before, self._after, self._thread = before, after, threading.get_ident()
         self._stack: list[tuple[str, nn.Module]] = []
         self._paths: dict[int, str] = {}
+        self._parameters: dict[int, str] = {}
         self._counts: Counter[str] = Counter()
         self._marked: Counter[str] = Counter()
         self._hooks: list[Any] = []
@@ -50,24 +52,26 @@ class Places:
         """Give the names of the last outermost module once more, as it runs a second time."""
         self._counts = Counter(self._marked)
 
-    def name(self, part: str, alone: bool) -> str:
+    def name(self, part: str, alone: bool = True, weight: torch.Tensor | None = None) -> str:
         """Return a new name for a product.
 
         Args:
             part: what is multiplied.
             alone: a module without children says it by its path.
+            weight: a parameter, which says it where the module does not.
         """
         path, module = self._stack[-1] if self._stack else ("", None)
-        says_it = alone and path and module is not None and next(module.children(), None) is None
-        name = path if says_it else ".".join(filter(None, (path, part)))
-        self._counts[name] += 1
-        return name if self._counts[name] == 1 else f"{name}#{self._counts[name]}"
+        if not (alone and path and module is not None and _is_one_operator(module)):
+            path = self._parameters.get(id(weight)) or ".".join(filter(None, (path, part)))
+        self._counts[path] += 1
+        return path if self._counts[path] == 1 else f"{path}#{self._counts[path]}"
 
     def _enter(self, module: nn.Module, _: tuple[Any, ...]) -> None:
         if threading.get_ident() != self._thread:
             return
         if not self._stack:
             self._paths = {id(each): path for path, each in module.named_modules()}
+            self._parameters = {id(each): path.removesuffix(".weight") for path, each in module.named_parameters()}
             self._marked = Counter(self._counts)
             self._before(module)
         self._stack.append((self._paths.get(id(module), ""), module))
@@ -78,3 +82,8 @@ class Places:
         self._stack.pop()
         if not self._stack and output is not None:
             self._after(module, args, kwargs)
+
+
+def _is_one_operator(module: nn.Module) -> bool:
+    """Say whether a module stands for one operator: it has no children, and no more than one weight."""
+    return next(module.children(), None) is None and sum(each.dim() > 1 for each in module.parameters(recurse=False)) < 2

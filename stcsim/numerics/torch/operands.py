@@ -10,10 +10,12 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 import torch
+from torch import nn
 
 from stcsim.errors import StcsimError
 from stcsim.isa import DType
 from stcsim.numerics.codes import Codes
+from stcsim.numerics.encoding import encode
 from stcsim.numerics.sparse.sparse24 import Sparse24, compress
 
 _CACHE_BYTES = 1 << 29
@@ -53,6 +55,14 @@ class Encoded(NamedTuple):
     why_dense: str = ""
 
 
+def owner_of(tensor: torch.Tensor, default: torch.Tensor | None = None) -> torch.Tensor | None:
+    """Return the parameter that a tensor is or is a view of, which makes it a weight; else ``default``."""
+    for each in (tensor, tensor._base if tensor._is_view() else None):
+        if isinstance(each, nn.Parameter):
+            return each
+    return default
+
+
 def encode_factor(factor: Factor, form: DType, amax: float | npt.NDArray[Any] | None, where: str) -> Encoded:
     """Return the codes of a factor; weights are scaled by channel, activations by tensor.
 
@@ -73,7 +83,7 @@ def encode_factor(factor: Factor, form: DType, amax: float | npt.NDArray[Any] | 
     if not bool(torch.isfinite(numbers).all()):
         raise StcsimError(where, f"finite numbers to encode as {form.name}", "NaN or infinity")
     scale = _scale(numbers, form, amax, factor.owner is not None, where)
-    codes, beyond = _quantised(numbers / scale, form)
+    codes, beyond = _rounded(numbers / scale, form)
     return Encoded(factor.arrange(codes), scale, beyond)
 
 
@@ -124,20 +134,20 @@ def _bytes(encoded: Encoded) -> int:
 
 
 def _rounded(numbers: torch.Tensor, form: DType) -> tuple[Codes, int]:
-    """Return the codes of a type of 16 bits or more, nearest even, and how many became infinite."""
-    near = numbers.detach().to(getattr(torch, form.torch)).contiguous()
-    words = near.view(torch.int16 if form.bits == 16 else torch.int32).numpy()
-    codes = words.view(f"u{words.itemsize}")
-    if form.dropped_bits:
-        codes = _without_low_bits(codes, form.dropped_bits)
-    return codes, 0 if numbers.dtype == near.dtype else int(near.isinf().sum()) - int(numbers.isinf().sum())
+    """Return the codes nearest to numbers, and how many finite ones were beyond the range of the type."""
+    numbers = numbers.detach()
+    if str(numbers.dtype) == f"torch.{form.torch}" and not form.dropped_bits:
+        words = numbers.contiguous().view(torch.int16).numpy()
+        return words.view(np.uint16), 0
+    return encode(numbers, form.name), _beyond(numbers, form)
 
 
-def _without_low_bits(codes: Codes, bits: int) -> Codes:
-    """Round codes of fp32 to those whose low bits are zero, ties to even."""
-    half = np.uint32((1 << (bits - 1)) - 1)
-    rounded: Codes = (codes + half + ((codes >> np.uint32(bits)) & np.uint32(1))) >> np.uint32(bits) << np.uint32(bits)
-    return rounded
+def _beyond(numbers: torch.Tensor, form: DType) -> int:
+    """Return how many finite numbers are above the largest one of a type; those that round down to it count too."""
+    least, most = (float(each) for each in numbers.aminmax())
+    if max(-least, most) <= form.largest:  # false for NaN
+        return 0
+    return int(((numbers.abs() > form.largest) & torch.isfinite(numbers)).sum())
 
 
 def _scale(numbers: torch.Tensor, form: DType, amax: float | npt.NDArray[Any] | None, by_row: bool, where: str) -> torch.Tensor:
@@ -152,11 +162,3 @@ def _scale(numbers: torch.Tensor, form: DType, amax: float | npt.NDArray[Any] | 
                 raise StcsimError(where, f"{rows} largest magnitudes, one for each channel, or one for all", str(largest.numel()))
             largest = largest.reshape(*numbers.shape[:-1], 1)
     return torch.where(largest > 0, largest / form.largest, torch.ones_like(largest))
-
-
-def _quantised(scaled: torch.Tensor, form: DType) -> tuple[Codes, int]:
-    """Return the codes of an 8-bit type, nearest even, saturated, and how many were beyond its range."""
-    rounded = scaled if form.is_float else scaled.round()
-    beyond = int((rounded.abs() > form.largest).sum())
-    near = rounded.clamp(-form.largest, form.largest).to(getattr(torch, form.torch)).contiguous()
-    return near.view(torch.uint8).numpy(), beyond

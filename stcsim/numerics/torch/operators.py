@@ -5,17 +5,20 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-import numpy as np
 from torch import Tensor, nn
 
-from stcsim.numerics.codes import Codes
-from stcsim.numerics.torch.operands import Factor
+from stcsim.numerics.torch import layouts
+from stcsim.numerics.torch.attention import attention
+from stcsim.numerics.torch.convolutions import convolution
+from stcsim.numerics.torch.operands import Factor, owner_of
 from stcsim.numerics.torch.products import Product
 from stcsim.numerics.torch.session import Session
 
 
 def linear(session: Session, x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
     """Return ``F.linear``: the weight is A, and all that lies before the last dimension of ``x`` is n."""
+    if weight.dim() == 1:
+        return linear(session, x, weight[None], bias).squeeze(-1)
 
     def exact() -> Tensor:
         return nn.functional.linear(x.float(), weight.float(), None if bias is None else bias.float())
@@ -23,8 +26,8 @@ def linear(session: Session, x: Tensor, weight: Tensor, bias: Tensor | None = No
     product = Product(
         kind="linear",
         part="linear",
-        left=Factor(weight, _as_they_lie, owner_of(weight, weight)),
-        right=Factor(x, _rows_to_columns),
+        left=Factor(weight, layouts.as_they_lie, owner_of(weight, weight)),
+        right=Factor(x, layouts.rows_to_columns),
         channels=weight.shape[1],
         exact=exact,
         finish=lambda sums: sums.t().reshape(*x.shape[:-1], weight.shape[0]),
@@ -33,24 +36,91 @@ def linear(session: Session, x: Tensor, weight: Tensor, bias: Tensor | None = No
     return session.run(product).to(x.dtype)
 
 
-def owner_of(tensor: Tensor, default: Tensor | None = None) -> Tensor | None:
-    """Return the parameter that a tensor is or is a view of, which makes it a weight."""
-    for each in (tensor, tensor._base if tensor._is_view() else None):
-        if isinstance(each, nn.Parameter):
-            return each
-    return default
+def matmul(session: Session, left: Tensor, right: Tensor) -> Tensor:
+    """Return ``torch.matmul``, with vectors and broadcast batches."""
+    return multiply(session, left, right)
 
 
-def _as_they_lie(codes: Codes) -> Codes:
-    return codes
+def addmm(session: Session, bias: Tensor, left: Tensor, right: Tensor, *, beta: float = 1, alpha: float = 1) -> Tensor:
+    """Return ``beta * bias + alpha * left @ right`` of matrices, batches of them, or a matrix and a vector."""
+    return multiply(session, left, right, bias, float(beta), float(alpha))
 
 
-def _rows_to_columns(codes: Codes) -> Codes:
-    """Return (..., k) as (k, n)."""
-    return np.ascontiguousarray(codes.reshape(-1, codes.shape[-1]).T)
+def multiply(
+    session: Session, left: Tensor, right: Tensor, bias: Tensor | None = None, beta: float = 1.0, alpha: float = 1.0
+) -> Tensor:
+    """Return ``beta * bias + alpha * left @ right``.
+
+    A weight is A, wherever it stands; without one the first factor is. A matrix that all matrices of a batch meet is one product
+    with more columns. A reduction of length 1 is no reduction: such an outer product is left to PyTorch.
+    """
+    rows, columns = left.dim() == 1, right.dim() == 1
+    one, other = left[None] if rows else left, right[:, None] if columns else right
+    if one.shape[-1] == 1:
+        session.note("matmul", "an outer product (k = 1), which no kernel sends to tensor cores")
+        plain = left.matmul(right) * alpha
+        return plain if bias is None or not beta else plain + bias * beta
+
+    def exact() -> Tensor:
+        plain = left.float().matmul(right.float())
+        plain = plain if alpha == 1 else plain * alpha
+        return plain if bias is None or not beta else plain + bias.float() * beta
+
+    def finish(sums: Tensor) -> Tensor:
+        return sums.squeeze(-2 if rows else ()).squeeze(-1 if columns else ()) if rows or columns else sums
+
+    left_factor, right_factor, arranged = _factors(_without_copies(one), _without_copies(other))
+    product = Product(
+        kind="matmul",
+        part="matmul",
+        left=left_factor,
+        right=right_factor,
+        channels=one.shape[-1],
+        exact=exact,
+        finish=lambda sums: finish(arranged(sums)),
+        bias=bias,
+        alpha=alpha,
+        beta=beta,
+    )
+    return session.run(product).to(left.dtype)
+
+
+def _factors(left: Tensor, right: Tensor) -> tuple[Factor, Factor, Callable[[Tensor], Tensor]]:
+    """Return A and B of ``left @ right`` and what brings D into its shape."""
+    weight = owner_of(right)
+    swapped = weight is not None or (right.dim() == 2 and owner_of(left) is None and left.dim() > 2)
+    if swapped and right.dim() == 2:
+        rows = left.shape[:-1]
+        a = Factor(right.t(), layouts.as_they_lie, weight)
+        return a, Factor(left, layouts.rows_to_columns), lambda sums: sums.t().reshape(*rows, -1)
+    if swapped:
+        a = Factor(right.transpose(-1, -2), layouts.as_they_lie, weight)
+        return a, Factor(left, layouts.transposed), lambda sums: sums.transpose(-1, -2)
+    if left.dim() == 2 and right.dim() > 2:
+        batch, columns = right.shape[:-2], right.shape[-1]
+        a = Factor(left, layouts.as_they_lie, owner_of(left))
+        back = lambda sums: sums.reshape(-1, *batch, columns).movedim(0, -2)  # noqa: E731
+        return a, Factor(right, layouts.batch_to_columns), back
+    return Factor(left, layouts.as_they_lie, owner_of(left)), Factor(right, layouts.as_they_lie), lambda sums: sums
+
+
+def _without_copies(tensor: Tensor) -> Tensor:
+    """Return one matrix of a batch that repeats it."""
+    repeats = tensor.dim() > 2 and not any(tensor.stride(at) and tensor.shape[at] > 1 for at in range(tensor.dim() - 2))
+    return tensor[(0,) * (tensor.dim() - 2)] if repeats and tensor.shape[:-2].numel() > 1 else tensor
 
 
 READERS: dict[str, Callable[..., Any]] = {
     "linear": linear,
+    "matmul": matmul,
+    "mm": matmul,
+    "bmm": matmul,
+    "mv": matmul,
+    "dot": matmul,
+    "addmm": addmm,
+    "baddbmm": addmm,
+    "addmv": addmm,
+    "convolution": convolution,
+    "scaled_dot_product_attention": attention,
 }
 """Operators by the name that they have in aten, each with a function of the session and the operator's arguments."""

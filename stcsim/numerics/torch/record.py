@@ -44,7 +44,8 @@ class LayerRecord:
         instruction: in PTX words.
         seconds: wall time, without the reference.
         scales: ``"given"``, ``"dynamic"`` (the largest magnitude found), or ``"none"``.
-        activations_beyond: elements of the activations that overflowed or saturated when they were encoded.
+        activations_beyond: finite elements of the activations beyond the largest number of the type, which overflowed or
+            saturated when they were encoded.
         weights_beyond: elements of the weights, likewise.
         not_finite: results that are infinite or NaN.
         errors: against fp32; ``None`` where that was not asked for.

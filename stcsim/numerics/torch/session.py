@@ -56,7 +56,7 @@ class Session:
             product: what is computed.
             alone: the product is all that its operator does, so that a module of one operator gives it its name.
         """
-        name = self.places.name(product.part, alone)
+        name = self.places.name(product.part, alone, product.left.owner)
         if self._exact:
             return self._compare(name, product)
         self.names.append(name)
