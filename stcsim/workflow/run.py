@@ -148,7 +148,7 @@ class _Table:
 
     def _row(self, cell: Cell) -> Row:
         key = key_of(
-            asdict(cell), self._stages.key(cell.stage), len(self._data.test.x), self._order, source_sha256(), self._data.digest
+            asdict(cell), self._stages.key(cell.stage), len(self._data.test.x), self._order, source_sha256(cells=True)
         )
         figures = self._folder.cell(cell.name, key)
         if figures is None:
@@ -156,8 +156,8 @@ class _Table:
             self._folder.keep_cell(cell.name, key, figures)
         else:
             self._advance(2 * _STEPS_PER_CELL)
-        scores = {name: Score(**figures.pop(name)) if figures[name] else None for name in _SCORES}
-        return Row(**asdict(cell), **scores, **figures)  # type: ignore[arg-type]
+        scores = {name: Score(**figures[name]) if figures[name] else None for name in _SCORES}
+        return Row(**{**asdict(cell), **figures, **scores})
 
     def _counted(self, cell: Cell) -> dict[str, Any]:
         state, test = self._stages.state(cell.stage), self._data.test

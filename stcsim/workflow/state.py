@@ -21,8 +21,9 @@ from stcsim.version import __version__
 
 _WEIGHT, _MASK, _ACTIVATION, _CHANNELS = "weight", "mask", "amax_activation", "amax_weight"
 _ABOUT = "recipe.json"
-_ROOMS = ("workflow", "numerics")
-"""Rooms whose source decides results."""
+_STAGES = ("workflow/datasets.py", "workflow/models.py", "workflow/modelopt.py", "workflow/pruning.py", "workflow/stages.py",
+           "workflow/training.py", "numerics/sparse")
+_CELLS = (*_STAGES, "workflow/evaluation.py", "numerics")
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,11 +54,12 @@ class State:
 
 
 @cache
-def source_sha256() -> str:
-    """Return a hash of the version and of the source that decides what stages and cells hold."""
+def source_sha256(cells: bool = False) -> str:
+    """Return a hash of the version and of the source that decides what stages leave, or with ``cells`` what they score."""
     package = Path(__file__).resolve().parents[1]
     digest = hashlib.sha256(__version__.encode())
-    for path in sorted(path for room in _ROOMS for path in (package / room).rglob("*.py")):
+    paths = [package / name for name in (_CELLS if cells else _STAGES)]
+    for path in sorted({each for path in paths for each in ([path] if path.is_file() else path.rglob("*.py"))}):
         digest.update(path.relative_to(package).as_posix().encode() + b"\0" + path.read_bytes())
     return digest.hexdigest()
 
