@@ -14,7 +14,9 @@ from stcsim.cli.steps import prepare
 from stcsim.words import Format
 
 _RECIPE: Any = typer.Argument(
-    metavar="RECIPE", help="A recipe (YAML), or the name of one that ships: digits, mnist1d, text.", autocompletion=completion.recipes
+    metavar="RECIPE",
+    help="A recipe (YAML), or the name of one that ships: digits, mnist1d, text.",
+    autocompletion=completion.recipes,
 )
 RecipeArgument = Annotated[str, _RECIPE]
 QuickOption = Annotated[bool, typer.Option("--quick", help="The small version: fewer steps and samples.")]

@@ -147,7 +147,8 @@ def _in_three(x: npt.NDArray[Any], y: Ints, known: int) -> DataSet:
     """Cut samples that stand in no order: the last are tested on, the last of the ``known`` ones validated on."""
     trained = known - round(known * _VALIDATION_SHARE)
     cuts = [slice(0, trained), slice(trained, known), slice(known, len(y))]
-    return _named(*(Part(x[cut], y[cut]) for cut in cuts), classes=int(y.max()) + 1)
+    train, validation, test = (Part(x[cut], y[cut]) for cut in cuts)
+    return _named(train, validation, test, int(y.max()) + 1)
 
 
 def _text_set(seed: int, length: int) -> DataSet:

@@ -87,7 +87,9 @@ def on_datapath(
 
 
 def _options(network: nn.Module, dtype: str, sparse: tuple[str, ...], scales: Mapping[str, Amax]) -> dict[str, Any]:
-    given = {name: simulated.Scales(float(each.activation), each.weight.numpy().astype(np.float32)) for name, each in scales.items()}
+    given = {
+        name: simulated.Scales(float(each.activation), each.weight.numpy().astype(np.float32)) for name, each in scales.items()
+    }
     unscaled = {_UNSCALED: {"dtype": "fp16"}} if dtype != "fp16" and isinstance(network, Transformer) else {}
     return {"sparse": sparse or None, "scales": given, "layers": unscaled, "reference": None}
 

@@ -50,11 +50,9 @@ class Attention(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """Return (batch, length, channels) of the same."""
         batch, length, channels = x.shape
-        q, k, v = (
-            layer(x).view(batch, length, self.heads, -1).transpose(1, 2) for layer in (self.query, self.key, self.value)
-        )
+        q, k, v = (layer(x).view(batch, length, self.heads, -1).transpose(1, 2) for layer in (self.query, self.key, self.value))
         mixed = F.scaled_dot_product_attention(q, k, v, is_causal=True)
-        return self.out(mixed.transpose(1, 2).reshape(batch, length, channels))  # type: ignore[no-any-return]
+        return self.out(mixed.transpose(1, 2).reshape(batch, length, channels))
 
 
 class Block(nn.Module):
@@ -68,7 +66,7 @@ class Block(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """Return (batch, length, channels) of the same."""
         x = x + self.attention(self.norm1(x))
-        return x + self.down(F.gelu(self.up(self.norm2(x))))  # type: ignore[no-any-return]
+        return x + self.down(F.gelu(self.up(self.norm2(x))))
 
 
 class Transformer(nn.Module):
@@ -85,7 +83,7 @@ class Transformer(nn.Module):
         y = self.characters(x) + self.places(torch.arange(x.shape[1], device=x.device))
         for block in self.blocks:
             y = block(y)
-        return self.head(self.norm(y)).transpose(1, 2)  # type: ignore[no-any-return]
+        return self.head(self.norm(y)).transpose(1, 2)
 
 
 MODELS: Mapping[str, Callable[..., nn.Module]] = {"conv1d": conv1d, "conv2d": conv2d, "transformer": Transformer}

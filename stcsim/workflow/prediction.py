@@ -44,7 +44,8 @@ def predict(trace: Trace, arch: Arch, dtype: str, pruned: Container[str]) -> Spe
 
 
 def _speed(result: RunResult, batch: int, pruned: int) -> Speed:
-    totals, memory = result.totals, result.footprint
+    totals, memory, trust = result.totals, result.footprint, result.trust
+    assert memory is not None and trust is not None, "a run makes both"
     dense_us, sparse_us = totals.dense_us or totals.best_us, totals.sparse_us or totals.best_us
     return Speed(
         arch=result.arch,
@@ -65,5 +66,5 @@ def _speed(result: RunResult, batch: int, pruned: int) -> Speed:
         pruned=pruned,
         eligible=sum(row.sparse is not None for row in result.rows),
         faster=sum(row.is_pruned for row in result.rows),
-        verdict=result.trust.verdict,
+        verdict=trust.verdict,
     )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import platform
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from importlib.metadata import version
 from typing import Any
@@ -19,10 +19,11 @@ from stcsim.workflow.datasets import DataSet, Part
 from stcsim.workflow.evaluation import OnDatapath, on_datapath, score
 from stcsim.workflow.models import products
 from stcsim.workflow.prediction import predict, trace_of
-from stcsim.workflow.recipe import Calibrate, Recipe, load_recipe
+from stcsim.workflow.reading import load_recipe
+from stcsim.workflow.recipe import Calibrate, Recipe
 from stcsim.workflow.result import Row, Score, Speed, WorkflowResult
 from stcsim.workflow.stages import Stages, steps_of
-from stcsim.workflow.state import Folder, key_of, source_sha256
+from stcsim.workflow.state import Amax, Folder, key_of, source_sha256
 from stcsim.workflow.training import answers, deterministic
 
 Progress = Callable[[int, int], None]
@@ -137,6 +138,7 @@ class _Table:
         for name, stage in self._recipe.stages.items():
             if not stage.shown:
                 continue
+            pairs: list[tuple[str, str]]
             if isinstance(stage, Calibrate):
                 pairs = [(stage.dtype, method) for method in stage.methods]
             elif quantise := getattr(stage, "quantise", None):
@@ -147,9 +149,7 @@ class _Table:
         return cells
 
     def _row(self, cell: Cell) -> Row:
-        key = key_of(
-            asdict(cell), self._stages.key(cell.stage), len(self._data.test.x), self._order, source_sha256(cells=True)
-        )
+        key = key_of(asdict(cell), self._stages.key(cell.stage), len(self._data.test.x), self._order, source_sha256(cells=True))
         figures = self._folder.cell(cell.name, key)
         if figures is None:
             figures = self._counted(cell)
@@ -162,7 +162,8 @@ class _Table:
     def _counted(self, cell: Cell) -> dict[str, Any]:
         state, test = self._stages.state(cell.stage), self._data.test
         network = self._stages.network(state)
-        scales, quantised = {}, None
+        scales: Mapping[str, Amax] = {}
+        quantised = None
         if cell.dtype != "fp16":
             scales, quantised = self._stages.scales(network, cell.dtype, "max" if cell.method == "qat" else cell.method)
             if state.scales:
@@ -210,4 +211,3 @@ def _is_24(mask: torch.Tensor) -> bool:
     """Whether at most two weights of each group of four stay."""
     groups = mask.movedim(1, -1).reshape(-1, 4)
     return bool((groups.sum(1) <= 2).all())
-

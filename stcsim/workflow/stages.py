@@ -64,9 +64,12 @@ class Stages:
 
     def network(self, state: State) -> nn.Module:
         """Return the network of a state, with its zeros."""
-        network = build(self._recipe.model.kind, self._data.classes, self._recipe.model.sizes, self._recipe.seed)
+        network = self._new()
         network.load_state_dict(dict(state.weights))
         return network.eval()
+
+    def _new(self) -> nn.Module:
+        return build(self._recipe.model.kind, self._data.classes, self._recipe.model.sizes, self._recipe.seed)
 
     def scales(self, network: nn.Module, dtype: str, method: str) -> tuple[Mapping[str, Amax], nn.Module]:
         """Return the scales that a calibration finds, and the network with ModelOpt's quantisers."""
@@ -94,8 +97,7 @@ class Stages:
         return State(network.state_dict(), masks)
 
     def _trained(self, stage: Train, before: State | None) -> State:
-        recipe = self._recipe
-        network = self.network(before) if before else build(recipe.model.kind, self._data.classes, recipe.model.sizes, recipe.seed)
+        network = self.network(before) if before else self._new()
         names, masks = network.state_dict(), before.masks if before else {}
         learner = self.scales(network, stage.quantise, "max")[1] if stage.quantise else network
         loss = train(learner, self._data.train, self._session(stage), masks, self._loss(stage), self._advance)

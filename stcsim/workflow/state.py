@@ -21,8 +21,15 @@ from stcsim.version import __version__
 
 _WEIGHT, _MASK, _ACTIVATION, _CHANNELS = "weight", "mask", "amax_activation", "amax_weight"
 _ABOUT = "recipe.json"
-_STAGES = ("workflow/datasets.py", "workflow/models.py", "workflow/modelopt.py", "workflow/pruning.py", "workflow/stages.py",
-           "workflow/training.py", "numerics/sparse")
+_STAGES = (
+    "workflow/datasets.py",
+    "workflow/models.py",
+    "workflow/modelopt.py",
+    "workflow/pruning.py",
+    "workflow/stages.py",
+    "workflow/training.py",
+    "numerics/sparse",
+)
 _CELLS = (*_STAGES, "workflow/evaluation.py", "numerics")
 
 
@@ -59,7 +66,7 @@ def source_sha256(cells: bool = False) -> str:
     package = Path(__file__).resolve().parents[1]
     digest = hashlib.sha256(__version__.encode())
     paths = [package / name for name in (_CELLS if cells else _STAGES)]
-    for path in sorted({each for path in paths for each in ([path] if path.is_file() else path.rglob("*.py"))}):
+    for path in sorted({each for place in paths for each in ([place] if place.is_file() else place.rglob("*.py"))}):
         digest.update(path.relative_to(package).as_posix().encode() + b"\0" + path.read_bytes())
     return digest.hexdigest()
 

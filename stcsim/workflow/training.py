@@ -59,9 +59,7 @@ def deterministic(threads: int = 1) -> Iterator[None]:
         torch.use_deterministic_algorithms(known)
 
 
-def train(
-    network: nn.Module, part: Part, session: Session, masks: Mapping[str, Tensor], loss: Loss, advance: Advance
-) -> float:
+def train(network: nn.Module, part: Part, session: Session, masks: Mapping[str, Tensor], loss: Loss, advance: Advance) -> float:
     """Train ``network`` in place and return the loss of the last step.
 
     Args:
@@ -188,4 +186,3 @@ def _relation(x: Tensor) -> Tensor:
 def _divergence(given: Tensor, wanted: Tensor) -> Tensor:
     """Return the mean Kullback-Leibler divergence of rows of scores."""
     return F.kl_div(given.log_softmax(-1), wanted.log_softmax(-1), reduction="batchmean", log_target=True)
-

@@ -71,7 +71,7 @@ def _costs(result: WorkflowResult, arch: str) -> list[Column]:
     return [
         _column(result, f"{arch}\nµs", of(lambda row, speed: three_digits(time_us(row, speed)))),
         _column(result, f"{arch}, 80 %\nµs", of(_interval), 4),
-        _column(result, f"{arch}\nenergy", of(lambda row, speed: energy_text(speed.best_uj if row.pruned else speed.dense_uj)), 5),
+        _column(result, f"{arch}\nenergy", of(_energy), 5),
         _column(result, f"{arch}\nmemory", of(_memory), 5),
     ]
 
@@ -79,6 +79,10 @@ def _costs(result: WorkflowResult, arch: str) -> list[Column]:
 def _interval(row: Row, speed: Speed) -> str:
     likely = speed.best_us_interval if row.pruned else speed.dense_us_interval
     return NOTHING if likely is None else f"{three_digits(likely.low)}–{three_digits(likely.high)}"
+
+
+def _energy(row: Row, speed: Speed) -> str:
+    return energy_text(speed.best_uj if row.pruned else speed.dense_uj)
 
 
 def _memory(row: Row, speed: Speed) -> str:
