@@ -47,11 +47,11 @@ ROOMS: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("arch*", ("arch.*", *GROUND)),
     ("trace*", ("trace", "trace.*", *GROUND)),
     ("trust*", ("arch", *TRUST, *GROUND)),
-    ("numerics.engine*", ("numerics.engine.*", "numerics.formats", "numerics.rules", *GROUND)),
+    ("numerics.engine*", ("numerics.engine.*", "numerics.formats", "numerics.rules", "numerics.orders", *GROUND)),
     ("numerics.sparse*", (*SPARSE, "numerics.codes", *GROUND)),
     # Evidence about bits stands in the wing that it is about: a study may not import numerics, and nothing there need import it.
     ("numerics.evidence*", ("numerics", "numerics.*", *GROUND)),
-    ("numerics.torch*", ("numerics.torch.*", "numerics.matmul", "numerics.codes", *SPARSE, *GROUND)),
+    ("numerics.torch*", ("numerics.torch.*", "numerics.*", *GROUND)),
     ("numerics*", ("numerics", "numerics.*", *GROUND)),
     ("tensors*", ("tensors.*", *GROUND)),
     ("check*", ("tensors", "tensors.*", "check", "check.*", "numerics", "numerics.*", *INPUTS, *GROUND)),

@@ -12,7 +12,9 @@ if TYPE_CHECKING:
     from stcsim.numerics.codes import values
     from stcsim.numerics.conv import conv2d
     from stcsim.numerics.encoding import encode
+    from stcsim.numerics.epilogue import Epilogue
     from stcsim.numerics.matmul import gemm
+    from stcsim.numerics.orders import Order
     from stcsim.numerics.sparse.cutlass_layouts import cutlass_layout, from_cutlass_layout
     from stcsim.numerics.sparse.layouts import from_register_image, register_image
     from stcsim.numerics.sparse.permute import permute_channels
@@ -21,6 +23,8 @@ if TYPE_CHECKING:
     from stcsim.numerics.tensor_core import mma, mma_sp
 
 __all__ = [
+    "Epilogue",
+    "Order",
     "Sparse24",
     "check_mask",
     "compress",
@@ -45,6 +49,8 @@ __all__ = [
 
 # No module here is named as a function: importing it would put the module in the place of the function.
 _HOMES = {
+    "Epilogue": "epilogue",
+    "Order": "orders",
     "Sparse24": "sparse.sparse24",
     "check_mask": "sparse.pruning",
     "compress": "sparse.sparse24",

@@ -5,13 +5,15 @@ The reduction runs over (r, s, c), c fastest, as in kernels on NHWC images. Assu
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from stcsim.errors import StcsimError, quoted
-from stcsim.numerics.codes import Codes, to_codes
+from stcsim.numerics.codes import Codes, alike, held, to_codes
+from stcsim.numerics.epilogue import Epilogue
 from stcsim.numerics.matmul import gemm, input_types
 from stcsim.numerics.sparse.sparse24 import Sparse24
 from stcsim.words import size
@@ -20,12 +22,14 @@ from stcsim.words import size
 def conv2d(
     x: npt.ArrayLike,
     w: npt.ArrayLike | Sparse24,
+    c: npt.ArrayLike | None = None,
     *,
     filter_shape: tuple[int, int] | None = None,
     stride: int | tuple[int, int] = 1,
     padding: int | tuple[int, int] = 0,
     dilation: int | tuple[int, int] = 1,
     groups: int = 1,
+    epilogue: Epilogue | None = None,
     **options: Any,
 ) -> Codes:
     """Return the convolution of images with filters, (batch, filters, p, q), through an implicit GEMM.
@@ -35,10 +39,12 @@ def conv2d(
     Args:
         x: (batch, c, h, w) raw codes, or the matching numpy, ml_dtypes or torch array.
         w: (filters, c / groups, r, s), likewise, or a compressed ``filter_matrix`` of it.
+        c: (batch, filters, p, q), as ``gemm`` takes it; ``None`` is zero.
         filter_shape: (r, s), needed with a compressed ``w``.
         stride, padding, dilation: one number or (rows, columns); padding is zeros on both sides.
         groups: independent parts of the channels.
-        options: of ``gemm``: arch, dtype, sparsity, engine and so on.
+        epilogue: of ``gemm``; a row is a filter here, a column a pixel of the output (image, row, column).
+        options: of ``gemm``: arch, dtype, sparsity, order, engine and so on.
 
     Raises:
         StcsimError: when types or shapes do not fit.
@@ -56,7 +62,8 @@ def conv2d(
         matrix, shape = _grouped(filter_matrix(filters), groups), (int(filters.shape[2]), int(filters.shape[3]))
     pixels = im2col(image, shape, steps, borders, spread, groups)
     batch, p, q = pixels.shape[2:]
-    d = gemm(matrix, pixels.reshape(*pixels.shape[:2], -1), **options)
+    flat = pixels.reshape(*pixels.shape[:2], -1)
+    d = gemm(matrix, flat, _addend(c, (groups, batch, p, q)), epilogue=_by_group(epilogue, groups), **options)
     return np.ascontiguousarray(d.reshape(-1, batch, p, q).transpose(1, 0, 2, 3))
 
 
@@ -97,6 +104,30 @@ def im2col(
     batch, channels, p, q, r, s = windows.shape
     parts = windows.reshape(batch, groups, channels // groups, p, q, r, s).transpose(1, 5, 6, 2, 0, 3, 4)
     return np.ascontiguousarray(parts).reshape(groups, r * s * (channels // groups), batch, p, q)
+
+
+def _addend(c: npt.ArrayLike | None, shape: tuple[int, int, int, int]) -> Any:
+    """Return (batch, filters, p, q) as the C of the implicit GEMM, (groups, filters / groups, batch * p * q), in its type."""
+    if c is None:
+        return None
+    groups, batch, p, q = shape
+    array = held(c).array
+    if array.ndim != 4 or (array.shape[0], *array.shape[2:]) != (batch, p, q) or array.shape[1] % groups:
+        raise StcsimError("conv2d: c", f"shape ({batch}, filters, {p}, {q})", str(array.shape))
+    return alike(np.ascontiguousarray(array.transpose(1, 0, 2, 3)).reshape(groups, -1, batch * p * q), c)
+
+
+def _by_group(epilogue: Any, groups: int) -> Any:
+    """Return an epilogue whose arrays of a number for each filter are (groups, filters / groups)."""
+    if groups == 1 or not isinstance(epilogue, Epilogue):
+        return epilogue
+    rows = {"row_scale": epilogue.row_scale, "bias": epilogue.bias if epilogue.bias_along == "row" else None}
+    parts = {
+        name: alike(_grouped(held(each).array.reshape(-1, 1), groups)[..., 0], each)
+        for name, each in rows.items()
+        if each is not None
+    }
+    return replace(epilogue, **parts)
 
 
 def _grouped(matrix: npt.NDArray[Any], groups: int) -> npt.NDArray[Any]:

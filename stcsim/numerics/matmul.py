@@ -1,12 +1,10 @@
 """Whole products through the datapath: any m, n and k, the reduction in the order of a kernel.
 
-Each element of D is one chain of instructions from k = 0 up, as in a kernel without split-k; m and n do not affect the
-arithmetic. The reduction is padded with zeros to whole instructions, which changes no bit. The order is that of CUTLASS's main
-loop; a library's kernel that splits or interleaves k sums in another order (assumed otherwise).
-
-One exception is known: CUTLASS's default kernels for fp8 on Hopper add the accumulator of ``wgmma`` to fp32 registers every four
-instructions (``mma_promotion_interval``, ``sm90_mma_tma_gmma_ss_warpspecialized_fp8.hpp``), because that instruction keeps few
-bits in fp8. The one chain here has the larger error; ``docs/numerics.md`` says by how much.
+Unless an ``Order`` says otherwise, each element of D is one chain of instructions from k = 0 up, as in a kernel without split-k;
+m and n do not affect the arithmetic. The reduction is padded with zeros to whole instructions, which changes no bit. The chain is
+the order of CUTLASS's main loop for every type but one: its default kernels for fp8 on Hopper add the accumulator to fp32
+registers every four instructions (``order="promote=4"``), because ``wgmma`` keeps few bits in fp8. Which order the kernels of a
+closed library have (cuBLAS, cuDNN) is not published.
 """
 
 from __future__ import annotations
@@ -16,12 +14,15 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from stcsim.errors import StcsimError, UnsupportedError
+from stcsim.errors import StcsimError, UnsupportedError, quoted
 from stcsim.isa import DTYPES, DType, code_dtype, instructions
 from stcsim.isa.capabilities import ArchLike, capability
 from stcsim.isa.instructions import Instruction
 from stcsim.numerics.codes import Codes, code_type, sparse_type, to_codes
-from stcsim.numerics.rules import datapath
+from stcsim.numerics.epilogue import Epilogue
+from stcsim.numerics.orders import Cut, Order, Region
+from stcsim.numerics.orders import order as to_order
+from stcsim.numerics.rules import Datapath, datapath, sum_type
 from stcsim.numerics.sparse.selection import kept_columns, padded
 from stcsim.numerics.sparse.sparse24 import Sparse24, compress, expand
 from stcsim.numerics.tensor_core import product
@@ -43,16 +44,19 @@ def gemm(
     instruction: str | None = None,
     blocking: str = "kept",
     ordered: bool = True,
+    order: Order | str | None = None,
+    epilogue: Epilogue | None = None,
     engine: str = "fast",
     workers: int | None = None,
 ) -> Codes:
-    """Return D = A . B + C, (..., m, n): raw codes of the accumulator, or int32 numbers.
+    """Return D = A . B + C, (..., m, n): raw codes of the accumulator, or of the epilogue's output type; int32 as numbers.
 
     Args:
         a: (..., m, k) raw codes (``encode`` makes them of numbers) or the matching numpy, ml_dtypes or torch array, or a
             compressed matrix. tf32 takes float32, of which the datapath drops the low 13 bits; ``encode`` rounds instead.
         b: (..., k, n), likewise.
-        c: (..., m, n) of ``acc_dtype``; ``None`` is zero.
+        c: (..., m, n) of ``acc_dtype``, fp32 where ``order`` is not the chain, of the epilogue's ``c_dtype`` where there is
+            one (whose C is added after the sum); ``None`` is zero.
         arch: a GPU (``"a100"`` or an ``Arch``), or a compute capability (``"sm_80"`` or ``"8.0"``).
         dtype, b_dtype: element types of A (by default that of a compressed A, else fp16) and of B (by default that of A), by any
             of their names; fp8 is e4m3.
@@ -61,6 +65,9 @@ def gemm(
             pruned.
         instruction: name of the one to build the product from; by default the one a library would take.
         blocking, ordered: of sparse instructions, as in ``mma_sp``.
+        order: how the kernel adds, an ``Order`` or its text: ``"chain"`` (the default), ``"promote=4"``, ``"split-k=3"``,
+            ``"stream-k=108,tile=128x128x64"``. Sums in any order but the chain are fp32.
+        epilogue: what is done with the sums: scales, bias, activation, output type.
         engine: ``"fast"`` or ``"reference"``.
         workers: threads of the fast one.
 
@@ -75,9 +82,70 @@ def gemm(
     k_padded = -(-_columns(a) // chosen.k) * chosen.k
     left = _left(a, chosen, k_padded, blocking, ordered)
     right = _right(b, chosen, _columns(a), k_padded)
-    addend = _addend(c, path.c, (left.codes.shape[-2], right.shape[-1]))
+    shape, taken = (left.codes.shape[-2], right.shape[-1]), to_order(order)
     threads = None if workers is None else size(workers, "workers")
-    return product(path, left.codes, right, addend, left.columns, engine, threads)
+    sums = _Sums(path, left, right, taken, chosen.k, engine, threads)
+    if epilogue is None:
+        return sums.added_to(_addend(c, sums.form, shape))
+    if not isinstance(epilogue, Epilogue):
+        raise UnsupportedError("epilogue", "an Epilogue", quoted(epilogue))
+    epilogue.check(*shape)
+    source = None if c is None else _addend(c, epilogue.source, shape)
+    return epilogue.finished(
+        sums.slices() if taken.serial else [sums.added_to(_addend(None, sums.form, shape))], sums.form, source
+    )
+
+
+class _Sums(NamedTuple):
+    """The sums of a product, before an epilogue."""
+
+    path: Datapath
+    left: _Left
+    right: Codes
+    order: Order
+    instruction_k: int
+    engine: str
+    workers: int | None
+
+    @property
+    def form(self) -> DType:
+        """Their type."""
+        return self.path.c if self.order.is_chain else sum_type(self.path)
+
+    @property
+    def regions(self) -> list[Region]:
+        """The parts of D that are cut alike; none of a chain."""
+        sizes = self.left.codes.shape[-2], self.right.shape[-1], self.right.shape[-2]
+        return list(self.order.regions(*sizes, self.instruction_k))
+
+    def added_to(self, c: Codes) -> Codes:
+        """Return C with all that is added to it."""
+        if self.order.is_chain:
+            return self.part(slice(None), slice(None), c, None)
+        regions = self.regions
+        return _assembled([self.part(*each[:2], c, each.cut) for each in regions], regions, c.shape[-2:])
+
+    def slices(self) -> list[Codes]:
+        """Return the sum of each slice of k by itself; D is one region, as stream-k is not serial."""
+        ((rows, columns, cut),) = self.regions
+        zero = np.zeros((self.left.codes.shape[-2], self.right.shape[-1]), code_type(self.form))
+        return [self.part(rows, columns, zero, Cut((each,), cut.promote_every)) for each in cut.slices]
+
+    def part(self, rows: slice, columns: slice, c: Codes, cut: Cut | None) -> Codes:
+        """Return the sums of some rows and columns."""
+        a, chosen = self.left.codes[..., rows, :], self.left.columns
+        chosen = None if chosen is None else chosen[..., rows, :]
+        return product(self.path, a, self.right[..., columns], c[..., rows, columns], chosen, self.engine, self.workers, cut)
+
+
+def _assembled(parts: list[Codes], regions: list[Region], shape: tuple[int, ...]) -> Codes:
+    """Return D of its parts."""
+    if len(parts) == 1:
+        return parts[0]
+    d = np.empty((*parts[0].shape[:-2], *shape), parts[0].dtype)
+    for part, region in zip(parts, regions, strict=True):
+        d[..., region.rows, region.columns] = part
+    return d
 
 
 def input_types(a: npt.ArrayLike | Sparse24, dtype: str | None, b_dtype: str | None) -> tuple[DType, DType]:

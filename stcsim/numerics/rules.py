@@ -82,6 +82,11 @@ class Datapath:
     saturates: bool = False
 
 
+def sum_type(path: Datapath) -> DType:
+    """Return the type of sums that a kernel forms of accumulators: fp32 of floats, and int32."""
+    return DTYPES["fp32"] if path.rule else path.d
+
+
 @dataclass(frozen=True, slots=True)
 class _Row:
     """``archs`` x ``kind`` (and ``shape``, if not all) x input ``types``: L and F, e_zero for fp32 and fp16 results, rounding."""

@@ -23,6 +23,7 @@ from stcsim.isa import DTYPES, instructions
 from stcsim.isa.capabilities import ArchLike, capability
 from stcsim.isa.instructions import Instruction
 from stcsim.numerics.codes import Codes, sparse_type, to_codes
+from stcsim.numerics.orders import Cut
 from stcsim.numerics.rules import Datapath, datapath
 from stcsim.numerics.sparse.selection import kept_columns
 from stcsim.numerics.sparse.sparse24 import Sparse24, expand
@@ -95,9 +96,18 @@ def mma_sp(
 
 
 def product(
-    path: Datapath, a: Codes, b: Codes, c: Codes, columns: npt.NDArray[np.int32] | None, engine: str, workers: int | None = None
+    path: Datapath,
+    a: Codes,
+    b: Codes,
+    c: Codes,
+    columns: npt.NDArray[np.int32] | None,
+    engine: str,
+    workers: int | None = None,
+    cut: Cut | None = None,
 ) -> Codes:
     """Return D of operands that have been checked, with leading batch dimensions broadcast; int32 results as numbers.
+
+    With a ``cut`` C and D are of the type of sums, fp32 or int32.
 
     Raises:
         UnsupportedError: for an unknown engine.
@@ -112,7 +122,7 @@ def product(
     multiply: Any = import_module(f"stcsim.numerics.engine.{taken}").multiply
     options = {"workers": workers} if taken is Engine.FAST else {}
     chosen = None if columns is None else _batched(columns, lead)
-    d: Codes = multiply(path, _batched(a, lead), _batched(b, lead), _batched(c, lead), chosen, **options)
+    d: Codes = multiply(path, _batched(a, lead), _batched(b, lead), _batched(c, lead), chosen, cut, **options)
     return (d if path.d.is_float else d.view(path.d.numpy)).reshape(*lead, *d.shape[1:])
 
 

@@ -102,8 +102,16 @@ def _convert(sums, scales, constants, running):  # type: ignore[no-untyped-def]
 
 
 @_jit
-def run_chains(a_value, a_power, columns, b_value, b_power, c, constants):  # type: ignore[no-untyped-def]
-    """Replace c by the result of the chain of all blocks of each element.
+def _promote(running, total):  # type: ignore[no-untyped-def]
+    """Add the accumulators to the registers as float32 does, and clear them."""
+    for j in range(running.size):
+        total[j] = np.float32(total[j] + running[j])  # of two float32 in float64: rounded once is rounded right
+        running[j] = 0.0
+
+
+@_jit
+def run_chains(a_value, a_power, columns, b_value, b_power, c, constants, span, total):  # type: ignore[no-untyped-def]
+    """Replace c by the result of the chain of all blocks of each element; with promotion, of the products since the last one.
 
     Args:
         a_value, a_power: (batch, m, k) float64, k a multiple of the block length, which is one of 4.
@@ -111,6 +119,8 @@ def run_chains(a_value, a_power, columns, b_value, b_power, c, constants):  # ty
         b_value, b_power: (batch, rows, n) float64.
         c: (batch, m, n) float64, the addends; overwritten.
         constants: of the rule.
+        span: products after which c is promoted into ``total``, a multiple of the block length; 0: never.
+        total: (batch, m, n) float64 that are float32 numbers; of any shape when nothing is promoted.
     """
     batch, m, k_end = a_value.shape
     n = c.shape[2]
@@ -122,8 +132,11 @@ def run_chains(a_value, a_power, columns, b_value, b_power, c, constants):  # ty
             for top_row in range(0, m, ROWS):
                 for k in range(0, k_end, constants.length):
                     least = constants.c_least if k == 0 else constants.least
+                    promotes = span > 0 and ((k + constants.length) % span == 0 or k + constants.length == k_end)
                     for i in range(top_row, min(m, top_row + ROWS)):
                         running, choice = c[t, i, first:last], columns[which, i % columns.shape[1]]
                         _find_tops(running, a_power[t, i], choice, b_power[t], first, k, constants, least, tops)
                         _add_aligned(running, a_value[t, i], choice, b_value[t], first, k, constants, tops, sums)
                         _convert(sums, tops, constants, running)
+                        if promotes:
+                            _promote(running, total[t, i, first:last])

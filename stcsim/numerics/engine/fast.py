@@ -16,7 +16,8 @@ import numpy.typing as npt
 from stcsim.isa import DType
 from stcsim.numerics.engine.dot_fast import LANES, Constants, run_chains
 from stcsim.numerics.formats import Codes, Floats, code_type, decoded, float_format, integers
-from stcsim.numerics.rules import Datapath, DotRule
+from stcsim.numerics.orders import Cut
+from stcsim.numerics.rules import Datapath, DotRule, sum_type
 
 _PANEL_ELEMENTS = 1 << 22
 """Decoded elements of one operand held at a time (32 MiB of values and as much of powers)."""
@@ -25,42 +26,95 @@ _THREAD_MACS = 1 << 22
 
 
 def multiply(
-    path: Datapath, a: Codes, b: Codes, c: Codes, columns: npt.NDArray[np.int32] | None = None, workers: int | None = None
+    path: Datapath,
+    a: Codes,
+    b: Codes,
+    c: Codes,
+    columns: npt.NDArray[np.int32] | None = None,
+    cut: Cut | None = None,
+    workers: int | None = None,
 ) -> Codes:
     """Return D = A . B + C as raw codes, (batch, m, n). Twin of ``reference.multiply``; must agree exactly.
 
     Args:
-        path, a, b, c, columns: as the twin takes them.
+        path, a, b, c, columns, cut: as the twin takes them.
         workers: threads; by default one for each processor.
     """
     with np.errstate(all="ignore"):
         if path.rule is None:
-            return _multiply_integers(path, a, b, c, columns)
+            return _multiply_integers(path, a, b, c, columns) if cut is None else _cut_integers(path, a, b, c, columns, cut)
         a, columns = _in_order(path, path.rule, a, columns)
-        if not path.rule.adds_c_last:
-            return _canonical(_chains(path, a, b, decoded(c, path.c)[0], columns, workers), path)
-        return _canonical(_emulated(path, a, b, decoded(c, path.c)[0], columns, workers), path)
+        whole = _Operands(path, a, b, columns, workers)
+        if cut is None:
+            return _canonical(whole.summed(decoded(c, path.c)[0]), path.d)
+        total = np.zeros(c.shape, np.float32)
+        for first, last in cut.slices:
+            total += whole.part(first, last).promoted(cut.promote_every, c.shape)
+        return _canonical(total + decoded(c, sum_type(path))[0].astype(np.float32), sum_type(path))
 
 
-def _emulated(path: Datapath, a: Codes, b: Codes, c: Floats, columns: npt.NDArray[np.int32], workers: int | None) -> Floats:
+class _Operands(NamedTuple):
+    """Factors of a product of floats, in the order of the blocks."""
+
+    path: Datapath
+    a: Codes
+    b: Codes
+    columns: npt.NDArray[np.int32]
+    workers: int | None
+
+    def part(self, first: int, last: int) -> _Operands:
+        """Return the factors of some instructions."""
+        rows = self.b.shape[1] * self.path.products // self.a.shape[2]  # of B, in one instruction
+        inside = slice(first * self.path.products, last * self.path.products)
+        b, columns = self.b[:, first * rows : last * rows], self.columns[..., inside] - np.int32(first * rows)
+        return self._replace(a=self.a[..., inside], b=b, columns=columns)
+
+    def summed(self, c: Floats) -> Floats:
+        """Return the sums that begin with ``c``, which is overwritten."""
+        rule = self.path.rule
+        return _emulated(self, c) if rule and rule.adds_c_last else _chains(self, c, 0, np.empty((1, 1, 1)))
+
+    def promoted(self, every: int, shape: tuple[int, ...]) -> npt.NDArray[np.float32]:
+        """Return the sums that begin with zero, promoted every so many instructions (0: never)."""
+        instructions = self.a.shape[2] // self.path.products
+        if not every or every >= instructions:
+            return self.summed(np.zeros(shape)).astype(np.float32)
+        total = np.zeros(shape)
+        if self.path.rule and not self.path.rule.adds_c_last:
+            _chains(self, np.zeros(shape), every * self.path.products, total)
+            return total.astype(np.float32)
+        for first in range(0, instructions, every):
+            part = self.part(first, min(instructions, first + every))
+            total = (total + part.summed(np.zeros(shape))).astype(np.float32).astype(np.float64)
+        return total.astype(np.float32)
+
+
+def _emulated(whole: _Operands, c: Floats) -> Floats:
     """Return D of a rule that adds C last: each instruction's chains start from zero, then one addition to nearest."""
-    native = np.dtype(path.d.numpy)
-    for k in range(0, a.shape[2], path.products):
-        part = slice(k, k + path.products)
-        sums = _chains(path, a[..., part], b, np.zeros_like(c), columns[..., part], workers)
+    native = np.dtype(whole.path.d.numpy)
+    for at in range(whole.a.shape[2] // whole.path.products):
+        sums = _chains(whole.part(at, at + 1), np.zeros_like(c), 0, np.empty((1, 1, 1)))
         c = (sums.astype(native) + c.astype(native)).astype(np.float64)
     return c
 
 
-def _chains(path: Datapath, a: Codes, b: Codes, c: Floats, columns: npt.NDArray[np.int32], workers: int | None) -> Floats:
-    """Return the running values after all blocks, panel by panel; ``c`` is overwritten."""
+def _chains(whole: _Operands, c: Floats, span: int, total: Floats) -> Floats:
+    """Return the running values after all blocks, panel by panel; ``c`` is overwritten.
+
+    Args:
+        whole: the factors.
+        c: (batch, m, n), what the sums begin with.
+        span: products after which they are promoted into ``total``, of the same shape, and begin with zero; 0: never.
+    """
+    path, a, b, columns, workers = whole
     assert path.rule is not None
     constants = _constants(path, path.rule)
     threads = min(workers or os.cpu_count() or 1, 1 + c.size * a.shape[2] // _THREAD_MACS)
     for batch, lanes in _panels(c.shape[0], c.shape[2], b.shape[1]):
         value, power = decoded(np.ascontiguousarray(b[batch, :, lanes]), path.b)
         choice = columns[batch] if len(columns) > 1 else columns
-        panel = _Panel(path.a, constants, a[batch], choice, value, power, c[batch, :, lanes])
+        registers = total[batch, :, lanes] if span else total
+        panel = _Panel(path.a, constants, a[batch], choice, value, power, c[batch, :, lanes], span, registers)
         shares = list(_shares(len(panel.a), c.shape[1], a.shape[2], threads))
         if threads == 1:
             for share in shares:
@@ -81,6 +135,8 @@ class _Panel(NamedTuple):
     value: Floats
     power: Floats
     c: Floats
+    span: int
+    total: Floats
 
     def run(self, share: tuple[slice, slice]) -> None:
         """Decode some rows of A in some matrices and overwrite their part of c."""
@@ -91,8 +147,13 @@ class _Panel(NamedTuple):
         ]
         running = np.ascontiguousarray(self.c[share])
         columns = np.ascontiguousarray(choice)
-        run_chains(a_value, a_power, columns, self.value[matrices], self.power[matrices], running, self.constants)
+        total = np.ascontiguousarray(self.total[share]) if self.span else self.total
+        run_chains(
+            a_value, a_power, columns, self.value[matrices], self.power[matrices], running, self.constants, self.span, total
+        )
         self.c[share] = running
+        if self.span:
+            self.total[share] = total
 
 
 def _panels(batch: int, n: int, rows: int) -> Iterator[tuple[slice, slice]]:
@@ -139,9 +200,8 @@ def _constants(path: Datapath, rule: DotRule) -> Constants:
     )
 
 
-def _canonical(running: Floats, path: Datapath) -> Codes:
-    """Return the codes of results that the format of D holds exactly; NaN is the one pattern of the datapath."""
-    form = path.d
+def _canonical(running: Floats | npt.NDArray[np.float32], form: DType) -> Codes:
+    """Return the codes of results that the format holds exactly; NaN is the one pattern of the datapath."""
     codes = running.astype(form.numpy).view(code_type(form))
     codes[np.isnan(running)] = form.nan_code
     return codes
@@ -157,6 +217,21 @@ def _multiply_integers(path: Datapath, a: Codes, b: Codes, c: Codes, columns: np
         if path.saturates:
             total = np.clip(total, -(2**31), 2**31 - 1)
     return (total & 0xFFFFFFFF).astype(np.uint32)
+
+
+def _cut_integers(path: Datapath, a: Codes, b: Codes, c: Codes, columns: npt.NDArray[np.int32] | None, cut: Cut) -> Codes:
+    """Return the int32 codes of sums in parts, each clamped when the datapath saturates; parts are added modulo 2^32."""
+    if not path.saturates:
+        return _multiply_integers(path, a, b, c, columns)
+    rows = b.shape[1] * path.products // a.shape[2]
+    total, zero = c.astype(np.uint32), np.zeros_like(c)
+    for first, last in cut.slices:
+        for at in range(first, last, cut.promote_every or last - first):
+            end = min(last, at + (cut.promote_every or last - first))
+            inside, of_b = slice(at * path.products, end * path.products), slice(at * rows, end * rows)
+            chosen = None if columns is None else columns[..., inside] - np.int32(at * rows)
+            total = total + _multiply_integers(path, a[..., inside], b[:, of_b], zero, chosen)
+    return total
 
 
 def _spread(kept: npt.NDArray[np.int64], columns: npt.NDArray[np.int32], k: int) -> npt.NDArray[np.int64]:

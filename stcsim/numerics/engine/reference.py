@@ -20,12 +20,15 @@ import numpy.typing as npt
 
 from stcsim.isa import DType
 from stcsim.numerics.formats import Codes, Number, code_type, decode, encode, float_format
-from stcsim.numerics.rules import Datapath, DotRule, Rounding
+from stcsim.numerics.orders import Cut
+from stcsim.numerics.rules import Datapath, DotRule, Rounding, sum_type
 
 NAN, PLUS_ZERO = Number("nan", False, 0, 0), Number("finite", False, 0, 0)
 
 
-def multiply(path: Datapath, a: Codes, b: Codes, c: Codes, columns: npt.NDArray[np.int32] | None = None) -> Codes:
+def multiply(
+    path: Datapath, a: Codes, b: Codes, c: Codes, columns: npt.NDArray[np.int32] | None = None, cut: Cut | None = None
+) -> Codes:
     """Return D = A . B + C as raw codes, (batch, m, n). Twin of ``fast.multiply``; must agree exactly.
 
     Args:
@@ -34,13 +37,47 @@ def multiply(path: Datapath, a: Codes, b: Codes, c: Codes, columns: npt.NDArray[
         b: (batch, rows, n) codes; of a dense A rows = k.
         c: (batch, m, n) codes.
         columns: (batch, m, k), the row of B that each element of A selects; ``None``: the k-th row.
+        cut: the parts that are summed apart; C and D are fp32 then. ``None``: one chain.
     """
-    d = np.empty(c.shape, code_type(path.d))
+    d = np.empty(c.shape, code_type(path.d if cut is None else sum_type(path)))
     for batch, i, j in np.ndindex(*c.shape):
         rows = range(a.shape[2]) if columns is None else columns[batch, i].tolist()
         column = b[batch, :, j].tolist()
-        d[batch, i, j] = dot(path, a[batch, i].tolist(), [column[row] for row in rows], int(c[batch, i, j]))
+        factors = a[batch, i].tolist(), [column[row] for row in rows], int(c[batch, i, j])
+        d[batch, i, j] = dot(path, *factors) if cut is None else cut_dot(path, *factors, cut)
     return d
+
+
+def cut_dot(path: Datapath, a: Sequence[int], b: Sequence[int], c: int, cut: Cut) -> int:
+    """Return the code of a . b + c whose parts are chains from zero, added to nearest even, c last; wrapped for integers."""
+    total = 0
+    for first, last in cut.slices:
+        part, span = 0, cut.promote_every or last - first
+        for at in range(first, last, span):
+            inside = slice(at * path.products, min(last, at + span) * path.products)
+            part = plus(path, part, widened(path, dot(path, a[inside], b[inside], 0)))
+        total = plus(path, total, part)
+    return plus(path, total, c)
+
+
+def plus(path: Datapath, x: int, y: int) -> int:
+    """Return the code of a sum outside the tensor core."""
+    if path.rule is None:
+        return (x + y) % 2**32
+    form = sum_type(path)
+    return encode(add_nearest(decode(x, form), decode(y, form), form), form)
+
+
+def widened(path: Datapath, code: int) -> int:
+    """Return the code of the accumulator in the type of sums, which holds it exactly."""
+    number, form = decode(code, path.d), sum_type(path)
+    if path.rule is None or path.d is form or number.kind != "finite":
+        return encode(number, form) if path.rule else code
+    if not number.significand:
+        return 0
+    exponent = number.exponent + number.significand.bit_length() - 1 - path.d.fraction_bits
+    significand = number.significand << (form.fraction_bits + 1 - number.significand.bit_length())
+    return encode(Number("finite", number.negative, significand, exponent), form)
 
 
 def dot(path: Datapath, a: Sequence[int], b: Sequence[int], c: int) -> int:

@@ -1,4 +1,4 @@
-"""Attention as a fused kernel computes it: Q . K^T in fp32, softmax in fp32, and its result, rounded to the operands' type, times V.
+"""Attention as a fused kernel computes it: Q . K^T and softmax in fp32, then its result, rounded to the operands' type, times V.
 
 The products are those of FlashAttention; its softmax is taken in one piece here, and divides before it is rounded, not after.
 """
@@ -39,7 +39,8 @@ def attention(
         raise StcsimError("scaled_dot_product_attention", "dropout_p = 0, as in evaluation", str(dropout_p))
     shared = query.shape[-3] // key.shape[-3] if enable_gqa else 1
     q, k, v = _grouped(query, shared), key, value
-    scores = session.run(_product("qk", q, k.transpose(-1, -2), lambda: q.float() @ k.float().transpose(-1, -2), True), alone=False)
+    turned = k.transpose(-1, -2)
+    scores = session.run(_product("qk", q, turned, lambda: q.float() @ turned.float(), True), alone=False)
     scores = scores.float().reshape(*query.shape[:-1], key.shape[-2])
     weights = _softmax(scores * (1 / math.sqrt(query.shape[-1]) if scale is None else scale), attn_mask, is_causal)
     p = _grouped(weights, shared)

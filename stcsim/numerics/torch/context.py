@@ -7,14 +7,15 @@ from contextlib import ExitStack, contextmanager
 from typing import Any
 
 import torch
+from torch.utils._python_dispatch import _get_current_dispatch_mode_stack
 
 from stcsim.errors import StcsimError
 from stcsim.isa.capabilities import ArchLike
+from stcsim.numerics.orders import Order
 from stcsim.numerics.torch.mode import Watch
-from stcsim.numerics.torch.operands import WeightCache
 from stcsim.numerics.torch.record import Record
 from stcsim.numerics.torch.session import Session
-from stcsim.numerics.torch.settings import Plan, Scales, make_plan
+from stcsim.numerics.torch.settings import Scales, make_plan
 
 
 @contextmanager
@@ -25,7 +26,7 @@ def datapath(
     acc_dtype: str | None = None,
     sparse: str | Iterable[str] | None = None,
     blocking: str = "kept",
-    order: Any = None,
+    order: Order | str | None = None,
     output: str = "same",
     scales: Mapping[str, Scales] | None = None,
     skip: str | Iterable[str] = (),
@@ -65,23 +66,26 @@ def datapath(
         StcsimError: when a network is being trained, or a name fits no product that ran.
     """
     plan = make_plan(arch, dtype, acc_dtype, sparse, blocking, order, output, scales, skip, layers, reference, workers)
-    with running(Session(plan, Record(plan.reference), WeightCache())) as session:
+    with running(Session(plan)) as session:
         yield session.record
 
 
 @contextmanager
 def running(session: Session) -> Iterator[Session]:
-    """Send the products of this thread to ``session``."""
-    if torch.is_grad_enabled():
-        raise StcsimError("datapath", "torch.no_grad() or torch.inference_mode() around it", "gradients enabled")
+    """Send the products of this thread to ``session``.
+
+    Raises:
+        StcsimError: inside of another one, or when a name of the plan fits no product that ran.
+    """
+    if any(isinstance(each, Watch) for each in _get_current_dispatch_mode_stack()):
+        raise StcsimError("datapath", "one datapath at a time", "a block inside of another one's")
     with ExitStack() as stack:
         stack.callback(torch.backends.mha.set_fastpath_enabled, torch.backends.mha.get_fastpath_enabled())
         torch.backends.mha.set_fastpath_enabled(False)
+        stack.callback(torch.set_num_threads, session.threads)
+        torch.set_num_threads(1)  # OpenMP's threads would wait for work by spinning, beside those of the engine
         stack.enter_context(torch._C._AutoDispatchBelowAutograd())
         stack.enter_context(session.places)
         stack.enter_context(Watch(session))
         yield session
     session.plan.check_names(session.names)
-
-
-__all__ = ["Plan", "datapath", "running"]

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from math import prod
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -38,9 +39,7 @@ def convolution(
 
     def exact() -> Tensor:
         wide = None if bias is None else bias.float()
-        return torch.convolution(
-            x.float(), weight.float(), wide, stride, padding, dilation, transposed, output_padding, groups
-        )
+        return torch.convolution(x.float(), weight.float(), wide, stride, padding, dilation, transposed, output_padding, groups)
 
     if transposed:
         edges = [
@@ -88,7 +87,8 @@ def _flipped_matrix(weight: Tensor, groups: int) -> Tensor:
 
 def _cut(image: Codes, edges: Sequence[tuple[int, int]]) -> tuple[Codes, list[tuple[int, int]]]:
     """Return an image without what negative padding takes off, and the padding that is left."""
-    cuts = (slice(max(0, -before), size - max(0, -after)) for (before, after), size in zip(edges, image.shape[2:], strict=True))
+    sizes = zip(edges, image.shape[2:], strict=True)
+    cuts: list[Any] = [slice(max(0, -before), size - max(0, -after)) for (before, after), size in sizes]
     return image[(..., *cuts)], [(max(0, before), max(0, after)) for before, after in edges]
 
 

@@ -34,7 +34,12 @@ def batch_to_columns(codes: Codes) -> Codes:
 
 
 def patches(
-    codes: Codes, taps: Sequence[int], stride: Sequence[int], padding: Sequence[Sequence[int]], dilation: Sequence[int], groups: int
+    codes: Codes,
+    taps: Sequence[int],
+    stride: Sequence[int],
+    padding: Sequence[Sequence[int]],
+    dilation: Sequence[int],
+    groups: int,
 ) -> Codes:
     """Return images (batch, c, ...) as the B of an implicit GEMM, (groups, taps * c / groups, batch * pixels), c fastest.
 
@@ -76,5 +81,6 @@ def spread(codes: Codes, stride: Sequence[int]) -> Codes:
     """Return images (batch, c, ...) with ``stride - 1`` zeros between neighbours, as a transposed convolution reads them."""
     sizes = [(size - 1) * step + 1 for size, step in zip(codes.shape[2:], stride, strict=True)]
     out = np.zeros((*codes.shape[:2], *sizes), codes.dtype)
-    out[(..., *(slice(None, None, step) for step in stride))] = codes
+    places: list[Any] = [slice(None, None, step) for step in stride]
+    out[(..., *places)] = codes
     return out

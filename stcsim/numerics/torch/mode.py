@@ -82,7 +82,7 @@ def multiplies(operator: str) -> bool:
 def why_not(tensors: Sequence[torch.Tensor]) -> str | None:
     """Return why a product of these tensors is not simulated, nothing where there is nothing to multiply, else ``None``."""
     for each in tensors:
-        if each.dtype not in TORCH_NAMES and each.dtype != torch.bool:
+        if each.dtype not in TORCH_NAMES and (each is tensors[0] or each.is_complex()):  # others may be masks, or offsets
             return f"a tensor of {str(each.dtype).removeprefix('torch.')}"
         if each.layout != torch.strided or each.device.type != "cpu":
             return f"a tensor that is {str(each.layout).removeprefix('torch.')} on {each.device.type}"

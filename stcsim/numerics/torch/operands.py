@@ -105,24 +105,28 @@ def compressed(encoded: Encoded, form: DType, channels: int) -> Encoded:
 
 
 class WeightCache:
-    """Codes of weights that were encoded before: the same parameter in the same type is not encoded twice."""
+    """Codes of weights for one call of a network: what a recurrent layer reads in every step is encoded once."""
 
     def __init__(self) -> None:
         """Start with none."""
+        self.clear()
+
+    def clear(self) -> None:
+        """Forget all codes, as before a call: weights may have been changed since where no version says so."""
         self._kept: OrderedDict[tuple[Any, ...], tuple[torch.Tensor, Encoded]] = OrderedDict()
         self._bytes = 0
 
     def get(self, factor: Factor, key: tuple[Any, ...], make: Callable[[], Encoded]) -> Encoded:
         """Return what ``make`` returns, from the cache where the weight has not changed since."""
-        tensor = factor.tensor
-        if factor.owner is None or factor.owner.is_inference():
+        owner, view = factor.owner, factor.tensor
+        if not isinstance(owner, nn.Parameter) or owner.is_inference():
             return make()
-        whole = (tensor.data_ptr(), tensor.dtype, tensor.shape, tensor.stride(), factor.owner._version, *key)
+        whole = (id(owner), owner._version, view.shape, view.stride(), view.storage_offset(), *key)
         if whole in self._kept:
             self._kept.move_to_end(whole)
             return self._kept[whole][1]
         encoded = make()
-        self._kept[whole] = (tensor, encoded)  # the tensor, so that nothing else comes to lie at its address
+        self._kept[whole] = (owner, encoded)  # the owner, so that nothing else comes to be called by its id
         self._bytes += _bytes(encoded)
         while self._bytes > _CACHE_BYTES and len(self._kept) > 1:
             self._bytes -= _bytes(self._kept.popitem(last=False)[1][1])

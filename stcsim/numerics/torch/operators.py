@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 
 from stcsim.numerics.torch import layouts
@@ -110,6 +111,23 @@ def _without_copies(tensor: Tensor) -> Tensor:
     return tensor[(0,) * (tensor.dim() - 2)] if repeats and tensor.shape[:-2].numel() > 1 else tensor
 
 
+def grouped_mm(
+    session: Session, left: Tensor, right: Tensor, offs: Tensor | None = None, bias: Tensor | None = None, out_dtype: Any = None
+) -> Tensor:
+    """Return ``torch._grouped_mm`` of tokens sorted by expert, (tokens, k), with a weight for each expert, (experts, k, n)."""
+    if offs is None or left.dim() != 2 or right.dim() != 3 or bias is not None:
+        session.note("aten._grouped_mm", "only tokens sorted by expert are simulated")
+        return torch._grouped_mm(left, right, offs, bias=bias, out_dtype=out_dtype)
+    ends = [int(each) for each in offs]
+    parts = [
+        multiply(session, left[start:end], right[expert])
+        for expert, (start, end) in enumerate(zip([0, *ends], ends, strict=False))
+        if end > start
+    ]
+    whole = torch.cat([*parts, left.new_zeros(left.shape[0] - (ends or [0])[-1], right.shape[-1])])
+    return whole if out_dtype is None else whole.to(out_dtype)
+
+
 READERS: dict[str, Callable[..., Any]] = {
     "linear": linear,
     "matmul": matmul,
@@ -121,6 +139,7 @@ READERS: dict[str, Callable[..., Any]] = {
     "baddbmm": addmm,
     "addmv": addmm,
     "convolution": convolution,
+    "_grouped_mm": grouped_mm,
     "scaled_dot_product_attention": attention,
 }
 """Operators by the name that they have in aten, each with a function of the session and the operator's arguments."""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import torch
@@ -50,7 +49,6 @@ class Product:
 
 def run_product(settings: Settings, a: Encoded, b: Encoded) -> torch.Tensor:
     """Return the accumulators of A . B, (..., m, n), as fp32 numbers, scaled back where the operands were scaled."""
-    options: dict[str, Any] = {} if settings.order is None else {"order": settings.order}
     d = gemm(
         a.codes if a.sparse is None else a.sparse,
         b.codes,
@@ -59,8 +57,8 @@ def run_product(settings: Settings, a: Encoded, b: Encoded) -> torch.Tensor:
         acc_dtype=settings.acc_dtype,
         sparsity=Sparsity.DENSE if a.sparse is None else Sparsity.SPARSE,
         blocking=settings.blocking,
+        order=settings.order,
         workers=settings.workers,
-        **options,
     )
     sums = _numbers(d)
     for scale in (a.scale, b.scale):

@@ -42,6 +42,7 @@ class LayerRecord:
         why_dense: why a layer that was to run 2:4 did not; empty otherwise.
         dtype, acc_dtype, output: types of the operands, the accumulator and the result.
         instruction: in PTX words.
+        order: in which the kernel adds, as a text that ``gemm`` takes.
         seconds: wall time, without the reference.
         scales: ``"given"``, ``"dynamic"`` (the largest magnitude found), or ``"none"``.
         activations_beyond: finite elements of the activations beyond the largest number of the type, which overflowed or
@@ -63,6 +64,7 @@ class LayerRecord:
     acc_dtype: str
     output: str
     instruction: str
+    order: str
     seconds: float
     scales: str
     activations_beyond: int
@@ -148,9 +150,13 @@ class Record:
         return "\n".join([*text, *self._left_out()])
 
     def _left_out(self) -> Sequence[str]:
-        """Return a line for each product that PyTorch computed, and each layer that was to be 2:4 and is not."""
-        dense = [f"dense: {each.name}: {each.why_dense}" for each in self.layers if each.why_dense]
-        return [*dense, *(f"not simulated: {each.name} ({each.operator}): {each.why}" for each in self.not_simulated)]
+        """Return a line for each reason why products are dense that were to be 2:4, or were left to PyTorch."""
+        dense = [(f"dense, {each.why_dense}", each.name) for each in self.layers if each.why_dense]
+        left = [(f"not simulated, {each.operator}: {each.why}", each.name) for each in self.not_simulated]
+        names: dict[str, list[str]] = {}
+        for why, name in (*dense, *left):
+            names.setdefault(why, []).append(name)
+        return [f"{why}: {_listed(each)}" for why, each in names.items()]
 
 
 def _flat(layer: LayerRecord) -> dict[str, Any]:
@@ -163,8 +169,14 @@ def _cell(column: int, text: str, width: int) -> str:
     return text.ljust(width) if column < 2 else text.rjust(width)
 
 
+def _listed(names: Sequence[str]) -> str:
+    """Return the first of some names, and how many more there are."""
+    more = f" and {len(names) - 3} more" if len(names) > 3 else ""
+    return ", ".join(names[:3]) + more
+
+
 def _shown(value: object) -> str:
     """Return a figure as text."""
     if isinstance(value, bool):
         return "2:4" if value else "dense"
-    return "-" if value is None else f"{value:.4g}" if isinstance(value, float) else str(value)
+    return "-" if value is None else f"{value:.6g}" if isinstance(value, float) else str(value)

@@ -19,6 +19,9 @@ from stcsim.numerics.torch.products import TORCH_NAMES, Product, epilogue, run_p
 from stcsim.numerics.torch.record import LayerRecord, NotSimulated, Record
 from stcsim.numerics.torch.settings import Plan, Scales, Settings
 
+_THREADED_MACS = 1 << 28
+"""Products of fewer multiply-accumulates are compared on one thread."""
+
 
 @dataclass(frozen=True, slots=True)
 class _Operands:
@@ -34,18 +37,17 @@ class Session:
 
     Args:
         plan: how the network runs.
-        record: is written to.
-        cache: codes of weights.
         keep_outputs: keep the results of every product.
     """
 
-    def __init__(self, plan: Plan, record: Record, cache: WeightCache, keep_outputs: bool = False) -> None:
+    def __init__(self, plan: Plan, keep_outputs: bool = False) -> None:
         """Start with nothing run."""
-        self.plan, self.record = plan, record
+        self.plan, self.record = plan, Record(plan.reference)
+        self.threads = torch.get_num_threads()
         self.places = Places(self._before, self._after)
         self.outputs: dict[str, torch.Tensor] = {}
         self.names: list[str] = []
-        self._cache, self._keep = cache, keep_outputs or plan.reference == "network"
+        self._cache, self._keep = WeightCache(), keep_outputs or plan.reference == "network"
         self._rows: dict[str, int] = {}
         self._exact = False
 
@@ -56,6 +58,8 @@ class Session:
             product: what is computed.
             alone: the product is all that its operator does, so that a module of one operator gives it its name.
         """
+        if torch.is_grad_enabled():
+            raise StcsimError("datapath", "a forward pass under torch.no_grad() or torch.inference_mode()", "gradients enabled")
         name = self.places.name(product.part, alone, product.left.owner)
         if self._exact:
             return self._compare(name, product)
@@ -87,8 +91,9 @@ class Session:
         output = "fp32" if product.in_fp32 else settings.output_type(TORCH_NAMES[product.right.tensor.dtype])
         result = epilogue(product, sums, output)
         seconds = time.perf_counter() - start
-        errors = errors_of(result, product.exact(), output) if self.plan.reference == "layer" else None
         m, n = sums.shape[-2:]
+        macs = sums.numel() * _length(operands.a)
+        errors = errors_of(result, self._exactly(product, macs), output) if self.plan.reference == "layer" else None
         self._rows[name] = len(self.record.layers)
         self.record.layers.append(
             LayerRecord(
@@ -104,6 +109,7 @@ class Session:
                 acc_dtype=settings.acc_dtype,
                 output=output,
                 instruction=instruction.name,
+                order=str(settings.order),
                 seconds=seconds,
                 scales=operands.scales,
                 activations_beyond=operands.b.beyond + (0 if product.left.owner is not None else operands.a.beyond),
@@ -128,14 +134,22 @@ class Session:
             why = _why_not_sparse(product, settings)
             return encoded._replace(why_dense=why) if why else compressed(encoded, form, product.channels)
 
-        a = self._cache.get(product.left, (form.name, settings.sparse, name if given else ""), weight)
+        a = self._cache.get(product.left, (product.kind, form.name, settings.sparse, name if given else ""), weight)
         b = encode_factor(product.right, form, second, f"{name}: B")
         return _Operands(a, b, "none" if not form.needs_scale else "given" if given else "dynamic")
+
+    def _exactly(self, product: Product, macs: int) -> torch.Tensor:
+        """Return a product in fp32, on all threads where that is worth it."""
+        torch.set_num_threads(self.threads if macs >= _THREADED_MACS else 1)
+        exact = product.exact()
+        torch.set_num_threads(1)
+        return exact
 
     def _before(self, network: nn.Module) -> None:
         """Refuse a network that is being trained."""
         if network.training:
             raise StcsimError("datapath", "a network in evaluation: call model.eval()", "one in training mode")
+        self._cache.clear()
 
     def _after(self, network: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
         """Run the network once more in fp32, and compare product by product."""

@@ -14,6 +14,8 @@ from stcsim.errors import StcsimError, UnsupportedError, closest, quoted
 from stcsim.isa import DTYPES, DType, code_dtype, instructions
 from stcsim.isa.capabilities import ArchLike, capability
 from stcsim.isa.instructions import Instruction
+from stcsim.numerics.orders import Order
+from stcsim.numerics.orders import order as to_order
 from stcsim.words import Blocking, text, texts, word
 
 SAME, AUTO, NONE = "same", "auto", "none"
@@ -61,7 +63,7 @@ class Settings:
     acc_dtype: str
     sparse: bool = False
     blocking: str = Blocking.KEPT
-    order: Any = None
+    order: Order = Order()
     output: str = SAME
     skip: bool = False
     workers: int | None = None
@@ -156,7 +158,7 @@ def make_plan(
     acc_dtype: str | None,
     sparse: str | Iterable[str] | None,
     blocking: str,
-    order: Any,
+    order: Order | str | None,
     output: str,
     scales: Mapping[str, Scales] | None,
     skip: str | Iterable[str],
@@ -170,8 +172,8 @@ def make_plan(
         UnsupportedError: when a word is none, or the GPU has no instruction for the types.
     """
     name = _operand_type(dtype)
-    base = Settings(capability(arch), name, DTYPES[name].acc, order=order, workers=workers)
-    changes = {"blocking": blocking, "output": output, **({} if acc_dtype is None else {"acc_dtype": acc_dtype})}
+    base = Settings(capability(arch), name, DTYPES[name].acc, workers=workers)
+    changes = {"blocking": blocking, "order": order, "output": output, **({} if acc_dtype is None else {"acc_dtype": acc_dtype})}
     base = _changed(base, changes, "")
     patterns = _sparse_patterns(sparse)
     if patterns and not base.has_sparse():
@@ -200,6 +202,8 @@ def _changed(base: Settings, changes: Mapping[str, Any], where: str) -> Settings
         own["acc_dtype"] = code_dtype(own["acc_dtype"], "acc_dtype", lambda row: row.is_accumulator).name
     if "blocking" in own:
         own["blocking"] = word(Blocking, own["blocking"], "blocking")
+    if "order" in own:
+        own["order"] = to_order(own["order"])
     if own.get("output", SAME) != SAME:
         own["output"] = code_dtype(
             own["output"], "output", lambda row: row.is_float and row.is_output and not row.needs_scale

@@ -11,7 +11,6 @@ from torch.utils._pytree import tree_leaves
 
 from stcsim.isa.capabilities import ArchLike
 from stcsim.numerics.torch.context import running
-from stcsim.numerics.torch.operands import WeightCache
 from stcsim.numerics.torch.record import Record
 from stcsim.numerics.torch.session import Session
 from stcsim.numerics.torch.settings import Plan, make_plan
@@ -31,7 +30,6 @@ class Simulated(nn.Module):
         """Bind a network."""
         super().__init__()
         self.model, self.plan, self.record = model, plan, Record(plan.reference)
-        self._cache = WeightCache()
         self.training = model.training
 
     def forward(self, *args: Any, **kwargs: Any) -> Any:
@@ -40,7 +38,7 @@ class Simulated(nn.Module):
         Raises:
             StcsimError: when gradients are enabled or the network is in training mode.
         """
-        with running(Session(self.plan, Record(self.plan.reference), self._cache)) as session:
+        with running(Session(self.plan)) as session:
             self.record = session.record
             return self.model(*args, **kwargs)
 
@@ -101,7 +99,7 @@ def both_blockings(model: nn.Module, *args: Any, arch: ArchLike, dtype: str = "f
     sessions, results = [], []
     for blocking in (Blocking.KEPT, Blocking.EXPANDED):
         plan = plan_of(arch, dtype, **{**options, "blocking": blocking})
-        with torch.no_grad(), running(Session(plan, Record(plan.reference), WeightCache(), keep_outputs=True)) as session:
+        with torch.no_grad(), running(Session(plan, keep_outputs=True)) as session:
             out = model(*args, **kwargs)
         sessions.append(session)
         results.append([each for each in tree_leaves(out) if isinstance(each, torch.Tensor) and each.is_floating_point()])
