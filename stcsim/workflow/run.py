@@ -13,6 +13,7 @@ import torch
 
 from stcsim.arch import Arch, ArchOrName, load_arch
 from stcsim.errors import UnsupportedError
+from stcsim.numerics.orders import order as to_order
 from stcsim.words import listed, size
 from stcsim.workflow import datasets, modelopt
 from stcsim.workflow.datasets import DataSet, Part
@@ -80,6 +81,7 @@ def workflow(
     ran = asked.small() if quick else asked
     archs = [load_arch(each) for each in listed(arch, "arch", "names of GPUs")]  # type: ignore[arg-type]
     size(batch, "batch")
+    to_order("chain" if order is None else order)
     modelopt.check_installed()
     datasets.check_installed(ran.data.set)
     folder = Folder(out or os.path.join("stcsim-workflow", f"{asked.name}{'-quick' if quick else ''}"), ran.name)

@@ -13,7 +13,7 @@ from stcsim.workflow import modelopt
 from stcsim.workflow.datasets import DataSet, Part
 from stcsim.workflow.models import build, products
 from stcsim.workflow.pruning import masks_of, permute
-from stcsim.workflow.recipe import Prune, Recipe, Stage, Train
+from stcsim.workflow.recipe import Calibrate, Prune, Recipe, Stage, Train
 from stcsim.workflow.state import Amax, Folder, State, key_of, source_sha256
 from stcsim.workflow.training import Advance, Distillation, Loss, Session, answers, on_data, train
 
@@ -53,11 +53,14 @@ class Stages:
 
     def state(self, name: str) -> State:
         """Return what a stage leaves; it is run if that is not stored."""
+        stage = self._recipe.stages[name]
+        if isinstance(stage, Calibrate) and stage.after:
+            return self.state(stage.after)  # nothing is trained
         if name not in self._states:
             key = self.key(name)
             state = self._folder.state(name, key)
             if state is None:
-                state = self._run(self._recipe.stages[name])
+                state = self._run(stage)
                 self._folder.keep_state(name, key, state)
             self._states[name] = state
         return self._states[name]
@@ -83,8 +86,8 @@ class Stages:
         before = self.state(stage.after) if stage.after else None
         if isinstance(stage, Train):
             return self._trained(stage, before)
-        assert before is not None, "a recipe whose pruning follows nothing is refused when it is read"
-        return self._pruned(stage, before) if isinstance(stage, Prune) else before
+        assert isinstance(stage, Prune) and before is not None, "a recipe whose pruning follows nothing is refused"
+        return self._pruned(stage, before)
 
     def _pruned(self, stage: Prune, before: State) -> State:
         network = self.network(before)

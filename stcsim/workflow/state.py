@@ -20,7 +20,7 @@ from stcsim.files import write_whole
 from stcsim.version import __version__
 
 _WEIGHT, _MASK, _ACTIVATION, _CHANNELS = "weight", "mask", "amax_activation", "amax_weight"
-_ABOUT = "recipe.json"
+_ABOUT, _METADATA = "recipe.json", "stcsim"
 _STAGES = (
     "workflow/datasets.py",
     "workflow/models.py",
@@ -28,7 +28,6 @@ _STAGES = (
     "workflow/pruning.py",
     "workflow/stages.py",
     "workflow/training.py",
-    "numerics/sparse",
 )
 _CELLS = (*_STAGES, "workflow/evaluation.py", "numerics")
 
@@ -117,12 +116,12 @@ class Folder:
             return None
         try:
             with safe_open(str(path), framework="pt") as file:
-                about = file.metadata() or {}
-                if about.get("key") != key:
+                about = json.loads((file.metadata() or {})[_METADATA])
+                if about["key"] != key:
                     return None
                 tensors = {each: file.get_tensor(each) for each in file.keys()}
-            return _state(tensors, json.loads(about["about"]))
-        except (SafetensorError, ValueError, KeyError, OSError) as error:
+            return _state(tensors, about)
+        except (SafetensorError, ValueError, KeyError, TypeError, OSError) as error:
             found = str(error).splitlines()[0][:80]
             raise StcsimError(str(path), "the file that stcsim wrote there; delete it to run the stage again", found) from None
 
@@ -130,9 +129,9 @@ class Folder:
         """Write what a stage leaves, whole or not at all."""
         path = self._stage(name)
         draft = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-        about = {"dtype": state.dtype, "loss": state.loss}
+        about = {"key": key, "dtype": state.dtype, "loss": state.loss}
         try:
-            safetensors.torch.save_file(_tensors(state), draft, {"key": key, "about": json.dumps(about)})
+            safetensors.torch.save_file(_tensors(state), draft, {_METADATA: json.dumps(about)})
             draft.replace(path)
         except OSError as error:
             raise StcsimError(str(path), "a file that can be written", error.strerror or str(error)) from None

@@ -77,5 +77,5 @@ def _name_the_lowest(axes: Axes, result: WorkflowResult, rows: list[Row], arch: 
         if speed is not None and row.stage.endswith("one-shot"):
             place = (time_us(row, speed), row.simulated.value)
             axes.annotate(
-                row.stage, place, xytext=(-5, 0), textcoords="offset points", size=6, va="center", ha="right", color=INK
+                row.stage, place, xytext=(5, -12), textcoords="offset points", size=6, va="center", ha="right", color=INK
             )

@@ -9,7 +9,7 @@ from rich.console import Group, RenderableType
 from rich.text import Text
 
 from stcsim.report.terminal.columns import Column, FittedTable
-from stcsim.report.units import NOTHING, bytes_text, energy_text, percent, three_digits
+from stcsim.report.units import NOTHING, bytes_text, energy_text, three_digits
 
 if TYPE_CHECKING:
     from stcsim.workflow.result import Row, Score, Speed, WorkflowResult
@@ -56,8 +56,13 @@ def _scores(result: WorkflowResult) -> list[Column]:
         _column(result, "datapath", lambda row: row.arch, 2, "left"),
         _column(result, "dense\nor kept", lambda row: alone(row.simulated)),
         _column(result, "expanded", lambda row: alone(row.expanded)),
-        _column(result, "outputs\nthat differ", lambda row: None if row.differing is None else percent(row.differing), 1),
+        _column(result, "outputs\nthat differ", lambda row: _share(row.differing), 1),
     ]
+
+
+def _share(share: float | None) -> str | None:
+    """Return a share as a percentage of two digits."""
+    return None if share is None else "0 %" if share == 0 else f"{100 * share:.2g} %"
 
 
 def _costs(result: WorkflowResult, arch: str) -> list[Column]:
