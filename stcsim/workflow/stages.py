@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import replace
+from importlib.metadata import version
 from typing import Any
 
 import torch
@@ -19,6 +20,8 @@ from stcsim.workflow.training import Advance, Distillation, Loss, Session, answe
 
 _CALIBRATION = 512
 """Samples that scales are found on: the first ones that were trained on."""
+_LIBRARIES = ("torch", "nvidia-modelopt", "numpy")
+"""Those that decide what stages leave."""
 _DECIDES = ("seed", "batch", "weight_decay", "augment")
 """Fields of a recipe that decide what its stages leave, beside data and network."""
 
@@ -39,13 +42,14 @@ class Stages:
         self.calibration = Part(data.train.x[:_CALIBRATION], data.train.y[:_CALIBRATION])
 
     def key(self, name: str) -> str:
-        """Return a hash of all that decides what a stage leaves: itself, those before it, data, source, and torch."""
+        """Return a hash of all that decides what a stage leaves: itself, those before it, data, source, libraries."""
         stage = self._recipe.stages[name]
         plain = stage.model_dump(mode="json", exclude={"shown"})
         before = [self.key(each) for each in _needs(stage)]
         shared = {each: getattr(self._recipe, each) for each in _DECIDES}
         model = self._recipe.model.model_dump(mode="json")
-        return key_of(plain, before, shared, model, self._data.digest, source_sha256(), torch.__version__)
+        libraries = [version(each) for each in _LIBRARIES]
+        return key_of(plain, before, shared, model, self._data.digest, source_sha256(), libraries)
 
     def is_done(self, name: str) -> bool:
         """Whether a stage need not run again."""

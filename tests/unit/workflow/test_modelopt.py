@@ -67,7 +67,7 @@ def test_sparsegpt_looks_at_activations() -> None:
     before = {name: tensor.clone() for name, tensor in asked.state_dict().items()}
     masks = masks_of(asked, Prune(after="x", method="sparsegpt"), forward)
     magnitude = masks_of(asked, Prune(after="x"), forward)
-    for name, mask in masks.items():
+    for mask in masks.values():
         assert (mask.reshape(-1, 4).sum(1) == 2).all()
     assert any(not torch.equal(mask, magnitude[name]) for name, mask in masks.items())
     assert all(torch.equal(before[name], tensor) for name, tensor in asked.state_dict().items()), "pruning is done by the stage"

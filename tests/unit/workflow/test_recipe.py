@@ -19,7 +19,10 @@ Fields = dict[str, Any]
 Change = Callable[[Fields], object]
 
 MISTAKES: dict[str, tuple[Change, str]] = {
-    "a field that is no field": (lambda r: r.update(batchs=3), "batchs: expected one of .*, found 'batchs' (did you mean 'batch'?)"),
+    "a field that is no field": (
+        lambda r: r.update(batchs=3),
+        "batchs: expected one of .*, found 'batchs' (did you mean 'batch'?)",
+    ),
     "a field that is missing": (lambda r: r.pop("batch"), "batch: expected a value, found no such field"),
     "a data set that is none": (
         lambda r: r["data"].update(set="mnist"),

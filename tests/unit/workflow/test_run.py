@@ -74,7 +74,9 @@ def test_a_run_that_was_stopped_goes_on_and_gives_the_same(
     assert run(tmp_path / "out") == result
 
 
-def test_a_changed_stage_runs_again_with_those_after_it_and_no_other(folder: Path, result: WorkflowResult, tmp_path: Path) -> None:
+def test_a_changed_stage_runs_again_with_those_after_it_and_no_other(
+    folder: Path, result: WorkflowResult, tmp_path: Path
+) -> None:
     out = tmp_path / "out"
     run(out)
     before = stage_files(out)
@@ -124,7 +126,9 @@ def test_a_folder_of_another_recipe_is_refused(folder: Path, result: WorkflowRes
     with pytest.raises(StcsimError, match=r"--out .*: expected a folder of recipe 'other', found one of 'tiny'"):
         run(folder, tiny(name="other"))
     (tmp_path / "letter.txt").write_text("dear", encoding="utf-8")
-    with pytest.raises(StcsimError, match="--out .*: expected a new or empty folder, or one of this recipe, found other files in it"):
+    with pytest.raises(
+        StcsimError, match="--out .*: expected a new or empty folder, or one of this recipe, found other files in it"
+    ):
         run(tmp_path)
     with pytest.raises(StcsimError, match="--out .*: expected a new or empty folder, or one of this recipe, found a file"):
         run(tmp_path / "letter.txt")
