@@ -5,27 +5,28 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
 from stcsim.cli import options as opt
+from stcsim.cli.evidence_bits import (
+    JobsOption,
+    JsonOption,
+    QuickOption,
+    accumulation,
+    assumptions,
+    count_option,
+    deliver,
+    million,
+)
 from stcsim.cli.steps import check_outputs, measured_tables, prepare
 from stcsim.errors import StcsimError, closest
 
 app = typer.Typer(invoke_without_command=True, help="Gather the evidence for what stcsim claims; without a name, list it.")
 
 RatesArgument = Annotated[list[Path], typer.Argument(metavar="PATH…", help="Tables of published microbenchmarks, or folders.")]
-JobsOption = Annotated[
-    int | None, typer.Option("--jobs", metavar="N", min=1, help="Processes.", show_default="one for each core")
-]
-QuickOption = Annotated[bool, typer.Option("--quick", help="A small sample, in under a minute.")]
-JsonOption = Annotated[Path | None, typer.Option("--json", metavar="FILE", help="Write every figure as JSON.")]
 SeedOption = Annotated[int, typer.Option("--seed", metavar="N", min=0, help="Of the GEMMs' sizes.")]
-
-
-def _count(option: str, what: str, default: str) -> Any:
-    return typer.Option(option, metavar="N", min=1, help=what, show_default=default)
 
 
 @app.callback()
@@ -42,7 +43,7 @@ def evidence(context: typer.Context) -> None:
 @app.command()
 def ablation(
     paths: opt.MeasuredArgument = None,
-    rows: Annotated[int | None, _count("--rows", "Rows of each GPU, sparsity and type.", "40; 2 with --quick")] = None,
+    rows: Annotated[int | None, count_option("--rows", "Rows of each GPU, sparsity and type.", "40; 2 with --quick")] = None,
     only: Annotated[str, typer.Option("--only", metavar="TEXT", help="Mechanisms whose name contains this.")] = "",
     gpus: Annotated[str, typer.Option("--gpus", metavar="NAME,…", help="Rows of these GPUs.")] = "a100,a100-pcie,h100,h100-pcie",
     rates: Annotated[
@@ -69,7 +70,7 @@ def ablation(
     prepare()
     with progress("predicting without each mechanism") as advance:
         found = ablating.ablation(tables, per_cell, only, names, rates or (), jobs, advance)
-    _deliver(ablation_document(found), ablation_table(found), json)
+    deliver(ablation_document(found), ablation_table(found), json)
 
 
 @app.command("leave-one-out")
@@ -79,8 +80,8 @@ def leave_one_out(
         str | None,
         typer.Option("--gpus", metavar="NAME,…", help="Fit these boards.", show_default="a100,h100; a100 with --quick"),
     ] = None,
-    rows: Annotated[int | None, _count("--rows", "Fit to about so many rows of a board.", "120; 12 with --quick")] = None,
-    evaluations: Annotated[int | None, _count("--evaluations", "Of the fit of a board.", "300; 25 with --quick")] = None,
+    rows: Annotated[int | None, count_option("--rows", "Fit to about so many rows of a board.", "120; 12 with --quick")] = None,
+    evaluations: Annotated[int | None, count_option("--evaluations", "Of the fit of a board.", "300; 25 with --quick")] = None,
     jobs: JobsOption = None,
     quick: QuickOption = False,
     json: JsonOption = None,
@@ -114,7 +115,7 @@ def leave_one_out(
     if csv:
         write_lines(unseen_lines(found), csv)
     terms = (size, trials, leaving.SEED)
-    _deliver(leave_one_out_document(found, *terms), leave_one_out_tables(found, *terms), json)
+    deliver(leave_one_out_document(found, *terms), leave_one_out_tables(found, *terms), json)
 
 
 @app.command()
@@ -129,7 +130,7 @@ def anchors(json: JsonOption = None) -> None:
     prepare()
     with progress("predicting published figures") as advance:
         found = compare(notify=advance)
-    _deliver(anchors_document(found), anchors_table(found), json)
+    deliver(anchors_document(found), anchors_table(found), json)
 
 
 @app.command()
@@ -145,7 +146,7 @@ def microbench(paths: RatesArgument, json: JsonOption = None) -> None:
     from stcsim.study.evidence.microbench import compare
 
     found = compare(paths)
-    _deliver(rates_document(found), rates_table(found), json)
+    deliver(rates_document(found), rates_table(found), json)
 
 
 @app.command()
@@ -178,12 +179,12 @@ def advice(
     prepare()
     with progress("running networks") as advance:
         found = advising.advice(*chosen, jobs, advance)
-    _deliver(plain_document(found), advice_text(found, advising.CLAIM_US), json, not found.misses)
+    deliver(plain_document(found), advice_text(found, advising.CLAIM_US), json, not found.misses)
 
 
 @app.command()
 def monotony(
-    gemms: Annotated[int | None, _count("--gemms", "GEMMs on each GPU.", "100; 2 with --quick")] = None,
+    gemms: Annotated[int | None, count_option("--gemms", "GEMMs on each GPU.", "100; 2 with --quick")] = None,
     seed: SeedOption = 0,
     jobs: JobsOption = None,
     quick: QuickOption = False,
@@ -200,12 +201,12 @@ def monotony(
     prepare()
     with progress("timing on larger GPUs") as advance:
         found = comparing.monotony(count, seed, comparing.QUICK_NETWORKS if quick else comparing.NETWORKS, jobs, advance)
-    _deliver(plain_document(found), monotony_table(found, list(comparing.GPUS), comparing.SLOWER), json)
+    deliver(plain_document(found), monotony_table(found, list(comparing.GPUS), comparing.SLOWER), json)
 
 
 @app.command()
 def reasons(
-    gemms: Annotated[int | None, _count("--gemms", "How many GEMMs.", "200; 30 with --quick")] = None,
+    gemms: Annotated[int | None, count_option("--gemms", "How many GEMMs.", "200; 30 with --quick")] = None,
     seed: SeedOption = 0,
     jobs: JobsOption = None,
     quick: QuickOption = False,
@@ -223,45 +224,7 @@ def reasons(
     prepare()
     with progress("timing on larger GPUs") as advance:
         found = reasoning.examine(count, seed, jobs, advance)
-    _deliver(reasons_document(found), reasons_text(found, list(GPUS)), json)
-
-
-@app.command()
-def million(
-    count: Annotated[int | None, _count("--count", "Dot products of each row.", "1000000; 20000 with --quick")] = None,
-    rows: Annotated[str, typer.Option("--rows", metavar="TEXT", help="Only rules whose name contains this.")] = "",
-    jobs: JobsOption = None,
-    quick: QuickOption = False,
-    json: JsonOption = None,
-) -> None:
-    """Compute a million random dot products of every rule with both datapaths; exit code 1 where a bit differs.
-
-    For example: stcsim evidence million --rows sm_90
-    """
-    check_outputs(json=json)
-    from stcsim.numerics.evidence import million as counting
-    from stcsim.report.export.evidence import million_document
-    from stcsim.report.terminal.console import progress
-    from stcsim.report.terminal.evidence.bits import million_table
-
-    each = count or (counting.QUICK_COUNT if quick else counting.COUNT)
-    with progress("multiplying") as advance:
-        found = counting.million(each, rows, jobs, advance)
-    _deliver(million_document(found), million_table(found), json, not found.differing)
-
-
-@app.command()
-def assumptions(json: JsonOption = None) -> None:
-    """Count how many results of sparse instructions differ where an assumption is wrong, and by how much."""
-    check_outputs(json=json)
-    from stcsim.numerics.evidence.assumptions import assumptions as assume
-    from stcsim.report.export.evidence import plain_document
-    from stcsim.report.terminal.console import progress
-    from stcsim.report.terminal.evidence.bits import assumptions_tables
-
-    with progress("multiplying") as advance:
-        found = assume(notify=advance)
-    _deliver(plain_document(found), assumptions_tables(found), json)
+    deliver(reasons_document(found), reasons_text(found, list(GPUS)), json)
 
 
 def _evaluated(advance: Callable[[int, int], None], trials: int, done: int, _cost: float) -> None:
@@ -278,13 +241,5 @@ def _names(text: str, option: str, known: Sequence[str] | Mapping[str, str]) -> 
     return names
 
 
-def _deliver(document: dict[str, Any], view: Any, json: Path | None, holds: bool = True) -> None:
-    """Write the file asked for, print, and end with exit code 1 unless what was claimed holds."""
-    from stcsim.report.export.result import write_json
-    from stcsim.report.terminal.console import show
-
-    if json:
-        write_json(document, json)
-    show(view)
-    if not holds:
-        raise typer.Exit(1)
+for _each in (million, assumptions, accumulation):
+    app.command()(_each)

@@ -2,7 +2,8 @@
 
 Sources: PTX ISA, "mma", "mma.sp", "wgmma.mma_async", "wgmma.mma_async.sp"; MMA-Sim 2.1.1 for which generation runs which
 floating-point shape as its own instruction (m8n8k4 on sm_70 and sm_75 only). The shape of ``tcgen05`` stands in a descriptor,
-not in its name, so it is written here as MMA-Sim writes it.
+not in its name, so it is written here as MMA-Sim writes it; the words of its full name (``mma``, ``cta_group::1``, ``kind::f16``)
+may stand there too. ``wmma`` is compiled to the same HMMA and IMMA as ``mma``, which ``numerics.rules`` has one rule for.
 """
 
 from __future__ import annotations
@@ -18,10 +19,18 @@ from stcsim.words import text
 
 _FROM = {arch: ARCHS[place:] for place, arch in enumerate(ARCHS)}
 _DATA_CENTER = ("sm_80", "sm_90", "sm_100")  # A100, H100, B200
-_VOLTA, _HOPPER, _BLACKWELL = ("sm_70", "sm_75"), ("sm_90",), ("sm_100",)
+_VOLTA, _HOPPER, _BLACKWELL = ("sm_70", "sm_72", "sm_75"), ("sm_90",), ("sm_100", "sm_103", "sm_110")
+_BLACKWELL_INT8 = ("sm_100", "sm_110")  # PTX ISA 9.1, tcgen05.mma: kind::i8 needs sm_100a or sm_110a
+_RTX_BLACKWELL = ("sm_120", "sm_121")
 
-#: Words of a full PTX name that do not change what is computed.
-_SILENT_WORDS = ("sync", "aligned", "row", "col", "mma_async")
+#: Words of a full PTX name that do not change what is computed; ``mma`` is one behind ``tcgen05`` and ``wmma``.
+_SILENT_WORDS = ("sync", "aligned", "row", "col", "mma_async", "cta_group::1")
+#: Types of A and B that each kind of ``tcgen05.mma`` and of ``mma`` on sm_120 has, of those that are known here.
+_KINDS = {"f16": ("fp16", "bf16"), "tf32": ("tf32",), "f8f6f4": ("e4m3", "e5m2"), "i8": ("int8", "uint8")}
+
+
+#: Kinds whose names have a word for C.
+_NAMES_C = ("mma", "wmma")
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +38,7 @@ class Instruction:
     """One tensor-core instruction: D[m x n] = A[m x k] . B[k x n] + C[m x n].
 
     Attributes:
-        kind: ``"mma"``, ``"wgmma"`` or ``"tcgen05"``.
+        kind: ``"mma"``, ``"wmma"``, ``"wgmma"`` or ``"tcgen05"``.
         sparse: A is 2:4 (tf32 1:2, 4-bit types 4:8 in pairs); ``k`` counts its expanded columns.
         d, a, b, c: element types by name.
         satfinite: int32 results are clamped instead of wrapped.
@@ -59,7 +68,7 @@ class Instruction:
     @property
     def name(self) -> str:
         """The name in PTX words, e.g. ``"mma.sp.m16n8k32.f32.f16.f16.f32"``; wgmma and tcgen05 have no word for C."""
-        types = (self.d, self.a, self.b, self.c)[: 4 if self.kind == "mma" else 3]
+        types = (self.d, self.a, self.b, self.c)[: 4 if self.kind in _NAMES_C else 3]
         words = [self.kind, *["sp"] * self.sparse, self.shape, *(DTYPES[each].ptx for each in types)]
         return ".".join([*words, *["satfinite"] * self.satfinite])
 
@@ -90,11 +99,17 @@ _FP8 = _mixed(("fp32", "fp16"), ("e4m3", "e5m2"))
 _INT8, _INT4 = _mixed(("int32",), ("int8", "uint8")), _mixed(("int32",), ("int4", "uint4"))
 _N = tuple(range(8, 257, 8))
 _N_INT = (8, 16, 24, 32, *range(48, 257, 16))
+_N_INT_128 = tuple(range(16, 257, 16))
 
 
 def _small(*k: int) -> tuple[tuple[int, tuple[int, ...], int], ...]:
     """Return the shapes m16n8k... of ``mma``."""
     return tuple((16, (8,), each) for each in k)
+
+
+def _wide(k: int) -> tuple[tuple[int, tuple[int, ...], int], ...]:
+    """Return the three shapes of ``wmma``."""
+    return ((16, (16,), k), (32, (8,), k), (8, (32,), k))
 
 
 _ROWS = (
@@ -113,6 +128,12 @@ _ROWS = (
     _Row("mma", True, _small(32, 64), _INT8, _FROM["sm_80"]),
     _Row("mma", True, _small(64, 128), _INT4, _FROM["sm_80"]),
     _Row("mma", True, _small(64), _mixed(("fp32",), ("e4m3", "e5m2")), _FROM["sm_89"]),
+    _Row("mma", True, _small(64), _mixed(("fp16",), ("e4m3", "e5m2")), _RTX_BLACKWELL),
+    _Row("wmma", False, _wide(16), _HALF, _FROM["sm_70"]),
+    _Row("wmma", False, _wide(16), _BF16, _FROM["sm_80"]),
+    _Row("wmma", False, ((16, (16,), 8),), _TF32, _FROM["sm_80"]),
+    _Row("wmma", False, _wide(16), tuple(each for each in _INT8 if each[1] == each[2]), _FROM["sm_72"]),
+    _Row("wmma", False, ((8, (8,), 32),), tuple(each for each in _INT4 if each[1] == each[2]), _FROM["sm_75"]),
     _Row("wgmma", False, ((64, _N, 16),), (*_HALF, *_BF16), _HOPPER),
     _Row("wgmma", False, ((64, _N, 8),), _TF32, _HOPPER),
     _Row("wgmma", False, ((64, _N, 32),), _FP8, _HOPPER),
@@ -127,10 +148,12 @@ _ROWS = (
     _Row("tcgen05", True, ((64, _N, 32), (128, _N, 32)), (*_HALF, *_BF16), _BLACKWELL),
     _Row("tcgen05", True, ((64, _N, 16), (128, _N, 16)), _TF32, _BLACKWELL),
     _Row("tcgen05", True, ((64, _N, 64), (128, _N, 64)), _FP8, _BLACKWELL),
+    _Row("tcgen05", False, ((64, _N_INT, 32), (128, _N_INT_128, 32)), _INT8, _BLACKWELL_INT8),
+    _Row("tcgen05", True, ((64, _N_INT, 64), (128, _N_INT_128, 64)), _INT8, _BLACKWELL_INT8),
 )
 
 #: Kinds in the order in which a library would take them.
-_PREFERRED = ("tcgen05", "wgmma", "mma")
+_PREFERRED = ("tcgen05", "wgmma", "mma", "wmma")
 
 
 def parse(name: str) -> Instruction:
@@ -142,17 +165,35 @@ def parse(name: str) -> Instruction:
         UnsupportedError: when no tensor core has it.
     """
     name = text(name, "instruction", "the name of an instruction in PTX words").strip()
-    words = [word for word in name.replace("sp::ordered_metadata", "sp").split(".") if word not in _SILENT_WORDS]
+    first, *rest = name.replace("sp::ordered_metadata", "sp").split(".")
+    words = [first, *(word for word in rest if word not in (*_SILENT_WORDS, "mma"))]
+    kinds = [word.removeprefix("kind::") for word in words if word.startswith("kind::")]
+    words = _with_inputs([word for word in words if not word.startswith("kind::")])
     plain = ".".join(word for word in words if word != "satfinite")
     found = _table().get(plain)
     if found is None:
-        example = "such as 'mma.m16n8k16.f32.f16.f16.f32' or 'wgmma.sp.m64n64k32.f32.f16.f16'"
-        raise UnsupportedError("instruction", f"a tensor-core instruction {example}", f"'{name}'{closest(plain, _table())}")
+        raise UnsupportedError("instruction", _wanted(first, rest), f"'{name}'{closest(plain, _table())}")
+    for kind in kinds:
+        if found[0].a not in _KINDS.get(kind, ()):
+            known = ", ".join(f"kind::{each} ({', '.join(types)})" for each, types in _KINDS.items())
+            raise UnsupportedError(name, f"one of {known}, with its types", f"kind::{kind} of {found[0].a}")
     if "satfinite" not in words:
         return found[0]
     if found[0].d != "int32":
         raise UnsupportedError(name, "satfinite on integers only", f"an accumulator of {found[0].d}")
     return replace(found[0], satfinite=True)
+
+
+def _with_inputs(words: list[str]) -> list[str]:
+    """Return the words of a name with those of A and B, which PTX leaves out of ``wmma`` in fp16."""
+    return [*words[:-1], "f16", "f16", words[-1]] if words[0] == "wmma" and len(words) == 4 else words
+
+
+def _wanted(first: str, rest: list[str]) -> str:
+    """Return what a name that is none should have been."""
+    if first == "tcgen05" and not any(word.startswith("m") and word[1:2].isdigit() for word in rest):
+        return "a shape and types too, which PTX keeps in a descriptor, such as 'tcgen05.m128n256k16.f32.f16.f16'"
+    return "a tensor-core instruction such as 'mma.m16n8k16.f32.f16.f16.f32' or 'wgmma.sp.m64n64k32.f32.f16.f16'"
 
 
 def archs_of(instruction: Instruction) -> tuple[str, ...]:

@@ -15,7 +15,12 @@ if TYPE_CHECKING:
     from stcsim.numerics.epilogue import Epilogue
     from stcsim.numerics.matmul import gemm
     from stcsim.numerics.orders import Order
-    from stcsim.numerics.sparse.cutlass_layouts import cutlass_layout, from_cutlass_layout
+    from stcsim.numerics.sparse.cutlass_layouts import (
+        cutlass_hopper_layout,
+        cutlass_layout,
+        from_cutlass_hopper_layout,
+        from_cutlass_layout,
+    )
     from stcsim.numerics.sparse.layouts import from_register_image, register_image
     from stcsim.numerics.sparse.permute import permute_channels
     from stcsim.numerics.sparse.pruning import check_mask, keep_mask, prune
@@ -29,9 +34,11 @@ __all__ = [
     "check_mask",
     "compress",
     "conv2d",
+    "cutlass_hopper_layout",
     "cutlass_layout",
     "encode",
     "expand",
+    "from_cutlass_hopper_layout",
     "from_cutlass_layout",
     "from_register_image",
     "gemm",
@@ -55,9 +62,11 @@ _HOMES = {
     "check_mask": "sparse.pruning",
     "compress": "sparse.sparse24",
     "conv2d": "conv",
+    "cutlass_hopper_layout": "sparse.cutlass_layouts",
     "cutlass_layout": "sparse.cutlass_layouts",
     "encode": "encoding",
     "expand": "sparse.sparse24",
+    "from_cutlass_hopper_layout": "sparse.cutlass_layouts",
     "from_cutlass_layout": "sparse.cutlass_layouts",
     "from_register_image": "sparse.layouts",
     "gemm": "matmul",

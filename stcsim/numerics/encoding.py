@@ -7,6 +7,7 @@ float32. A tensor core itself does not round its inputs: it reads codes, of tf32
 from __future__ import annotations
 
 import math
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -14,7 +15,7 @@ import numpy.typing as npt
 
 from stcsim.errors import StcsimError, UnsupportedError
 from stcsim.isa import DTYPES, DType, code_dtype
-from stcsim.numerics.codes import Codes, code_type, held, place, values
+from stcsim.numerics.codes import Codes, code_type, held, place, to_codes, values
 from stcsim.words import flag
 
 _SOURCES = (("float32", DTYPES["fp32"]), ("float64", DTYPES["fp64"]))
@@ -60,11 +61,17 @@ def _numbers(x: npt.ArrayLike) -> npt.NDArray[Any]:
     if name in dict(_SOURCES):
         return array
     if known is not None:
-        return array.astype(np.float32) if array.dtype.name == name else values(array, known.name).astype(np.float32)
+        return array.astype(np.float32) if array.dtype.name == name else _read(known)[to_codes(array, known, "encode")]
     if array.dtype.kind not in "ib" or (array.dtype.itemsize == 8 and array.size and _widest(array) > 2**53):
         what = "floats or signed integers up to 2**53 (unsigned ones are raw codes, which values() decodes)"
         raise StcsimError("encode", what, f"an array of {name}")
     return array.astype(np.float64)
+
+
+@cache
+def _read(form: DType) -> npt.NDArray[np.float32]:
+    """Return the number of every code of a short type."""
+    return values(np.arange(1 << form.bits).astype(code_type(form)), form.name).astype(np.float32)
 
 
 def _widest(array: npt.NDArray[Any]) -> int:

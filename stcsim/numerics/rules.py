@@ -16,6 +16,7 @@ from dataclasses import dataclass
 
 from stcsim.errors import UnsupportedError
 from stcsim.isa import DTYPES, DType
+from stcsim.isa.capabilities import arithmetic
 from stcsim.isa.instructions import Instruction
 from stcsim.words import Blocking, word
 
@@ -103,6 +104,8 @@ class _Row:
     adds_c_last: bool = False
 
 
+#: Kinds that are compiled to the machine instructions of another.
+RUNS_AS = {"wmma": "mma"}
 _HALF, _TF32, _FP8 = ("fp16", "bf16"), ("tf32",), ("e4m3", "e5m2")
 _AMPERE, _BLACKWELL = ("sm_80", "sm_86", "sm_89"), ("sm_100", "sm_120")
 _HOPPER_ON = ("sm_90", *_BLACKWELL)
@@ -143,8 +146,8 @@ def dot_rule(instruction: Instruction, arch: str) -> DotRule:
     """
     for row in _ROWS:
         if (
-            arch in row.archs
-            and row.kind == instruction.kind
+            arithmetic(arch) in row.archs
+            and row.kind == RUNS_AS.get(instruction.kind, instruction.kind)
             and instruction.a in row.types
             and row.shape in ("", instruction.shape)
         ):

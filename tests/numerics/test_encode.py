@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from stcsim.errors import StcsimError
-from stcsim.isa import DTYPES
+from stcsim.isa import DTYPES, DType
 from stcsim.numerics import conv2d, encode, gemm, values
 from stcsim.numerics.formats import code_type, encoded
 
@@ -97,6 +97,21 @@ def test_codes_come_back_from_their_values(name: str, kind: type) -> None:
     if DTYPES[name].bits == 64 and kind is np.float32:
         codes = encode(np.random.default_rng(3).standard_normal(1000).astype(np.float32), name)
     assert np.array_equal(encode(values(codes, name).astype(kind), name), codes)
+
+
+@pytest.mark.parametrize(("exponent_bits", "fraction_bits"), [(3, 2), (2, 3), (8, 0), (4, 11)])
+def test_a_new_row_of_the_table_is_all_that_a_new_type_needs(
+    monkeypatch: pytest.MonkeyPatch, exponent_bits: int, fraction_bits: int
+) -> None:
+    bits, bias = 1 + exponent_bits + fraction_bits, (1 << exponent_bits - 1) - 1
+    row = DType(name="made", bits=bits, exponent_bits=exponent_bits, fraction_bits=fraction_bits, bias=bias)
+    monkeypatch.setitem(DTYPES, "made", row)
+    x = np.ldexp(np.random.default_rng(6).standard_normal(4096), np.random.default_rng(7).integers(-8, 8, 4096)).astype(
+        np.float32
+    )
+    assert np.array_equal(encode(x, "made"), encoded(x.astype(np.float64), row))
+    codes = np.arange(1 << bits).astype(code_type(row))
+    assert np.array_equal(encode(values(codes, "made"), "made"), codes)
 
 
 @pytest.mark.small

@@ -207,3 +207,36 @@ def test_bad_calls_are_one_sentence(call, sentence: str) -> None:
         call(normal((16, 32), 18), normal((32, 8), 19))
     assert str(caught.value).startswith(sentence)
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("arch", "shape"), [("sm_70", "m8n8k4"), ("sm_75", "m16n8k8"), ("sm_80", "m16n8k16"), ("sm_90", "m16n8k16")]
+)
+def test_wmma_gives_the_bits_of_the_chain_that_it_is_compiled_to(arch: str, shape: str) -> None:
+    name = f"mma.{shape}.f32.f16.f16.f32"
+    a, b = normal((32, 64), 30), normal((64, 16), 31)
+    chain = gemm(a, b, arch=arch, instruction=name)
+    assert np.array_equal(gemm(a, b, arch=arch, instruction="wmma.mma.sync.aligned.row.col.m16n16k16.f32.f32"), chain)
+    whole = mma("wmma.m16n16k16.f32.f16.f16.f32", a[:16, :16], b[:16], arch=arch)
+    assert np.array_equal(whole, gemm(a[:16, :16], b[:16], arch=arch, instruction=name))
+
+
+@pytest.mark.parametrize(
+    ("relative", "known"), [("sm_72", "sm_70"), ("sm_87", "rtx3090"), ("sm_103", "sm_100"), ("sm_121", "sm_120")]
+)
+@pytest.mark.parametrize("sparsity", ["dense", "2:4"])
+def test_a_relative_computes_as_the_one_that_was_measured(relative: str, known: str, sparsity: str) -> None:
+    if relative == "sm_72" and sparsity == "2:4":
+        pytest.skip("Volta has no sparse instruction")
+    a, b = pruned(normal((16, 64), 32)), normal((64, 8), 33)
+    assert np.array_equal(gemm(a, b, arch=relative, sparsity=sparsity), gemm(a, b, arch=known, sparsity=sparsity))
+
+
+@pytest.mark.parametrize("sparsity", ["dense", "2:4"])
+def test_integers_of_tcgen05_are_exact(sparsity: str) -> None:
+    a = random_sparse("int8", (64, 128), seed=34)
+    b = np.random.default_rng(35).integers(0, 256, (128, 16)).astype(np.uint8)
+    part, k = (".sp", 64) if sparsity == "2:4" else ("", 32)
+    name = f"tcgen05.mma{part}.cta_group::1.kind::i8.m64n16k{k}.s32.s8.u8"
+    d = gemm(a, b, arch="sm_100a", dtype="int8", b_dtype="uint8", sparsity=sparsity, instruction=name)
+    assert np.array_equal(d, values(a, "int8").astype(np.int64) @ b.astype(np.int64))

@@ -138,5 +138,6 @@ def run_chains(a_value, a_power, columns, b_value, b_power, c, constants, span, 
                         _find_tops(running, a_power[t, i], choice, b_power[t], first, k, constants, least, tops)
                         _add_aligned(running, a_value[t, i], choice, b_value[t], first, k, constants, tops, sums)
                         _convert(sums, tops, constants, running)
-                        if promotes:
-                            _promote(running, total[t, i, first:last])
+                    if promotes:
+                        for i in range(top_row, min(m, top_row + ROWS)):
+                            _promote(c[t, i, first:last], total[t, i, first:last])

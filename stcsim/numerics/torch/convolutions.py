@@ -68,7 +68,7 @@ def convolution(
         channels=matrix.shape[-1] // prod(taps),
         exact=exact,
         finish=finish,
-        bias=None if bias is None else bias.reshape(-1, *(1,) * dims),
+        bias=None if bias is None else bias.reshape(groups, -1),
     )
     return session.run(product).to(x.dtype).contiguous()
 

@@ -13,7 +13,8 @@ def errors_of(results: torch.Tensor, exact: torch.Tensor, output: str) -> Errors
     form = DTYPES[output]
     ours, theirs = results.detach().float().reshape(-1), exact.detach().float().reshape(-1)
     error = (ours - theirs).abs()
-    exponent = torch.frexp(theirs.abs()).exponent.sub_(1).clamp_(min=form.min_exponent)
+    exponent = torch.frexp(theirs).exponent.sub_(1).clamp_(min=form.min_exponent)
+    exponent[theirs == 0] = form.min_exponent
     ulps = torch.ldexp(error, form.fraction_bits - exponent)
     ours_double, theirs_double = ours.double(), theirs.double()
     norms = float(ours_double.norm() * theirs_double.norm())

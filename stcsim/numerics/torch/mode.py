@@ -12,7 +12,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
 from stcsim.numerics.torch.operators import READERS
-from stcsim.numerics.torch.products import TORCH_NAMES
+from stcsim.numerics.torch.products import TYPES
 from stcsim.numerics.torch.session import Session
 
 #: Parts of the names of operators that multiply and accumulate: one that matches and has no reader is written down.
@@ -82,7 +82,7 @@ def multiplies(operator: str) -> bool:
 def why_not(tensors: Sequence[torch.Tensor]) -> str | None:
     """Return why a product of these tensors is not simulated, nothing where there is nothing to multiply, else ``None``."""
     for each in tensors:
-        if each.dtype not in TORCH_NAMES and (each is tensors[0] or each.is_complex()):  # others may be masks, or offsets
+        if each.dtype not in TYPES.values() and (each is tensors[0] or each.is_complex()):  # others may be masks, or offsets
             return f"a tensor of {str(each.dtype).removeprefix('torch.')}"
         if each.layout != torch.strided or each.device.type != "cpu":
             return f"a tensor that is {str(each.layout).removeprefix('torch.')} on {each.device.type}"

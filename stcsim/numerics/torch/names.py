@@ -71,17 +71,23 @@ class Places:
             return
         if not self._stack:
             self._paths = {id(each): path for path, each in module.named_modules()}
-            self._parameters = {id(each): path.removesuffix(".weight") for path, each in module.named_parameters()}
+            self._parameters = {id(each): _module_of(path) for path, each in module.named_parameters()}
             self._marked = Counter(self._counts)
             self._before(module)
         self._stack.append((self._paths.get(id(module), ""), module))
 
-    def _leave(self, module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any], output: object) -> None:
+    def _leave(self, module: nn.Module, *rest: Any) -> None:
         if threading.get_ident() != self._thread or not self._stack or self._stack[-1][1] is not module:
             return
         self._stack.pop()
-        if not self._stack and output is not None:
-            self._after(module, args, kwargs)
+        if not self._stack and len(rest) == 3:  # after an error PyTorch leaves out what the module was called with by name
+            self._after(module, *rest[:2])
+
+
+def _module_of(parameter: str) -> str:
+    """Return the module whose weight a parameter is, none for that of the network itself; else the parameter's own path."""
+    path, _, name = parameter.rpartition(".")
+    return path if name == "weight" else parameter
 
 
 def _is_one_operator(module: nn.Module) -> bool:

@@ -42,14 +42,14 @@ class Encoded(NamedTuple):
 
     Attributes:
         codes: as the product wants them; of a compressed matrix those that are kept.
-        scale: what a code of 1 stands for, fp32: one number, or (..., m, 1); ``None`` for types that are not scaled.
+        scale: what a code of 1 stands for, fp32: one number, or (..., m); ``None`` for types that are not scaled.
         beyond: elements that were finite and overflowed or saturated.
         sparse: the compressed matrix, where it is one.
         why_dense: why the matrix is not compressed, where it was to be.
     """
 
     codes: Codes
-    scale: torch.Tensor | None
+    scale: npt.NDArray[np.float32] | None
     beyond: int
     sparse: Sparse24 | None = None
     why_dense: str = ""
@@ -84,7 +84,7 @@ def encode_factor(factor: Factor, form: DType, amax: float | npt.NDArray[Any] | 
         raise StcsimError(where, f"finite numbers to encode as {form.name}", "NaN or infinity")
     scale = _scale(numbers, form, amax, factor.owner is not None, where)
     codes, beyond = _rounded(numbers / scale, form)
-    return Encoded(factor.arrange(codes), scale, beyond)
+    return Encoded(factor.arrange(codes), (scale.squeeze(-1) if scale.dim() else scale).numpy(), beyond)
 
 
 def compressed(encoded: Encoded, form: DType, channels: int) -> Encoded:
@@ -147,11 +147,13 @@ def _rounded(numbers: torch.Tensor, form: DType) -> tuple[Codes, int]:
 
 
 def _beyond(numbers: torch.Tensor, form: DType) -> int:
-    """Return how many finite numbers are above the largest one of a type; those that round down to it count too."""
+    """Return how many finite numbers are so far above the largest one of a type that they do not round to it."""
+    last_place = 2.0 ** (form.max_exponent - form.fraction_bits) if form.is_float else 1.0
+    limit = form.largest + last_place / 2
     least, most = (float(each) for each in numbers.aminmax())
-    if max(-least, most) <= form.largest:  # false for NaN
+    if max(-least, most) < limit:  # false for NaN
         return 0
-    return int(((numbers.abs() > form.largest) & torch.isfinite(numbers)).sum())
+    return int(((numbers.abs() >= limit) & torch.isfinite(numbers)).sum())
 
 
 def _scale(numbers: torch.Tensor, form: DType, amax: float | npt.NDArray[Any] | None, by_row: bool, where: str) -> torch.Tensor:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -31,7 +31,7 @@ def linear(session: Session, x: Tensor, weight: Tensor, bias: Tensor | None = No
         right=Factor(x, layouts.rows_to_columns),
         channels=weight.shape[1],
         exact=exact,
-        finish=lambda sums: sums.t().reshape(*x.shape[:-1], weight.shape[0]),
+        finish=lambda d: d.t().reshape(*x.shape[:-1], weight.shape[0]),
         bias=bias,
     )
     return session.run(product).to(x.dtype)
@@ -55,54 +55,90 @@ def multiply(
     A weight is A, wherever it stands; without one the first factor is. A matrix that all matrices of a batch meet is one product
     with more columns. A reduction of length 1 is no reduction: such an outer product is left to PyTorch.
     """
+    bias = bias if beta else None
     rows, columns = left.dim() == 1, right.dim() == 1
     one, other = left[None] if rows else left, right[:, None] if columns else right
-    if one.shape[-1] == 1:
-        session.note("matmul", "an outer product (k = 1), which no kernel sends to tensor cores")
-        plain = left.matmul(right) * alpha
-        return plain if bias is None or not beta else plain + bias * beta
 
     def exact() -> Tensor:
-        plain = left.float().matmul(right.float())
-        plain = plain if alpha == 1 else plain * alpha
-        return plain if bias is None or not beta else plain + bias.float() * beta
+        plain = left.float().matmul(right.float()) * alpha
+        return plain if bias is None else plain + bias.float() * beta
 
-    def finish(sums: Tensor) -> Tensor:
-        return sums.squeeze(-2 if rows else ()).squeeze(-1 if columns else ()) if rows or columns else sums
+    if one.shape[-1] == 1:
+        session.note("matmul", "an outer product (k = 1), which no kernel sends to tensor cores")
+        return exact().to(left.dtype)
+    way = _way(_without_copies(one), _without_copies(other))
+    source = None if bias is None else bias[..., None] if columns else bias
+    by_row = source is not None and way.turned and source.dim() == 1 and beta == 1 and not columns
 
-    left_factor, right_factor, arranged = _factors(_without_copies(one), _without_copies(other))
+    def finish(d: Tensor) -> Tensor:
+        result = way.back(d)
+        result = result.squeeze(-1) if columns else result
+        return result.squeeze(-2 if not columns else -1) if rows else result
+
     product = Product(
         kind="matmul",
         part="matmul",
-        left=left_factor,
-        right=right_factor,
+        left=way.left,
+        right=way.right,
         channels=one.shape[-1],
         exact=exact,
-        finish=lambda sums: finish(arranged(sums)),
-        bias=bias,
+        finish=finish,
+        bias=source if by_row else None,
+        addend=None if source is None or by_row else way.there(source),
         alpha=alpha,
         beta=beta,
     )
     return session.run(product).to(left.dtype)
 
 
-def _factors(left: Tensor, right: Tensor) -> tuple[Factor, Factor, Callable[[Tensor], Tensor]]:
-    """Return A and B of ``left @ right`` and what brings D into its shape."""
-    weight = owner_of(right)
-    swapped = weight is not None or (right.dim() == 2 and owner_of(left) is None and left.dim() > 2)
+class _Way(NamedTuple):
+    """How ``left @ right`` becomes A . B.
+
+    Attributes:
+        left: the factor A.
+        right: the factor B.
+        turned: D is the transposed result.
+        back: brings D into the shape of the result.
+        there: brings what is added to the result into the shape of D.
+    """
+
+    left: Factor
+    right: Factor
+    turned: bool
+    back: Callable[[Tensor], Tensor]
+    there: Callable[[Tensor], Tensor]
+
+
+def _way(left: Tensor, right: Tensor) -> _Way:
+    """Return what is A and what is B."""
+    weight, other = owner_of(right), owner_of(left)
+    swapped = weight is not None or (right.dim() == 2 and other is None and left.dim() > 2)
     if swapped and right.dim() == 2:
-        rows = left.shape[:-1]
+        shape = (*left.shape[:-1], right.shape[-1])
         a = Factor(right.t(), layouts.as_they_lie, weight)
-        return a, Factor(left, layouts.rows_to_columns), lambda sums: sums.t().reshape(*rows, -1)
+        b = Factor(left, layouts.rows_to_columns)
+        return _Way(a, b, True, lambda d: d.t().reshape(shape), lambda c: c.expand(shape).reshape(-1, shape[-1]).t())
     if swapped:
         a = Factor(right.transpose(-1, -2), layouts.as_they_lie, weight)
-        return a, Factor(left, layouts.transposed), lambda sums: sums.transpose(-1, -2)
+        b = Factor(left, layouts.transposed)
+        return _Way(a, b, True, lambda d: d.transpose(-1, -2), lambda c: _matrix(c).transpose(-1, -2))
+    a = Factor(left, layouts.as_they_lie, other)
     if left.dim() == 2 and right.dim() > 2:
-        batch, columns = right.shape[:-2], right.shape[-1]
-        a = Factor(left, layouts.as_they_lie, owner_of(left))
-        back = lambda sums: sums.reshape(-1, *batch, columns).movedim(0, -2)  # noqa: E731
-        return a, Factor(right, layouts.batch_to_columns), back
-    return Factor(left, layouts.as_they_lie, owner_of(left)), Factor(right, layouts.as_they_lie), lambda sums: sums
+        batch, rows, columns = right.shape[:-2], left.shape[0], right.shape[-1]
+        b = Factor(right, layouts.batch_to_columns)
+        return _Way(
+            a,
+            b,
+            False,
+            lambda d: d.reshape(rows, *batch, columns).movedim(0, -2),
+            lambda c: c.expand(*batch, rows, columns).movedim(-2, 0).reshape(rows, -1),
+        )
+    return _Way(a, Factor(right, layouts.as_they_lie), False, lambda d: d, _matrix)
+
+
+def _matrix(tensor: Tensor) -> Tensor:
+    """Return a tensor with at least two dimensions."""
+    return tensor if tensor.dim() > 1 else tensor[None]
 
 
 def _without_copies(tensor: Tensor) -> Tensor:

@@ -45,8 +45,8 @@ class LayerRecord:
         order: in which the kernel adds, as a text that ``gemm`` takes.
         seconds: wall time, without the reference.
         scales: ``"given"``, ``"dynamic"`` (the largest magnitude found), or ``"none"``.
-        activations_beyond: finite elements of the activations beyond the largest number of the type, which overflowed or
-            saturated when they were encoded.
+        activations_beyond: finite elements of the activations that overflowed or saturated when they were encoded: those
+            so far beyond the largest number of the type that they do not round to it.
         weights_beyond: elements of the weights, likewise.
         not_finite: results that are infinite or NaN.
         errors: against fp32; ``None`` where that was not asked for.
@@ -104,11 +104,13 @@ class Record:
         reference: what errors are counted against: ``"layer"``, ``"network"`` or ``"none"``.
         layers: a row a product, in the order they ran.
         not_simulated: products that PyTorch computed, and why.
+        not_compared: products that had another shape when the network ran in fp32, as experts that get other tokens have.
     """
 
     reference: str
     layers: list[LayerRecord] = field(default_factory=list)
     not_simulated: list[NotSimulated] = field(default_factory=list)
+    not_compared: list[str] = field(default_factory=list)
 
     @property
     def macs(self) -> int:
@@ -139,6 +141,7 @@ class Record:
             "reference": self.reference,
             "layers": self.rows(),
             "not_simulated": [asdict(each) for each in self.not_simulated],
+            "not_compared": self.not_compared,
         }
         return json.dumps(whole, indent=2)
 
@@ -153,8 +156,9 @@ class Record:
         """Return a line for each reason why products are dense that were to be 2:4, or were left to PyTorch."""
         dense = [(f"dense, {each.why_dense}", each.name) for each in self.layers if each.why_dense]
         left = [(f"not simulated, {each.operator}: {each.why}", each.name) for each in self.not_simulated]
+        apart = [("not compared, another shape in fp32", name) for name in self.not_compared]
         names: dict[str, list[str]] = {}
-        for why, name in (*dense, *left):
+        for why, name in (*dense, *left, *apart):
             names.setdefault(why, []).append(name)
         return [f"{why}: {_listed(each)}" for why, each in names.items()]
 

@@ -205,9 +205,7 @@ def _changed(base: Settings, changes: Mapping[str, Any], where: str) -> Settings
     if "order" in own:
         own["order"] = to_order(own["order"])
     if own.get("output", SAME) != SAME:
-        own["output"] = code_dtype(
-            own["output"], "output", lambda row: row.is_float and row.is_output and not row.needs_scale
-        ).name
+        own["output"] = code_dtype(own["output"], "output", lambda row: row.name in RESULTS).name
     changed = replace(base, **own)
     changed.instruction(sparse=False)
     return changed

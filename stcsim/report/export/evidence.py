@@ -7,6 +7,7 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from stcsim.numerics.evidence.accumulation import Accumulation
     from stcsim.numerics.evidence.assumptions import Assumptions
     from stcsim.numerics.evidence.million import Million
     from stcsim.study.evidence.ablation import Ablation
@@ -59,6 +60,6 @@ def million_document(found: Million) -> Document:
     return asdict(found) | {"dot_products": found.dot_products, "differing": found.differing}
 
 
-def plain_document(found: Advice | Monotony | Assumptions) -> Document:
+def plain_document(found: Advice | Monotony | Assumptions | Accumulation) -> Document:
     """Return evidence that has no derived figures."""
     return asdict(found)

@@ -36,4 +36,5 @@ EVIDENCE = (
     Evidence("reasons", "Does what is said to help most help most?", "", 78, 13),
     Evidence("million", "Do the fast and the readable datapath agree on every bit?", "", 1200, 26),
     Evidence("assumptions", "How many results rest on an assumption about sparse instructions?", "", 6),
+    Evidence("accumulation", "How do rounding errors grow with k, and what does promotion change?", "", 4),
 )

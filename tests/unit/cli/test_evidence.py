@@ -195,9 +195,25 @@ def test_assumptions_say_how_many_results_rest_on_them(monkeypatch: pytest.Monke
     assert [each["nan"] > 0 for each in document["infinity"]] == [False, True]
 
 
+def test_accumulation_prints_draws_and_writes(monkeypatch: pytest.MonkeyPatch, printed: Printed, tmp_path: Path) -> None:
+    from stcsim.numerics.evidence import accumulation
+
+    monkeypatch.setattr(accumulation.accumulation, "__defaults__", ((64, 512), None))
+    text, document = printed("accumulation", "--figure", tmp_path / "growth.svg")
+    assert document["outputs"] == 4096 and document["lengths"] == [64, 512]
+    assert document["differing"][0] == 0 and f"{document['differing'][1]:,}" in text
+    assert "fp8 wgmma promoted every 4" not in text and "promoted every 4" in text
+    drawn = (tmp_path / "growth.svg").read_text(encoding="utf-8")
+    assert all(f"{line['what']} ({line['arch']})" in drawn for line in document["lines"])
+
+
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [
+        (
+            ["accumulation", "--figure", "growth.txt"],
+            "--figure growth.txt: expected a name that ends in .png, .svg or .pdf, found",
+        ),
         (
             ["ablation"],
             "command line: expected the PATH of measured tables, or public ones in the cache (`stcsim data pull` fetches",

@@ -209,8 +209,8 @@ def test_the_command_prints_draws_and_writes(tmp_path: Path, capsys: pytest.Capt
     ("arguments", "sentence"),
     [
         (["mma.sp.m16n8k32.f32.f16.f16.f3"], f"(did you mean '{FP16}'?)"),
-        ([FP16, "--arch", "t4"], "found one of sm_80, sm_86, sm_89, sm_90, sm_100, sm_120"),
-        ([FP16, "--arch", "sm_81"], "expected one of sm_70, sm_75, sm_80"),
+        ([FP16, "--arch", "t4"], "found one of sm_80, sm_86, sm_87, sm_89, sm_90, sm_100"),
+        ([FP16, "--arch", "sm_81"], "expected one of sm_70, sm_72, sm_75, sm_80"),
         ([FP16, "--arch", "a1000"], "(did you mean 'a100'?)"),
         ([FP16, "--row", "16"], f"row of D: expected 0 to 15 in {FP16}, found 16"),
         ([FP16, "--col", "8"], f"col of D: expected 0 to 7 in {FP16}, found 8"),

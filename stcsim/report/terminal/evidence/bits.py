@@ -11,6 +11,7 @@ from stcsim.report.terminal.columns import FittedTable
 from stcsim.report.terminal.evidence.columns import figures, texts
 
 if TYPE_CHECKING:
+    from stcsim.numerics.evidence.accumulation import Accumulation
     from stcsim.numerics.evidence.assumptions import Assumptions, Difference, Infinity
     from stcsim.numerics.evidence.million import Million
 
@@ -46,6 +47,20 @@ def assumptions_tables(found: Assumptions) -> RenderableType:
         Text("\nan infinity in a row of B that is not selected", "bold"),
         *map(Text, (_infinity(each) for each in found.infinity)),
     )
+
+
+def accumulation_table(found: Accumulation) -> RenderableType:
+    """Return the error of each way to add, over the length of the sum, and how many results promotion changes."""
+    columns = (
+        figures("k", (f"{k:,}" for k in found.lengths)),
+        *(
+            figures("\n".join([*line.what.split(", "), line.arch]), (f"{each:.2e}" for each in line.errors))
+            for line in found.lines
+        ),
+        figures("promotion\nchanges", (f"{each:,}" for each in found.differing)),
+    )
+    words = f"mean error over mean magnitude of {found.outputs:,} results of each length; factors from N(0, 1)"
+    return Group(Text(words, "bold"), FittedTable(columns))
 
 
 def _infinity(found: Infinity) -> str:
