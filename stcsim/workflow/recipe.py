@@ -18,6 +18,9 @@ _NETWORKS = {
     "transformer": ("channels", "heads", "hidden", "layers", "length"),
 }
 """Networks, and the sizes that each takes."""
+_LEARNS = {"mnist1d": "conv1d", "digits": "conv2d", "text": "transformer"}
+"""The network for each data set."""
+_LONGEST, _PRUNABLE = 1024, 16
 METHODS = ("max", "percentile", "entropy", "mse")
 TYPES = {"int8": METHODS, "fp8": ("max", "percentile", "mse")}
 """Types with scales, and the calibrations that ModelOpt has for each; its entropy counts the steps of an integer."""
@@ -61,7 +64,22 @@ class Network(Model):
         for name in sorted(given.symmetric_difference(wanted)):
             expected = "a whole number above 0" if name in wanted else f"no such size for {self.kind}"
             raise TraceError(f"model: {name}", expected, "a number" if name in given else "none")
+        if self.heads and self.channels % self.heads:
+            raise TraceError("model: heads", f"a divisor of {self.channels} channels", f"{self.heads}")
+        if self.length and self.length > _LONGEST:
+            raise TraceError("model: length", f"at most {_LONGEST:,} characters", f"{self.length:,}")
         return self
+
+    def check_prunable(self) -> None:
+        """Refuse a network whose layers ModelOpt would leave dense without a word.
+
+        Raises:
+            TraceError: when channels are not a multiple of 16.
+        """
+        for name in ("channels", "hidden"):
+            value = getattr(self, name)
+            if value and value % _PRUNABLE:
+                raise TraceError(f"model: {name}", f"a multiple of {_PRUNABLE}, which can be pruned", f"{value}")
 
     @property
     def sizes(self) -> dict[str, int]:
@@ -198,8 +216,15 @@ class Recipe(Model):
         for name in self.quick.leave_out:
             if name not in self.stages:
                 raise TraceError("quick: leave_out", "names of stages", f"'{name}'{closest(name, self.stages)}")
+        wanted = _LEARNS[self.data.set]
+        if self.model.kind != wanted:
+            raise TraceError("model: kind", f"{wanted}, the network for {self.data.set}", f"'{self.model.kind}'")
+        if self.augment and self.data.set != "mnist1d":
+            raise TraceError("augment", f"false, since {self.data.set} was made by no transformations", "true")
         before: list[str] = []
         for name, stage in self.stages.items():
+            if isinstance(stage, Prune):
+                self.model.check_prunable()
             with inside(f"stages: {name}:"):
                 _check_stage(stage, before, self.model.kind)
             before.append(name)

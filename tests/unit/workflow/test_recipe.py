@@ -18,6 +18,7 @@ from tests.unit.workflow.recipes import tiny
 Fields = dict[str, Any]
 Change = Callable[[Fields], object]
 
+TRANSFORMER = {"kind": "transformer", "channels": 32, "heads": 2, "hidden": 64, "layers": 1, "length": 16}
 MISTAKES: dict[str, tuple[Change, str]] = {
     "a field that is no field": (
         lambda r: r.update(batchs=3),
@@ -35,6 +36,26 @@ MISTAKES: dict[str, tuple[Change, str]] = {
     "a size of another network": (
         lambda r: r["model"].update(heads=2),
         "model: heads: expected no such size for conv2d, found a number",
+    ),
+    "heads that do not divide": (
+        lambda r: r.update(data={"set": "text"}, model={**TRANSFORMER, "heads": 3}),
+        "model: heads: expected a divisor of 32 channels, found 3",
+    ),
+    "a sample of text that is too long": (
+        lambda r: r.update(data={"set": "text"}, model={**TRANSFORMER, "length": 10**6}),
+        "model: length: expected at most 1,024 characters, found 1,000,000",
+    ),
+    "channels that cannot be pruned": (
+        lambda r: r["model"].update(channels=24),
+        "model: channels: expected a multiple of 16, which can be pruned, found 24",
+    ),
+    "a network for other data": (
+        lambda r: r["data"].update(set="mnist1d"),
+        "model: kind: expected conv1d, the network for mnist1d, found 'conv2d'",
+    ),
+    "digits that are augmented": (
+        lambda r: r.update(augment=True),
+        "augment: expected false, since digits was made by no transformations, found true",
     ),
     "a stage of no kind": (
         lambda r: r["stages"]["one-shot"].update(do="prun"),
