@@ -29,6 +29,7 @@ class Row:
     Attributes:
         stage: whose result it is.
         pruned: whether weights are 2:4.
+        trained: whether training was the last that was done to it; false of a network that was pruned last.
         dtype: of the operands: ``"fp16"``, ``"int8"`` or ``"fp8"``.
         method: how the scales were found; empty without scales, ``"qat"`` where the network was trained with them.
         arch: the GPU whose arithmetic it is.
@@ -43,6 +44,7 @@ class Row:
 
     stage: str
     pruned: bool
+    trained: bool
     dtype: str
     method: str
     arch: str

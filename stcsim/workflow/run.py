@@ -178,6 +178,7 @@ class _Table:
         )
         return {
             "pruned": bool(sparse),
+            "trained": state.loss is not None,
             "fp32": asdict(score(answers(network, test), test)),
             "emulated": asdict(score(answers(quantised, test), test)) if quantised else None,
             "simulated": asdict(found.simulated),

@@ -14,10 +14,15 @@ from stcsim.report.figures.paper_style import COLOURS, COLUMN_INCHES, DPI, INK, 
 from stcsim.report.terminal.workflow import METRICS, archs_of, time_us
 
 if TYPE_CHECKING:
-    from stcsim.workflow.result import Row, WorkflowResult
+    from stcsim.workflow.result import WorkflowResult
 
 _HEIGHT_INCHES = 3.2
-_MARKS: dict[bool, dict[str, Any]] = {False: {"marker": "o"}, True: {"marker": "^"}}
+_LOOKS: dict[tuple[bool, bool], dict[str, Any]] = {
+    (False, True): {"marker": "o", "label": "dense"},
+    (True, True): {"marker": "^", "label": "2:4, trained again"},
+    (True, False): {"marker": "^", "label": "2:4, at once", "markerfacecolor": "#FFFFFF"},
+}
+"""By whether a network is pruned, and trained since."""
 _TYPES = ("fp16", "int8", "fp8")
 _FADED = 0.35
 _PLAIN = ("", "max", "qat")
@@ -48,8 +53,9 @@ def _draw(result: WorkflowResult) -> Figure:
         Line2D([], [], ls="", marker="s", color=COLOURS[place % len(COLOURS)], label=f"{arch} {dtype}")
         for place, (arch, dtype) in enumerate(drawn)
     ]
-    keys += [Line2D([], [], ls="", color=INK, label="2:4" if pruned else "dense", **mark) for pruned, mark in _MARKS.items()]
-    figure.legend(handles=keys, loc="outside upper center", ncols=4, frameon=False, columnspacing=1.0, handletextpad=0.2)
+    looks = dict.fromkeys((row.pruned, row.trained) for row in result.rows)
+    keys += [Line2D([], [], ls="", color=INK, **look) for pair, look in _LOOKS.items() if pair in looks]
+    figure.legend(handles=keys, loc="outside upper center", ncols=3, frameon=False, columnspacing=1.0, handletextpad=0.2)
     return figure
 
 
@@ -63,19 +69,5 @@ def _points(axes: Axes, result: WorkflowResult, arch: str, dtype: str, colour: s
         x, y = time_us(row, speed), row.simulated.value
         if likely and row is rows[0]:
             axes.plot([likely.low, likely.high], [y, y], color=colour, lw=0.8, alpha=_FADED)
-        axes.errorbar(x, y, yerr=row.simulated.error, color=colour, ls="", lw=0.6, alpha=0.9, **_MARKS[row.pruned])
-    _name_the_lowest(axes, result, rows, arch)
-
-
-def _name_the_lowest(axes: Axes, result: WorkflowResult, rows: list[Row], arch: str) -> None:
-    """Write the names of networks that were pruned and not trained again beside their points, once."""
-    first = archs_of(result)[0]
-    if arch != first or not rows or rows[0].dtype != _TYPES[0]:
-        return
-    for row in rows:
-        speed = result.speed_of(row, arch)
-        if speed is not None and row.stage.endswith("one-shot"):
-            place = (time_us(row, speed), row.simulated.value)
-            axes.annotate(
-                row.stage, place, xytext=(5, -12), textcoords="offset points", size=6, va="center", ha="right", color=INK
-            )
+        look = {name: each for name, each in _LOOKS[row.pruned, row.trained].items() if name != "label"}
+        axes.errorbar(x, y, yerr=row.simulated.error, color=colour, ls="", elinewidth=0.7, **look)

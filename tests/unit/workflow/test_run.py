@@ -94,6 +94,7 @@ def test_every_row_has_both_assumptions_where_weights_are_pruned(result: Workflo
     assert names == [*expected, ("sparse-qat", "int8", "qat", "a100")]
     for row in result.rows:
         assert (row.expanded is not None) == (row.differing is not None) == row.pruned == (row.stage != "trained")
+        assert row.trained == (row.stage != "one-shot")
         assert row.sparse_layers == (3 if row.pruned else 0) and row.layers == 4
         if row.dtype == "int8" and row.pruned:
             assert row.differing == 0 and row.expanded == row.simulated, "integers are exact either way"
