@@ -154,9 +154,12 @@ def test_what_is_not_two_of_four_is_refused() -> None:
 def test_wrong_arrays_are_refused() -> None:
     zeros = np.zeros((2, 8), np.float32)
     assert sentence(compress, zeros, "fp16") == (
-        "fp16 matrix: expected fp16 as an array of uint16 or float16, found an array of float32"
+        "fp16 matrix: expected fp16 as an array of uint16 or float16, found an array of float32 (numerics.encode rounds it)"
     )
-    assert sentence(compress, zeros, "uint8") == "uint8 matrix: expected uint8 as an array of uint8, found an array of float32"
+    assert (
+        sentence(compress, zeros, "uint8")
+        == "uint8 matrix: expected uint8 as an array of uint8, found an array of float32 (numerics.encode rounds it)"
+    )
     assert sentence(compress, zeros[:, :7], "tf32") == "tf32 matrix: expected a multiple of 2 columns, found 7"
     assert sentence(compress, np.zeros((2, 6), np.int8), "int8") == "int8 matrix: expected a multiple of 4 columns, found 6"
     assert sentence(compress, np.zeros((2, 12), np.uint8), "int4") == "int4 matrix: expected a multiple of 8 columns, found 12"

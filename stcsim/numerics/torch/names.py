@@ -10,6 +10,7 @@ from typing import Any, Self
 
 import torch
 from torch import nn
+from torch.nn.modules.conv import _ConvNd
 from torch.nn.modules.module import register_module_forward_hook, register_module_forward_pre_hook
 
 
@@ -91,5 +92,6 @@ def _module_of(parameter: str) -> str:
 
 
 def _is_one_operator(module: nn.Module) -> bool:
-    """Say whether a module stands for one operator: it has no children, and no more than one weight."""
-    return next(module.children(), None) is None and sum(each.dim() > 1 for each in module.parameters(recurse=False)) < 2
+    """Say whether a module stands for one operator: no children (but quantisers and the like), and no more than one weight."""
+    known = isinstance(module, nn.Linear | _ConvNd) or next(module.children(), None) is None
+    return known and sum(each.dim() > 1 for each in module.parameters(recurse=False)) < 2

@@ -132,7 +132,7 @@ class Session:
 
     def _before(self, network: nn.Module) -> None:
         """Refuse a network that is being trained."""
-        if network.training:
+        if getattr(network, "training", False):  # a frozen script does not say
             raise StcsimError("datapath", "a network in evaluation: call model.eval()", "one in training mode")
         self._cache.clear()
 

@@ -37,9 +37,10 @@ def datapath_sheet(record: Record, inputs: Mapping[str, Any] | None = None) -> S
     against = {"layer": "the same layer in fp32", "network": "the network in fp32"}.get(record.reference)
     errors = f"errors against {against}" if against else "not compared with fp32"
     left_out = f"{len(record.not_simulated)} not simulated" if record.not_simulated else "every product was simulated"
+    count = f"{len(record.layers)} product{'s' * (len(record.layers) != 1)}"
     return Sheet(
         "datapath-1",
-        f"{len(record.layers)} product{'s' * (len(record.layers) != 1)} on the simulated datapath, {record.macs / 1e9:.3g} GMAC; {errors}",
+        f"{count} on the simulated datapath, {record.macs / 1e9:.3g} GMAC; {errors}",
         _FIELDS,
         record.layers,
         dict(inputs or {}),

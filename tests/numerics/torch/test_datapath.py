@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import sys
 
 import numpy as np
 import pytest
@@ -177,14 +176,16 @@ def test_names_are_paths_of_modules_and_of_parameters() -> None:
             self.inner = nn.Linear(8, 8)
             self.matrix = nn.Parameter(torch.ones(8, 8))
             self.memory = nn.LSTM(8, 8)
+            self.normed = nn.utils.parametrizations.weight_norm(nn.Linear(8, 8))
 
         def forward(self, x):
-            x = self.inner(self.inner(x)) @ self.matrix
+            x = self.normed(self.inner(self.inner(x))) @ self.matrix
             return self.memory((x @ x.t()) @ x)[0]
 
     assert list(rows(Shared().eval(), torch.randn(2, 8))) == [
         "inner",
         "inner#2",
+        "normed",
         "matrix",
         "matmul",
         "matmul#2",
@@ -235,6 +236,15 @@ def test_pytorch_has_its_threads_and_its_operators_back() -> None:
     assert not nn.modules.module._global_forward_hooks and not nn.modules.module._global_forward_pre_hooks
     layer = nn.Linear(2, 2)
     assert layer(torch.ones(1, 2)).requires_grad
+
+
+def test_an_error_inside_of_a_network_leaves_no_module_behind() -> None:
+    model = network()
+    with torch.no_grad(), simulated.datapath("a100") as record:
+        with pytest.raises(StcsimError, match="gemm: B: expected shape .*, with a row for each column of A"):
+            model(torch.ones(2, 3))
+        model(INPUT)
+    assert [row.name for row in record.layers][-2:] == ["first#2", "second"]
 
 
 def call(model: nn.Module, x: torch.Tensor, *arguments, **options) -> None:
@@ -301,13 +311,3 @@ def test_numbers_that_integers_do_not_have_are_refused(number: float) -> None:
     x[1, 2] = number
     with pytest.raises(StcsimError, match="first: B: expected finite numbers to encode as int8, found NaN or infinity"):
         call(network(), x, "a100", dtype="int8")
-
-
-def test_without_pytorch_one_sentence_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in [each for each in sys.modules if each.startswith("stcsim.numerics.torch")]:
-        monkeypatch.delitem(sys.modules, name)
-    monkeypatch.delattr("stcsim.numerics.torch", raising=False)
-    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
-    message = "stcsim.numerics.torch: expected PyTorch (pip install 'stcsim[torch]'), found none"
-    with pytest.raises(StcsimError, match=re.escape(message)):
-        from stcsim.numerics import torch as _  # noqa: F401
