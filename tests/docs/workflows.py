@@ -1,4 +1,4 @@
-"""What the recipes that ship come to, kept in ``docs/figures/workflows.json``: they take some ten minutes together.
+"""What the recipes that ship come to, kept in ``docs/figures/workflows.json``: they take a quarter of an hour together.
 
 The file holds hashes of the recipes, and the fingerprint of the timing model that ``tests.docs.measured`` takes; when one of them
 changes, its figures are stale, and the tests say so.

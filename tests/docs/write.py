@@ -2,7 +2,7 @@
 
 ``--studies`` runs case studies first (half a minute), ``--measured DIR --silicon DIR`` predicts measured tables, too (some five
 minutes), ``--ablation DIR --rates DIR`` does so without each mechanism (some ten minutes of one core), ``--workflows DIR`` runs
-the recipes that ship (some ten minutes; DIR keeps their stages), and ``--figures`` draws the pictures that stand below a line
+the recipes that ship (a quarter of an hour; DIR keeps their stages), and ``--figures`` draws the pictures that stand below a line
 ``<!-- drawn: stcsim … --figure NAME -->``.
 """
 

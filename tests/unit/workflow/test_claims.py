@@ -1,6 +1,6 @@
 """What recipes must show, on their small versions: the same claims as the full ones, with room for few steps and samples.
 
-The full versions take some ten minutes; what they came to stands in docs/workflow.md and is held there
+The full versions take a quarter of an hour; what they came to stands in docs/workflow.md and is held there
 (``tests/docs/test_workflows.py``).
 """
 
