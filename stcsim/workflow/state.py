@@ -126,7 +126,11 @@ class Folder:
             raise StcsimError(str(path), "the file that stcsim wrote there; delete it to run the stage again", found) from None
 
     def keep_state(self, name: str, key: str, state: State) -> None:
-        """Write what a stage leaves, whole or not at all."""
+        """Write what a stage leaves, whole or not at all.
+
+        Raises:
+            StcsimError: when nothing can be written there.
+        """
         path = self._stage(name)
         draft = path.with_name(f".{path.name}.{os.getpid()}.tmp")
         about = {"key": key, "dtype": state.dtype, "loss": state.loss}
