@@ -114,6 +114,7 @@ class WorkflowResult:
         samples: tested on.
         data_sha256: hash of the data.
         parameters: numbers in the network.
+        order: in which fp8 kernels add on the datapath.
         notes: what a reader must know.
         versions: of the libraries that decide bits.
         rows: scores.
@@ -127,6 +128,7 @@ class WorkflowResult:
     samples: int
     data_sha256: str
     parameters: int
+    order: str
     notes: tuple[str, ...]
     versions: Mapping[str, str]
     rows: tuple[Row, ...]

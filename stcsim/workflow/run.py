@@ -81,7 +81,7 @@ def workflow(
     ran = asked.small() if quick else asked
     archs = [load_arch(each) for each in listed(arch, "arch", "names of GPUs")]  # type: ignore[arg-type]
     size(batch, "batch")
-    to_order("chain" if order is None else order)
+    to_order(order)
     modelopt.check_installed()
     datasets.check_installed(ran.data.set)
     folder = Folder(out or os.path.join("stcsim-workflow", f"{asked.name}{'-quick' if quick else ''}"), ran.name)
@@ -123,6 +123,7 @@ class _Table:
             samples=len(self._data.test.x),
             data_sha256=self._data.digest,
             parameters=sum(each.numel() for each in self._stages.state(next(iter(recipe.stages))).weights.values()),
+            order=str(to_order(self._order)),
             notes=self._notes(speeds),
             versions={"python": platform.python_version(), **{each: version(each) for each in _LIBRARIES}},
             rows=tuple(rows),
@@ -194,6 +195,8 @@ class _Table:
         notes = [f"none of the GPUs has {dtype}" for dtype in _TYPES if dtype not in homes]
         if speeds and not any(speed.faster for speed in speeds):
             notes.append("no layer is faster as 2:4 at this size: the network is too small to gain from it")
+        if self._order is not None:
+            notes.append(f"fp8 kernels add in the order {to_order(self._order)}")
         if recipe.data.set == "text":
             notes.append(f"the text is that of Python {platform.python_version()}; other versions have another")
         return tuple(notes)

@@ -201,6 +201,7 @@ def test_a_transformer_learns_from_its_teachers_relations(tmp_path: Path) -> Non
     assert found.metric == "bits" and {row.stage for row in found.rows} == {"trained", "student", "pruned"}
     assert found.row("pruned", "fp16").sparse_layers == 7, "queries, keys, values, output, two of the block, and the head"
     assert any(note.startswith("the text is that of Python") for note in found.notes)
+    assert found.order == "promote=4" and "fp8 kernels add in the order promote=4" in found.notes
 
 
 def test_distillation_of_a_network_by_itself_is_the_loss_on_data_alone() -> None:
