@@ -1,4 +1,4 @@
-"""Fail unless the wheel named on the command line carries every architecture, trace, schema, error model and typing marker."""
+"""Fail unless the wheel named on the command line has all architectures, recipes, traces, schemas, error model, typing marker."""
 
 import sys
 import zipfile
@@ -9,7 +9,7 @@ ROOT = Path(__file__).parents[1]
 
 def wanted() -> set[str]:
     """Return the paths that must be in the wheel."""
-    data = [*ROOT.glob("arch_configs/*.yaml"), *ROOT.glob("traces/*.json")]
+    data = [*ROOT.glob("arch_configs/*.yaml"), *ROOT.glob("recipes/*.yaml"), *ROOT.glob("traces/*.json")]
     inside = [
         *ROOT.glob("stcsim/result/schema/*.json"),
         ROOT / "stcsim" / "py.typed",

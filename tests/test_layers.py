@@ -72,6 +72,22 @@ ROOMS: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("timing.choice*", shelf("catalogue", "lowering", "offers", "board", "choice")),
     ("capture*", ("capture", "capture.*", "trace", "trace.*", *GROUND)),
     ("replay*", ("replay*", *TRUST, *TIMING, *INPUTS, *GROUND)),
+    (
+        "workflow*",
+        (
+            "workflow",
+            "workflow.*",
+            "replay",
+            "capture",
+            "capture.*",
+            "numerics",
+            "numerics.*",
+            *RESULT,
+            "arch.*",
+            *INPUTS,
+            *GROUND,
+        ),
+    ),
     ("study*", ("study", "study.*", "replay*", *TRUST, *TIMING, *INPUTS, *GROUND)),
     ("report*", ("report", "report.*", *INPUTS, *RESULT, *GROUND)),
     ("cli.options", ("cli", "cli.completion", "isa", "words")),
@@ -87,32 +103,36 @@ ROOMS: tuple[tuple[str, tuple[str, ...]], ...] = (
 )
 
 #: What may be named in annotations only: a report shows results that are defined beside their makers.
-TYPES_ONLY = (("report*", ("replay*", "study*", "check*", "inspection*", "numerics*", "pruning*", "timing.microbenchmark")),)
+TYPES_ONLY = (
+    ("report*", ("replay*", "study*", "check*", "inspection*", "numerics*", "pruning*", "workflow*", "timing.microbenchmark")),
+)
 
 #: (library, modules that may import it); every other third-party library is refused everywhere.
 LIBRARIES: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("numpy", ALL),
     ("yaml", ("arch.*", "pruning.fold_file")),
-    ("pydantic", ("arch.*", "trace.*")),
+    ("pydantic", ("arch.*", "trace.*", "workflow.recipe")),
     ("simpy", ("timing.engine.reference",)),
     ("numba", ("*.fast", "*_fast")),
     ("matplotlib", ("report.figures.*",)),
     ("rich", ("report.*", "cli.output")),
     ("typer", ("cli.*",)),
-    ("torch", ("capture.*", "check.*", "tensors.*", "numerics.torch.*")),
-    ("safetensors", ("tensors.files",)),
+    ("torch", ("capture.*", "check.*", "tensors.*", "numerics.torch.*", "workflow.*")),
+    ("safetensors", ("tensors.files", "workflow.state")),
     ("transformers", ("capture.*",)),
     ("onnx", ("capture.*", "checkpoint.onnx_file")),
     ("dask", ("study.*",)),
     ("pandas", ("result.run",)),
-    ("scipy", ("study.*",)),
+    ("scipy", ("study.*", "workflow.datasets")),
     ("pyarrow", ("study.public.*",)),
+    ("sklearn", ("workflow.datasets",)),
+    ("modelopt", ("workflow.modelopt",)),
 )
 
 #: Libraries that `stcsim --help` must not wait for.
 HEAVY = (
     *("numba", "matplotlib", "torch", "safetensors", "transformers", "onnx", "simpy"),
-    *("pydantic", "yaml", "numpy", "scipy", "pyarrow"),
+    *("pydantic", "yaml", "numpy", "scipy", "pyarrow", "sklearn", "modelopt"),
 )
 
 

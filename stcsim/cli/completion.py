@@ -18,6 +18,11 @@ def traces(incomplete: str) -> list[str]:
     return _beginning(data_names("traces", ".json"), incomplete)
 
 
+def recipes(incomplete: str) -> list[str]:
+    """Return the shipped recipes that begin so."""
+    return _beginning(data_names("recipes", ".yaml"), incomplete)
+
+
 def archs(incomplete: str) -> list[str]:
     """Return the shipped GPUs that begin so."""
     return _beginning(data_names("arch_configs", ".yaml"), incomplete)

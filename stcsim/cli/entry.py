@@ -33,6 +33,7 @@ from stcsim.cli.schema import schema
 from stcsim.cli.steps import refuse_negatives
 from stcsim.cli.traces import traces
 from stcsim.cli.validate import validate
+from stcsim.cli.workflow import workflow
 from stcsim.errors import StcsimError
 from stcsim.version import __version__
 
@@ -48,7 +49,7 @@ stcsim curve bert-base --arch a100,h100 --over batch=1..64 --figure batch.pdf"""
 _COMMANDS: tuple[tuple[str, tuple[Callable[..., None] | tuple[str, typer.Typer], ...]], ...] = (
     ("Simulate", (run, gemm, explain, curve, roofline)),
     ("Look up", (arch, traces, kernels, schema)),
-    ("Bring a network, see the arithmetic", (capture, inspect, prune, check, mma, microbench)),
+    ("Bring a network, see the arithmetic", (capture, inspect, prune, workflow, check, mma, microbench)),
     (
         "How far to trust it",
         (validate, ("data", data.app), ("accuracy", accuracy.app), ("evidence", evidence.app), reproduce, calibrate),

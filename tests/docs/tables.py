@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable, Sequence
+from functools import partial
 
 from stcsim.report.terminal.evidence.columns import from_to
 from tests.docs.markdown import table
 from tests.docs.measured import ABLATION, MEASURED, STUDIES, Document, stored
+from tests.docs.workflows import calibrations_table, samples_sentence, scores_table, speeds_table
 
 _GPUS = {
     "a100": "A100 SXM",
@@ -178,7 +180,9 @@ def of_measured(make: Callable[[Document], str]) -> Callable[[], str]:
     return lambda: make(stored(MEASURED))
 
 
+_OF_RECIPES = {"scores": scores_table, "calibrations": calibrations_table, "speeds": speeds_table, "samples": samples_sentence}
 TABLES: dict[str, Callable[[], str]] = {
+    **{f"{kind} {name}": partial(made, name) for kind, made in _OF_RECIPES.items() for name in ("mnist1d", "digits", "text")},
     "accuracy": of_measured(lambda document: accuracy_table(document["validation"])),
     "accuracy-caveats": of_measured(lambda document: accuracy_table(document["validation"], "BC")),
     "speedups": of_measured(lambda document: speedup_table(document["validation"])),

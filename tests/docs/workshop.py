@@ -21,7 +21,7 @@ from tests.docs.pages import ROOT, Fence, fences, pages
 SHELL = ("sh", "console")
 COLUMNS = 100
 """Width of the terminal that the documents show."""
-_REACHED = ("arch_configs", "tests", "traces")
+_REACHED = ("arch_configs", "recipes", "tests", "traces")
 """What commands of the documents may name as if they ran in a clone of this project."""
 
 

@@ -1,8 +1,9 @@
 """Writes the generated blocks of the documents anew: ``python -m tests.docs.write [PAGE…]``.
 
 ``--studies`` runs case studies first (half a minute), ``--measured DIR --silicon DIR`` predicts measured tables, too (some five
-minutes), ``--ablation DIR --rates DIR`` does so without each mechanism (some ten minutes of one core), and ``--figures`` draws
-the pictures that stand below a line ``<!-- drawn: stcsim … --figure NAME -->``.
+minutes), ``--ablation DIR --rates DIR`` does so without each mechanism (some ten minutes of one core), ``--workflows DIR`` runs
+the recipes that ship (a quarter of an hour; DIR keeps their stages), and ``--figures`` draws the pictures that stand below a line
+``<!-- drawn: stcsim … --figure NAME -->``.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from pathlib import Path
 from tests.docs.generated import contents_of
 from tests.docs.measured import ablate, measure, study
 from tests.docs.pages import FIGURES, filled, generated, pages, short
+from tests.docs.workflows import run_recipes
 from tests.docs.workshop import Workshop
 
 DRAWN = re.compile(r"^<!-- drawn: (stcsim .+) -->$", re.MULTILINE)
@@ -43,6 +45,7 @@ def main() -> None:
     parser.add_argument("--ablation", type=Path, metavar="DIR", help="measured tables to predict without each mechanism")
     parser.add_argument("--rates", type=Path, metavar="DIR", help="published microbenchmarks, for --ablation")
     parser.add_argument("--studies", action="store_true", help="run case studies")
+    parser.add_argument("--workflows", type=Path, metavar="DIR", help="run the recipes, their stages kept in DIR")
     parser.add_argument("--figures", action="store_true", help="draw the pictures, too")
     given = parser.parse_args()
     if bool(given.measured) != bool(given.silicon):
@@ -55,6 +58,9 @@ def main() -> None:
         study()
     if given.ablation:
         ablate(given.ablation, given.rates)
+    if given.workflows:
+        given.workflows.mkdir(parents=True, exist_ok=True)
+        run_recipes(given.workflows)
     with tempfile.TemporaryDirectory() as folder:
         workshop = Workshop(Path(folder))
         for page in [path.resolve() for path in given.page] or pages():
