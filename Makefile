@@ -58,8 +58,9 @@ quick: $(VENV)/.test  ## run what says in seconds whether the model is what it w
 pins:  ## resolve the requirements again and write them to .ci/requirements, with hashes
 	$(PYTHON) -m venv $(VENV)-pins
 	$(VENV)-pins/bin/python -m pip --disable-pip-version-check install -q uv==0.13.9
-	$(UV) -o $(PINS)/torch.txt pyproject.toml $(PINS)/build.in $(PINS)/torch.in --extra test --extra torch --extra oracle \
-		--override $(PINS)/no-torch.in --no-emit-package torch
+	$(UV) -o $(PINS)/torch.txt pyproject.toml $(PINS)/build.in $(PINS)/torch.in --extra test --extra torch --extra workflow \
+		--extra oracle --override $(PINS)/no-torch.in --no-emit-package torch
+	$(UV) -o $(PINS)/networks.txt $(PINS)/networks.in --no-deps
 	$(UV) -o $(PINS)/test.txt pyproject.toml $(PINS)/build.in --extra test -c $(PINS)/torch.txt
 	$(UV) -o $(PINS)/base.txt pyproject.toml $(PINS)/build.in -c $(PINS)/torch.txt
 
@@ -79,9 +80,10 @@ $(VENV)/.base: pyproject.toml $(PINS)/base.txt | $(VENV)/.made
 	@touch $@
 
 # torch has no hash: its wheels differ from index to index. All that it needs but the libraries of CUDA is there already.
-$(VENV)/.test: pyproject.toml $(PINNED) | $(VENV)/.made
+$(VENV)/.test: pyproject.toml $(PINNED) $(PINS)/networks.txt | $(VENV)/.made
 	$(PIP) --require-hashes --no-deps -r $(PINNED)
 	$(if $(TORCH),$(PIP) $(TORCH))
+	$(if $(TORCH),$(PIP) --require-hashes --no-deps -r $(PINS)/networks.txt)
 	$(PIP) --no-deps --no-build-isolation -e .
 	@touch $@ $(VENV)/.base
 
