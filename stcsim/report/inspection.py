@@ -61,11 +61,12 @@ def verdict_text(found: Inspection, gains: Sequence[Gain] = ()) -> str:
 
 def _what(found: Inspection) -> str:
     count, pruned = len(found.weights), found.pruned
-    matrices = "weight matrix" if count == 1 else "weight matrices"
+    if count == 1:
+        return f"The only weight matrix of this file is {'' if pruned else 'not '}2:4"
     if not pruned:
-        return f"This file is 2:4 in none of its {count} {matrices}"
+        return f"This file is 2:4 in none of its {count} weight matrices"
     share = sum(each.elements for each in pruned) / sum(each.elements for each in found.weights)
-    return f"This file is 2:4 in {len(pruned)} of {count} {matrices} ({percent(share)} of their elements)"
+    return f"This file is 2:4 in {len(pruned)} of {count} weight matrices ({percent(share)} of their elements)"
 
 
 def _nearly(found: Inspection) -> str:
@@ -85,7 +86,7 @@ def _nearly(found: Inspection) -> str:
 
 def _brings(found: Inspection, gains: Sequence[Gain]) -> str:
     if not found.eligible:
-        return "no 2:4 kernel takes any of them"
+        return f"no 2:4 kernel takes {'it' if len(found.weights) == 1 else 'any of them'}"
     if not gains:
         return "--arch and --tokens say what that brings" if found.pruned else "--arch and --tokens say what pruning would bring"
     wanted = [gain for gain in gains if (gain.what == _TODAY) == bool(found.pruned)]

@@ -120,7 +120,7 @@ def test_the_verdict_of_a_dense_file_says_what_pruning_would_bring(tmp_path: Pat
     nothing = replace(gain(COULD_BE, 0, 1.0, None), interval=None)
     assert verdict_text(looked, (nothing,)) == f"{start}on h100 at 512 tokens, pruning any of them is predicted to bring nothing."
     odd = inspect_checkpoint(write(tmp_path / "b.safetensors", {"a.weight": drawn(8, 12)}))
-    assert verdict_text(odd) == "This file is 2:4 in none of its 1 weight matrix; no 2:4 kernel takes any of them."
+    assert verdict_text(odd) == "The only weight matrix of this file is not 2:4; no 2:4 kernel takes it."
 
 
 def test_alike_weights_share_a_line(found: Inspection) -> None:
