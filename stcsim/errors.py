@@ -9,6 +9,11 @@ from collections.abc import Iterable
 _SHORT = reprlib.Repr()
 _SHORT.maxlevel, _SHORT.maxlist, _SHORT.maxstring, _SHORT.maxother = 3, 8, 80, 80
 
+LONGEST = 600
+"""Characters of a sentence; what is longer is cut in its middle, since names and values of a file may have any length."""
+_WHERE, _FOUND = 180, 200
+"""Of these, what a place and what was found may take, at most."""
+
 
 class StcsimError(Exception):
     """A user's input cannot be used; the message is one clear sentence.
@@ -23,7 +28,11 @@ class StcsimError(Exception):
     def __init__(self, where: str, expected: str, found: str) -> None:
         """Keep the three parts so that callers can test them apart."""
         self.where, self.expected, self.found = where, expected, found
-        super().__init__(f"{where}: expected {expected}, found {found}")
+        super().__init__(_sentence(where, expected, found))
+
+    def __reduce__(self) -> tuple[type[StcsimError], tuple[str, str, str]]:
+        """Return the three parts, so that an error may leave the process that raised it."""
+        return type(self), (self.where, self.expected, self.found)
 
 
 class ArchError(StcsimError):
@@ -36,6 +45,27 @@ class TraceError(StcsimError):
 
 class UnsupportedError(StcsimError):
     """The GPU, kernel or instruction asked for cannot do what was asked, or a word, a size or a type is none."""
+
+
+def _sentence(where: str, expected: str, found: str) -> str:
+    """Return the sentence of three parts: one line of at most ``LONGEST`` characters that a terminal can show."""
+    whole = _printable(f"{where}: expected {expected}, found {found}")
+    if len(whole) <= LONGEST:
+        return whole
+    place, thing = _cut(_printable(where), _WHERE), _cut(_printable(found), _FOUND)
+    room = LONGEST - len(f"{place}: expected , found {thing}")
+    return f"{place}: expected {_cut(_printable(expected), room)}, found {thing}"
+
+
+def _printable(text: str) -> str:
+    """Return a text with escapes in the place of what moves a cursor, ends a line, turns the direction or is no character."""
+    return text if text.isprintable() else "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+
+
+def _cut(text: str, most: int) -> str:
+    """Return a text without its middle where it is longer than ``most``."""
+    half = (most - 1) // 2
+    return text if len(text) <= most else f"{text[:half]}…{text[-half:]}"
 
 
 def closest(word: object, known: Iterable[str]) -> str:

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import struct
 import zipfile
+import zlib
 from collections.abc import Callable
 from math import prod
 from pathlib import Path
+from tokenize import TokenError
 from typing import Any
 
 import numpy as np
@@ -18,6 +20,13 @@ from stcsim.errors import StcsimError
 
 _A_FILE = "an archive of numpy (.npz)"
 _LOCAL_HEADER_BYTES = 30
+_BROKEN = (
+    *(zipfile.BadZipFile, zlib.error, struct.error, OSError, EOFError, ValueError, SyntaxError, TokenError),
+    *(TypeError, KeyError, NotImplementedError, RuntimeError, OverflowError, MemoryError),
+)
+"""What zipfile and numpy raise at archives that are damaged, forged, encrypted, or packed in a way that they do not know."""
+LARGEST_PACKED, MOST_PACKED = 1 << 30, 100
+"""A compressed member is unpacked in memory: one above so many bytes, and so many times what it takes in the file, is refused."""
 _NAMES = {np.dtype(row.array).str: row.name for row in STORAGE_TYPES if row.bits >= 8 and row.name[:2] in ("fp", "in", "ui")}
 
 
@@ -32,7 +41,7 @@ def read_npz(path: Path) -> tuple[MappedFile, dict[str, StoredTensor]]:
         with zipfile.ZipFile(path) as archive:
             members = [info for info in archive.infolist() if info.filename.endswith(".npy")]
             tensors = [_stored(file, archive, info) for info in members]
-    except zipfile.BadZipFile:
+    except _BROKEN:
         file.close()
         raise StcsimError(str(path), _A_FILE, "no zip archive, or a truncated one") from None
     except BaseException:
@@ -49,8 +58,8 @@ def _stored(file: MappedFile, archive: zipfile.ZipFile, info: zipfile.ZipInfo) -
         with archive.open(info) as member:
             shape, fortran, dtype = _npy_header(member)
             header_bytes = member.tell()
-    except (ValueError, OSError, EOFError, zipfile.BadZipFile, SyntaxError) as error:
-        raise StcsimError(where, "an array of numpy", str(error).splitlines()[0] if str(error) else "something else") from None
+    except _BROKEN as error:
+        raise StcsimError(where, "an array of numpy", _words(error)) from None
     if dtype.hasobject:
         raise StcsimError(where, "an array of numbers", "Python objects, which would have to be unpickled (that runs code)")
     element = "bool" if dtype.kind == "b" else _NAMES.get(dtype.newbyteorder("<").str, "")
@@ -59,6 +68,9 @@ def _stored(file: MappedFile, archive: zipfile.ZipFile, info: zipfile.ZipInfo) -
     nbytes = prod(shape) * dtype.itemsize
     if info.file_size - header_bytes != nbytes:
         raise StcsimError(where, f"{nbytes:,} bytes of numbers", f"{info.file_size - header_bytes:,}")
+    if info.compress_type != zipfile.ZIP_STORED and nbytes > max(LARGEST_PACKED, MOST_PACKED * info.compress_size):
+        expected = f"at most {LARGEST_PACKED:,} bytes in so small a member (numpy.savez stores them as they are, of any size)"
+        raise StcsimError(where, expected, f"{nbytes:,}")
     mapped = info.compress_type == zipfile.ZIP_STORED and dtype.newbyteorder("=") == dtype and not fortran
     if not mapped:
         return StoredTensor(name, shape, element, nbytes, PLAIN, _loader(file.path, info.filename, shape), in_pieces=False)
@@ -71,6 +83,12 @@ def _stored(file: MappedFile, archive: zipfile.ZipFile, info: zipfile.ZipInfo) -
         return file.array(start, array, shape or (1,))[first:last]
 
     return StoredTensor(name, shape, element, nbytes, PLAIN, read, file.releaser(start, start + nbytes))
+
+
+def _words(error: BaseException) -> str:
+    """Return the first line of what another library says."""
+    lines = str(error).strip().splitlines()
+    return lines[0] if lines else "something else"
 
 
 def _npy_header(member: Any) -> tuple[tuple[int, ...], bool, np.dtype[Any]]:
@@ -94,8 +112,8 @@ def _loader(path: Path, member: str, shape: tuple[int, ...]) -> Callable[[int, i
         try:
             with np.load(path, allow_pickle=False) as archive:
                 array: Codes = archive[member.removesuffix(".npy")]
-        except (ValueError, OSError, EOFError, zipfile.BadZipFile) as error:
-            raise StcsimError(f"{path}: {member}", "an array that can be read", str(error).splitlines()[0]) from None
+        except _BROKEN as error:
+            raise StcsimError(f"{path}: {member}", "an array that can be read", _words(error)) from None
         native = np.ascontiguousarray(array.astype(array.dtype.newbyteorder("=")))
         numbers = native.view(np.uint8) if native.dtype.kind == "b" else native
         return numbers.reshape(shape or (1,))[first:last]

@@ -6,7 +6,7 @@ import os
 from pathlib import Path
 
 from stcsim.checkpoint.open import FORMATS, PICKLES
-from stcsim.errors import StcsimError, UnsupportedError
+from stcsim.errors import StcsimError, UnsupportedError, quoted
 from stcsim.inspection.look import inspect_checkpoint
 from stcsim.inspection.matching import Match, match_layers
 from stcsim.trace import Memory, Trace, TraceOrName, load_trace
@@ -49,8 +49,9 @@ def _match_list(trace: Trace, path: Path) -> Match:
         except UnsupportedError:
             unmatched.append(entry)
     if not pruned:
-        example = f"such as '{unmatched[0]}'" if unmatched else "none"
-        raise StcsimError(str(path), f"names of layers of {trace.name}, one a line, such as {layers[0].name}", example)
+        example = f"such as {quoted(unmatched[0])}" if unmatched else "none"
+        such_as = f", one a line, such as {layers[0].name}" if layers else ", which has none with weights"
+        raise StcsimError(str(path), f"names of layers of {trace.name}{such_as}", example)
     names = [op.name for op in layers]
     kept = tuple(name for name in names if name in pruned)
     return Match(kept, tuple(name for name in names if name not in pruned), (), tuple(unmatched))

@@ -15,7 +15,8 @@ FIRST, LAST = "first", "last"
 """Words that stand for the first and the last layer with weights."""
 
 EXPECTED = "a layer's name or number, a pattern such as '*.fc*', a range such as 2-5, first or last"
-_RANGE = re.compile(r"(\d+)(?:-(\d+))?")
+_RANGE = re.compile(r"(\d{1,9})(?:-(\d{1,9}))?")
+"""Numbers of layers; no network has as many as would take more digits."""
 
 
 class Layer(Protocol):

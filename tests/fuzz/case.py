@@ -10,11 +10,11 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
+from stcsim.errors import LONGEST as LONGEST_SENTENCE
 from stcsim.errors import StcsimError
 
 LIMIT_S = 20
 """Seconds of CPU that no input may take."""
-LONGEST_SENTENCE = 600
 _ANY_NUMBER = re.compile(r"[0-9]+")
 _OWN_FOLDER = "stcsim"
 
@@ -83,10 +83,12 @@ def _clean(error: StcsimError, case: Case, folder: Path) -> Verdict:
     sentence = str(error)
     place = f"{type(error).__name__} in {_place(error)}"
     if len(sentence) > LONGEST_SENTENCE:
-        return Verdict(Outcome.FAULT, f"a sentence of over {LONGEST_SENTENCE} characters: {place}", f"{len(sentence)}: {sentence[:900]}")
-    if len(sentence.splitlines()) != 1:
-        return Verdict(Outcome.FAULT, f"a sentence of several lines: {place}", repr(sentence))
-    left = {each.name for each in folder.iterdir()} - set(case.files)
+        return Verdict(
+            Outcome.FAULT, f"a sentence of over {LONGEST_SENTENCE} characters: {place}", f"{len(sentence)}: {sentence[:900]}"
+        )
+    if not sentence.isprintable():
+        return Verdict(Outcome.FAULT, f"a sentence that is not one line, or moves a cursor: {place}", repr(sentence))
+    left = {each.name for each in folder.iterdir()} - {Path(name).parts[0] for name in case.files}
     if case.spotless and left:
         return Verdict(Outcome.WRONG, f"something is left behind by an error: {place}", f"{sorted(left)}: {sentence}")
     return Verdict(Outcome.CLEAN, detail=sentence)

@@ -45,7 +45,10 @@ def _of_rows(result: Any, arch: Any, alone: bool, out_bytes: int, shipped: bool)
         for kernel, sparse in ((row.dense, False), (row.sparse, True), (row.chosen, row.best == "2:4")):
             if kernel is not None:
                 label = "2:4" if sparse else "dense"
-                for each in (*_of_kernel(kernel, row, arch, sparse, element, shipped), *_alone(kernel, row, arch, sparse, element, out_bytes, alone)):
+                for each in (
+                    *_of_kernel(kernel, row, arch, sparse, element, shipped),
+                    *_alone(kernel, row, arch, sparse, element, out_bytes, alone),
+                ):
                     yield f"{label} {each}"
         if not 0 <= row.metadata_bytes <= row.compressed_bytes <= row.weight_bytes:
             yield f"bytes of weights do not shrink | {row.metadata_bytes} {row.compressed_bytes} {row.weight_bytes}"

@@ -230,10 +230,20 @@ def _checked_scales(scales: Mapping[str, Scales] | None) -> dict[str, Scales]:
         if not isinstance(each, Scales):
             raise StcsimError(f"scales['{name}']", "Scales(activation, weight)", quoted(type(each).__name__))
         for part in ("activation", "weight"):
-            numbers = np.asarray(getattr(each, part), np.float32)
-            if numbers.ndim > 1 or not np.all(np.isfinite(numbers) & (numbers >= 0)):
+            numbers = _singles(getattr(each, part))
+            if numbers is None or numbers.ndim > 1 or not np.all(np.isfinite(numbers) & (numbers >= 0)):
                 raise StcsimError(f"scales['{name}']: {part}", "largest magnitudes from 0 on", quoted(getattr(each, part)))
     return known
+
+
+def _singles(given: Any) -> npt.NDArray[np.float32] | None:
+    """Return numbers in fp32, ``None`` where they are none."""
+    try:
+        array = np.asarray(given)
+        with np.errstate(over="ignore"):
+            return array.astype(np.float32) if array.dtype.kind in "fiub" else None
+    except (ValueError, TypeError, OverflowError):
+        return None
 
 
 def _first(patterns: Iterable[str], name: str) -> str | None:

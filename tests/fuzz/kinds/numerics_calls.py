@@ -150,9 +150,18 @@ def _gemm(sparse: bool, state: Any, rng: random.Random, mode: str) -> Drawn:
 
     dtype, (m, n), k = rng.choice(TYPES), (rng.randint(1, 9), rng.randint(1, 9)), rng.choice((8, 16, 24, 32, 64))
     a = _pruned(rng, (m, k), dtype) if sparse else codes(rng, (m, k), dtype)
-    given = {"a": a, "b": codes(rng, (k, n), dtype), "arch": rng.choice(_GPUS), "dtype": dtype, "sparsity": "2:4" if sparse else None}
+    given = {
+        "a": a,
+        "b": codes(rng, (k, n), dtype),
+        "arch": rng.choice(_GPUS),
+        "dtype": dtype,
+        "sparsity": "2:4" if sparse else None,
+    }
     if rng.random() < 0.3:
-        given |= {"acc_dtype": rng.choice(("fp32", "fp16", "int32", "int8", "x", None)), "workers": rng.choice((None, 1, 2, 0, -1))}
+        given |= {
+            "acc_dtype": rng.choice(("fp32", "fp16", "int32", "int8", "x", None)),
+            "workers": rng.choice((None, 1, 2, 0, -1)),
+        }
     call, other = numerics.gemm, rng.random() < 0.1
 
     def check(result: Any) -> list[str]:

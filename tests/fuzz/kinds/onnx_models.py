@@ -42,7 +42,12 @@ def _file(nodes: list[Any], inputs: dict[str, Any], tensors: list[Any], output: 
 
 
 def _mlp() -> bytes:
-    nodes = [_node("MatMul", "x w", "t"), _node("Add", "t b", "u"), _node("Relu", "u", "v"), _node("Gemm", "v w2 b2", "y", transB=1)]
+    nodes = [
+        _node("MatMul", "x w", "t"),
+        _node("Add", "t b", "u"),
+        _node("Relu", "u", "v"),
+        _node("Gemm", "v w2 b2", "y", transB=1),
+    ]
     return _file(nodes, {"x": ["N", 64]}, _weights(w=(64, 96), b=(96,), w2=(10, 96), b2=(10,)))
 
 
@@ -100,7 +105,9 @@ def _upsampling() -> bytes:
 def _branch() -> bytes:
     from onnx import TensorProto, helper
 
-    inner = helper.make_graph([_node("MatMul", "x w", "z")], "b", [], [helper.make_tensor_value_info("z", TensorProto.FLOAT, None)])
+    inner = helper.make_graph(
+        [_node("MatMul", "x w", "z")], "b", [], [helper.make_tensor_value_info("z", TensorProto.FLOAT, None)]
+    )
     return _file([_node("If", "c", "y", then_branch=inner, else_branch=inner)], {"x": [4, 16], "c": []}, _weights(w=(16, 16)))
 
 

@@ -49,7 +49,9 @@ def _change(rng: random.Random, op: dict[str, Any], before: list[str]) -> None:
     pick = rng.random()
     if pick < 0.5:
         name = rng.choice([name for name, old in op.items() if isinstance(old, int) and not isinstance(old, bool)])
-        op[name] = rng.choice((1, 2, 3, op[name] + 1, op[name] * 2, int(2 ** rng.uniform(0, 11)), 16 * int(2 ** rng.uniform(0, 7))))
+        op[name] = rng.choice(
+            (1, 2, 3, op[name] + 1, op[name] * 2, int(2 ** rng.uniform(0, 11)), 16 * int(2 ** rng.uniform(0, 7)))
+        )
     elif pick < 0.6:
         op["count"] = rng.choice((1, 2, 1000, 2**31 - 1))
     elif pick < 0.7 and before:
