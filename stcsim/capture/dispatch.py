@@ -17,9 +17,10 @@ from torch.utils._pytree import tree_leaves
 
 from stcsim.capture.attention import attention_output
 from stcsim.capture.drafts import Call, Draft
-from stcsim.capture.products import READERS, multiplies, read_product
+from stcsim.capture.products import READERS, read_product
 from stcsim.capture.steps import COPIES, LOOKUPS, OVERWRITES, read_step
 from stcsim.capture.storages import Role, Storages, is_float
+from stcsim.capture.unhandled import Unhandled, least_macs, multiplying, stays_step
 from stcsim.trace import Conv2d, Gemm, Memory, Op
 
 KINDS: dict[str, type[Op]] = {"gemm": Gemm, "conv2d": Conv2d, "memory": Memory}
@@ -34,6 +35,9 @@ WHOLE = (
     "adaptive_avg_pool2d",
     "adaptive_avg_pool3d",
 )
+
+#: Libraries whose operators that multiply are all called so.
+OWN = ("aten", "prim", "prims", "torchvision", "quantized")
 
 #: Operators that do nothing but in training.
 TRAINING = ("dropout", "feature_dropout", "alpha_dropout", "feature_alpha_dropout")
@@ -56,7 +60,7 @@ class Recorder(DispatchMode):  # type: ignore[misc, unused-ignore]
     def __init__(self, module: nn.Module) -> None:
         super().__init__()
         self.ops: list[Op] = []
-        self.unhandled: list[str] = []
+        self.unhandled = Unhandled()
         self._module = module
         self._storages = Storages()
         self._stack: list[tuple[str, nn.Module]] = [("", module)]
@@ -123,11 +127,13 @@ class Recorder(DispatchMode):  # type: ignore[misc, unused-ignore]
     def _observe(self, namespace: str, call: Call, inputs: Sequence[torch.Tensor], in_place: bool) -> None:
         """Record an operator that multiplies or makes activations, and remember what its results are."""
         active = any(self._storages.role(tensor) == "activation" for tensor in inputs)
-        if multiplies(call.operator):
+        if self._multiplies(namespace, call.operator, inputs):
             known = namespace == "aten" or call.operator == "grouped_mm_fallback"
             drafts = read_product(call) if known else None
             if drafts is None:
-                self._miss(f"{namespace}.{call.operator}")
+                self._miss(f"{namespace}.{call.operator}", inputs)
+            if drafts is None and stays_step(call.operator):
+                drafts, active = [], False
             if drafts is None or active or any(draft.weight is not None for draft in drafts):
                 names = self._products(drafts or [], call) or self._storages.sources(inputs)
                 for tensor in call.outputs:
@@ -195,9 +201,15 @@ class Recorder(DispatchMode):  # type: ignore[misc, unused-ignore]
         path, module = self._stack[-1]
         return bool(path) and next(module.children(), None) is None and not isinstance(module, nn.RNNCellBase)
 
-    def _miss(self, operator: str) -> None:
-        path = self._stack[-1][0]
-        self.unhandled.append(f"{path}: {operator}".removeprefix(": "))
+    def _multiplies(self, namespace: str, operator: str, inputs: Sequence[torch.Tensor]) -> bool:
+        """Whether an operator multiplies: its name says so, or it is a foreign one that reads a matrix of weights."""
+        if operator in READERS or multiplying(operator):
+            return True
+        return namespace not in OWN and any(tensor.dim() > 1 and self._storages.is_weight(tensor) for tensor in inputs)
+
+    def _miss(self, operator: str, inputs: Sequence[torch.Tensor]) -> None:
+        shapes = [tuple(tensor.shape) for tensor in inputs]
+        self.unhandled.miss(self._stack[-1][0], operator, least_macs=least_macs(operator, shapes))
 
 
 def stays_whole(namespace: str, operator: str) -> bool:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Sequence
 from math import prod
 
@@ -30,17 +29,6 @@ FACTORS = {
     "_int_mm": 0,
     "_scaled_mm": 0,
 }
-
-#: Parts of the names of operators that multiply and accumulate; one that matches and is not read here is reported.
-MULTIPLIES = re.compile(
-    r"\w*mm|(add)?mv|v?dot|conv(olution)?([123]d)?|attn|attention|transformer|lstm|gru|rnn|linear|trilinear|matmul|einsum|cdist"
-    r"|qr|svd|eigh?|inv|inverse|solve|cholesky|lstsq|pinv|det|slogdet"
-)
-
-
-def multiplies(operator: str) -> bool:
-    """Whether an operator of this name multiplies and accumulates."""
-    return operator in READERS or any(MULTIPLIES.fullmatch(part) for part in operator.split("_"))
 
 
 def read_product(call: Call) -> list[Draft] | None:

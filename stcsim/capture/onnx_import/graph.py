@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -21,6 +20,7 @@ from stcsim.capture.onnx_import.products import PRODUCTS, sums_nothing
 from stcsim.capture.onnx_import.uses import Uses
 from stcsim.capture.onnx_import.values import Role, Value, initializer_value, label
 from stcsim.capture.onnx_import.views import VIEWS, scaled, views_of
+from stcsim.capture.unhandled import Unhandled, least_macs, multiplying, stays_step
 from stcsim.errors import UnsupportedError
 from stcsim.isa import DType, dtype
 from stcsim.trace import Gemm, Memory
@@ -28,11 +28,6 @@ from stcsim.trace import Gemm, Memory
 STANDARD = ("", "ai.onnx")
 
 READERS = {**PRODUCTS, **CONVOLUTIONS, **LAYERS}
-
-#: Parts of the names of operators that multiply and accumulate; one that matches and has no reader is reported.
-MULTIPLIES = re.compile(
-    r"conv|matmul|gemm|attention|lstm|gru|rnn|(?<!q)(?<!quantize)linear|einsum|stft|dft|moe|svm", re.IGNORECASE
-)
 
 #: Operators with subgraphs, which run or not as data has it.
 CONTROL = ("Loop", "Scan", "If")
@@ -54,7 +49,7 @@ class Notes:
         deep: convolutions in three dimensions.
     """
 
-    unhandled: list[str] = field(default_factory=list)
+    unhandled: Unhandled = field(default_factory=Unhandled)
     unsized: list[str] = field(default_factory=list)
     asymmetric: list[str] = field(default_factory=list)
     deep: list[str] = field(default_factory=list)
@@ -129,17 +124,22 @@ class Walk:
             if node.operator in READERS and not sums_nothing(node):
                 return self._product(node, roles)
         except Unread as reason:
-            self.notes.unhandled.append(f"{node.name}: {node.operator} ({reason})")
+            self._miss(node, str(reason))
             return node.outputs
         if _may_multiply(node):
-            self.notes.unhandled.append(f"{node.name}: {node.operator}")
-            return node.outputs
+            self._miss(node)
+            if not stays_step(node.operator):
+                return node.outputs
         views = views_of(node) or (scaled(node) if self._uses.only_multiplied(names) else None)
         if views is not None or "activation" not in roles:
             return views or node.outputs
         if all(value.element == TensorProto.BOOL for value in node.outputs):  # a mask is made by the kernel that needs it
             return [replace(value, role="index") for value in node.outputs]
         return self._memory(self._named(node))
+
+    def _miss(self, node: Node, reason: str = "") -> None:
+        shapes = [value.shape or () for value in node.inputs if value is not None]
+        self.notes.unhandled.miss(node.name, node.operator, reason, least_macs(node.operator, shapes))
 
     def _product(self, node: Node, roles: set[Role]) -> Sequence[Value]:
         """Keep the operations of a product, and what a reader must know about them.
@@ -174,7 +174,7 @@ class Walk:
         step = memory_step(node)
         if step is None:
             if any(value.shape is None for value in node.outputs):
-                self.notes.unsized.append(node.name)
+                self.notes.unsized.append(f"{node.name}: {node.operator}")
             return node.outputs
         self.ops.append(step)
         counted = any(value is not None and value.role == "activation" and value.is_integer for value in node.inputs)
@@ -199,14 +199,14 @@ class Walk:
             return True
         products = sorted({name for body in bodies.values() for name in _products(body)})
         if products:
-            self.notes.unhandled.append(f"{label(proto)}: {proto.op_type} of {', '.join(products)}")
+            self.notes.unhandled.miss(label(proto), f"{proto.op_type} of {', '.join(products)}")
         return False
 
 
 def _may_multiply(node: Node) -> bool:
     """Whether a node without a reader may be a product: its name says so, or a foreign operator reads a matrix of weights."""
     domain, _, name = node.operator.rpartition(".")
-    if MULTIPLIES.search(name) and node.operator != "Einsum":
+    if multiplying(name) and node.operator != "Einsum":
         return True
     foreign = bool(domain) and domain != "com.microsoft"
     return foreign and any(value is not None and value.is_constant and len(value.shape or ()) > 1 for value in node.inputs)
@@ -216,7 +216,7 @@ def _products(graph: onnx.GraphProto) -> list[str]:
     """Return the operators in a subgraph that multiply, deeper ones included."""
     found = []
     for node in graph.node:
-        if node.op_type in READERS or MULTIPLIES.search(node.op_type):
+        if node.op_type in READERS or multiplying(node.op_type):
             found.append(node.op_type)
         found += [name for attribute in node.attribute if attribute.HasField("g") for name in _products(attribute.g)]
     return found
