@@ -7,8 +7,11 @@ from stcsim.errors import UnsupportedError
 from stcsim.isa import DType, type_bytes
 from stcsim.isa import dtype as find_dtype
 from stcsim.timing.offers.heuristic import has_heuristics
+from stcsim.trace import Conv2d, Memory, Op, Trace
 from stcsim.words import Pick, text
 
+MOST_ELEMENTS = 2**58
+"""That a network may move in all: their bytes are counted in 64 bits, and an element has at most 8."""
 _A_TYPE = "the name of an element type, e.g. 'fp16'"
 
 
@@ -64,3 +67,25 @@ def kernel_of(arch: Arch, kernel: object) -> str | None:
         expected = f"{Pick.SEARCH}, or the name of a kernel, since the heuristics of cuBLAS on {generation} are unknown"
         raise UnsupportedError("kernel", expected, f"'{Pick.HEURISTIC}'")
     return Pick.HEURISTIC.value
+
+
+def check_countable(trace: Trace) -> None:
+    """Do nothing where the bytes that a network moves can be counted.
+
+    Raises:
+        UnsupportedError: when there are too many of them, naming the operation that moves the most.
+    """
+    outputs = {op.name: op.output_elements for op in trace.ops}
+    moved = {op.name: op.count * (_elements(op) + sum(outputs.get(name, 0) for name in op.inputs)) for op in trace.ops}
+    if sum(moved.values()) > MOST_ELEMENTS:
+        most = max(moved, key=lambda name: moved[name])
+        expected = "operations that move at most 2^58 elements in all, launches counted"
+        raise UnsupportedError(f"{trace.name}: {most}", expected, f"{float(moved[most]):.3g} in this one")
+
+
+def _elements(op: Op) -> int:
+    """Return elements that one launch reads and writes."""
+    if isinstance(op, Memory):
+        return op.elements_read + op.elements_written + op.constant_elements
+    gemm = op.gemm() if isinstance(op, Conv2d) else op
+    return gemm.batch * (gemm.m * gemm.k + gemm.k * gemm.n + gemm.m * gemm.n)

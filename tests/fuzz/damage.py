@@ -9,17 +9,20 @@ from typing import Any
 
 NUMBERS = (
     0, -1, 1, 2, 3, 7, 16, 31, 32, 1000, 65535, 65537, 2**20, 10**6, 2**31 - 1, 2**31, 2**32, 2**53 + 1, 2**63 - 1, 2**63, 2**64,
-    10**30, -(2**63), -0.0, 0.5, 0.001, 1e-9, 5e-324, 1e5, 1e6, 1e18, 1e308, -1e308, float("nan"), float("inf"), float("-inf"), 10**400,
+    10**30, -(2**63), -0.0, 0.5, 0.001, 1e-9, 5e-324, 1e5, 1e6, 1e18, 1e308, -1e308, float("nan"), float("inf"),
+    float("-inf"), 10**400,
 )  # fmt: skip
 TEXTS = (
     "", " ", "a", "0", "1", "-1", "1e3", "NaN", "null", "true", "fp16", "int8", "fp8", "tf32", "first", "last", "gemm", "memory",
-    "a" * 5000, "é", "日本語", "\u202eabc", "\ud800", "\x00", "a\nb", "\t", "\x1b[31m", "[bold]", "[/bold]", "[/]", "[red]x", ":smile:", "%s", "{}", "{0.__class__}", "../../etc/passwd",
+    "a" * 5000, "é", "日本語", "\u202eabc", "\ud800", "\x00", "a\nb", "\t", "\x1b[31m", "[bold]", "[/bold]", "[/]",
+    "[red]x", ":smile:", "%s", "{}", "{0.__class__}", "../../etc/passwd",
     "/dev/null", "a:b", "#1", "*", "**", "?[", "x" * 300, "🦎" * 40, "'", '"', "\\", "--json", "=", ",", "a,b",
 )  # fmt: skip
 
 
 _MARKS = (
-    b"{", b"}", b"[", b"]", b",", b":", b'"', b"\\", b"\x00", b"\xff\xfe", b"\xef\xbb\xbf", b"\n", b"- ", b"\t", b"&a ", b"*a", b"!!int ",
+    b"{", b"}", b"[", b"]", b",", b":", b'"', b"\\", b"\x00", b"\xff\xfe", b"\xef\xbb\xbf", b"\n", b"- ", b"\t",
+    b"&a ", b"*a", b"!!int ",
     b"!!python/object:os.system ", b"<<: ", b"NaN", b"-", b"1e999", b"#", b"'", b"\xed\xa0\x80",
 )  # fmt: skip
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pickle
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,7 @@ import pytest
 import stcsim
 from stcsim import numerics, words
 from stcsim.arch import arch_names
-from stcsim.errors import StcsimError, UnsupportedError, closest, quoted
+from stcsim.errors import LONGEST, StcsimError, UnsupportedError, closest, quoted
 from stcsim.isa.capabilities import ARCHS, capability
 from stcsim.study import explain as explaining
 from stcsim.study.kernels import kernels_of
@@ -87,6 +88,24 @@ def test_texts_and_lists() -> None:
 def test_guesses_do_not_mind_the_case_and_long_values_are_cut() -> None:
     assert closest("RTX 4090", ["t4", "rtx4090"]) == " (did you mean 'rtx4090'?)" and closest(7, ["t4"]) == ""
     assert len(quoted("x" * 5000)) < 100 and "\n" not in quoted(np.zeros((3, 3)))
+
+
+def test_a_sentence_is_one_line_whatever_it_names() -> None:
+    error = StcsimError("a\nb.json: \x1b[31m", "x\u202ey", "\ud800 and é")
+    assert str(error) == "a\\nb.json: \\x1b[31m: expected x\\u202ey, found \\ud800 and é"
+    assert (error.where, error.found) == ("a\nb.json: \x1b[31m", "\ud800 and é")
+
+
+def test_a_sentence_is_cut_in_the_middle_of_what_is_long() -> None:
+    whole = str(StcsimError("w" * 5000 + ".json", "a number", "9" * 5000))
+    assert len(whole) <= LONGEST and ".json: expected a number, found 999" in whole and whole.count("…") == 2
+    assert len(str(StcsimError("w" * 5000, "e" * 5000, "f" * 5000))) == LONGEST
+    assert "…" not in str(StcsimError("w" * 100, "e" * 300, "f" * 100))
+
+
+def test_an_error_may_leave_the_process_that_raised_it() -> None:
+    error = pickle.loads(pickle.dumps(UnsupportedError("m", "a size", "0")))
+    assert isinstance(error, UnsupportedError) and (error.where, error.expected, error.found) == ("m", "a size", "0")
 
 
 # --- the library's doors

@@ -6,7 +6,8 @@ import random
 from typing import Any
 
 _TYPES = (
-    "uint8", "uint16", "uint32", "uint64", "int8", "int16", "int32", "int64", "float16", "float32", "float64", "bool", "complex64",
+    "uint8", "uint16", "uint32", "uint64", "int8", "int16", "int32", "int64", "float16", "float32", "float64", "bool",
+    "complex64",
     "object", "U3", "datetime64[s]", "V4",
 )  # fmt: skip
 _SIDES = (0, 1, 2, 3, 4, 8, 16, 32)

@@ -64,10 +64,12 @@ def compressed() -> Whole:
     keep = np.arange(64).reshape(4, 16) % 3 == 0
     arrays: Arrays = {
         "b.compressed": bits.compressed, "b.bitmask": bits.bitmask, "b.shape": np.array([8, 32], np.int64),
-        "u.compressed": loose[keep], "u.bitmask": np.packbits(keep, axis=1, bitorder="little"), "u.shape": np.array([4, 16], np.int64),
+        "u.compressed": loose[keep], "u.bitmask": np.packbits(keep, axis=1, bitorder="little"), "u.shape": np.array([4,
+        16], np.int64),
         "u.row_offsets": np.concatenate([[0], np.cumsum(keep.sum(axis=1))]).astype(np.int64),
         "m.weight_packed": marlin.weight_packed, "m.meta": marlin.meta, "m.scale_packed": drawn(1, 64),
-        "i.weight_packed": pack_integers(whole[:8], 4), "i.weight_shape": np.array([8, 64], np.int64), "i.weight_scale": drawn(8, 1),
+        "i.weight_packed": pack_integers(whole[:8], 4), "i.weight_shape": np.array([8, 64], np.int64),
+        "i.weight_scale": drawn(8, 1),
         "n.weight_packed": drawn(8, 16).view(np.uint8), "n.weight_global_scale": drawn(1, dtype="float32"),
     }  # fmt: skip
     return Whole({"x.safetensors": arrays}, {})
@@ -93,6 +95,23 @@ def folder() -> Whole:
     config = {"model_type": "llama", "hidden_size": 16, "num_attention_heads": 2, "num_experts_per_tok": 2}
     return Whole({"model/a.safetensors": first, "model/b.safetensors": second}, {}, config)
 
+
+_NPY_HEADERS = (
+    "{'descr': '<f2', 'fortran_order': False, 'shape': (1000000000000000000,), }",
+    "{'descr': '|O', 'fortran_order': False, 'shape': (4,), }",
+    "{'descr': '<f2', 'fortran_order': False, 'shape': (-1,), }",
+    "{'descr': '<f2', 'fortran_order': 1, 'shape': (2, 2), }",
+    "{'descr': [('a', '<f2')], 'fortran_order': False, 'shape': (4,), }",
+    "{'descr': '<f2', 'shape': (4,)}",
+    "{'descr': '<M8[s]', 'fortran_order': False, 'shape': (4,), }",
+    "{'descr': '<f2', 'fortran_order': False, 'shape': 4, }",
+    "{'descr': 'a' * 9, 'fortran_order': False, 'shape': (True, 4), }",
+    "{'descr': '<f2', 'fortran_order': False, 'shape': (2**63, 2**63), }",
+    "(" * 300,
+    "",
+    "1",
+    "__import__('os')",
+)
 
 MAKERS = (plain, compressed, archive, folder)
 
@@ -210,13 +229,7 @@ def _forged(rng: random.Random, data: bytes) -> bytes:
 def _npy(rng: random.Random, content: bytes) -> bytes:
     """Return an array of numpy with another header before its bytes."""
     size = int.from_bytes(content[8:10], "little")
-    text = rng.choice((
-        "{'descr': '<f2', 'fortran_order': False, 'shape': (1000000000000000000,), }", "{'descr': '|O', 'fortran_order': False, 'shape': (4,), }",
-        "{'descr': '<f2', 'fortran_order': False, 'shape': (-1,), }", "{'descr': '<f2', 'fortran_order': 1, 'shape': (2, 2), }",
-        "{'descr': [('a', '<f2')], 'fortran_order': False, 'shape': (4,), }", "{'descr': '<f2', 'shape': (4,)}", "(" * 300, "", "1", "__import__('os')",
-        "{'descr': '<M8[s]', 'fortran_order': False, 'shape': (4,), }", "{'descr': '<f2', 'fortran_order': False, 'shape': 4, }",
-        "{'descr': 'a' * 9, 'fortran_order': False, 'shape': (True, 4), }", "{'descr': '<f2', 'fortran_order': False, 'shape': (2**63, 2**63), }",
-    )).encode().ljust(max(size, 54)) + b"\n"  # fmt: skip
+    text = rng.choice(_NPY_HEADERS).encode().ljust(max(size, 54)) + b"\n"
     made = content[:6] + rng.choice((b"\x01\x00", b"\x01\x00", b"\x02\x00", b"\x03\x00", b"\x09\x00"))
     length = len(text).to_bytes(2 if made[6] == 1 else 4, "little")
     return made + length + text + content[10 + size :]

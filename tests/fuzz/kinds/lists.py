@@ -9,7 +9,8 @@ from tests.fuzz import damage, laws
 from tests.fuzz.case import Case
 
 _ENTRIES = (
-    "*", "first", "last", "1-3", "0", "99", "3-1", "1-99999999999999999999", "*.conv*", "[", "[!a]*", "# only a comment", "a # b", "",
+    "*", "first", "last", "1-3", "0", "99", "3-1", "1-99999999999999999999", "*.conv*", "[", "[!a]*",
+    "# only a comment", "a # b", "",
     "  ", "-", "--", ",", ",,", "1,2,first", "²", "٣", "١-٣", "FIRST", "\ufeff1", "9" * 5000 + "-" + "9" * 5000,
 )  # fmt: skip
 

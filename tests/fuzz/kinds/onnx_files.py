@@ -12,14 +12,16 @@ from tests.fuzz.kinds.onnx_models import models
 _NUMBERS = (0, -1, 1, 2, 3, 100, 2**31, 2**63 - 1, -(2**63))
 _WORDS = (b"", b"\xff", b"VALID", b"SAME_LOWER", b"x", b"i->", b"ij,jk", b"...ij,j->i", b"bidirectional", b"->")
 _OPERATORS = (
-    "MatMul", "Conv", "Gemm", "Reshape", "Transpose", "Slice", "Concat", "Split", "Gather", "Expand", "LSTM", "GRU", "Einsum", "Pad",
+    "MatMul", "Conv", "Gemm", "Reshape", "Transpose", "Slice", "Concat", "Split", "Gather", "Expand", "LSTM", "GRU",
+    "Einsum", "Pad",
     "Resize", "Loop", "If", "Scan", "Shape", "Cast", "Range", "Tile", "Where", "NonZero", "TopK", "Squeeze", "Unsqueeze",
     "ConvTranspose", "QLinearConv", "MatMulInteger", "QLinearMatMul", "ConvInteger", "Attention", "DepthToSpace", "Constant",
     "ConstantOfShape", "Flatten", "Identity", "Size", "OneHot", "Div", "Mod", "DeformConv", "STFT", "DFT", "SequenceConstruct",
     "SplitToSequence", "ConcatFromSequence", "RNN", "GridSample", "x", "",
 )  # fmt: skip
 _INPUTS: tuple[list[str], ...] = (
-    *([],) * 30, ["x=2x64"], ["x=1x16x64"], ["x"], ["x="], ["x=0x1"], ["y=1"], ["x=1x1x1x1x1"], ["x=99999999999999999999"], ["=1"],
+    *([],) * 30, ["x=2x64"], ["x=1x16x64"], ["x"], ["x="], ["x=0x1"], ["y=1"], ["x=1x1x1x1x1"],
+    ["x=99999999999999999999"], ["=1"],
     ["x=-1x3"], ["x=1x16x64", "x=1"],
 )  # fmt: skip
 

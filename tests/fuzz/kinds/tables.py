@@ -32,9 +32,12 @@ _GEMMS = (
 )  # fmt: skip
 """Tables of GEMMs in each of the forms that people have, those of SCALE-Sim last."""
 _CELLS = (
-    "", " ", "0", "-1", "1", "1.5", "1e3", "1e308", "nan", "inf", "-inf", "1_000", "٣", "²", "½", "9" * 30, "9" * 5000, str(2**31),
-    str(2**63), "true", "TRUE", "Dense", "2:4", "4:2", "fp16", "FP16", "fp64", "fp8e5m2", "a100", "A100", "h100", "x", "'", '"', '"a',
-    "=1+1", "a,b", "é", "\x00", "\ud800", "[/b]", "[red]", "\n", "cublas", "cublaslt", "low-power", "graph", "kernel", "A", "AB", "C",
+    "", " ", "0", "-1", "1", "1.5", "1e3", "1e308", "nan", "inf", "-inf", "1_000", "٣", "²", "½", "9" * 30, "9" * 5000,
+    str(2**31),
+    str(2**63), "true", "TRUE", "Dense", "2:4", "4:2", "fp16", "FP16", "fp64", "fp8e5m2", "a100", "A100", "h100", "x",
+    "'", '"', '"a',
+    "=1+1", "a,b", "é", "\x00", "\ud800", "[/b]", "[red]", "\n", "cublas", "cublaslt", "low-power", "graph", "kernel",
+    "A", "AB", "C",
     "0x10", "1e-320", "1e-9",
 )  # fmt: skip
 _CALIBRATED = (1, 2, 3, 1, 2, 3)

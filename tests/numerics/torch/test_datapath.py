@@ -272,6 +272,14 @@ def call(model: nn.Module, x: torch.Tensor, *arguments, **options) -> None:
             "scales['first']: activation: expected largest magnitudes from 0 on, found -1.0",
         ),
         (
+            {"scales": {"first": simulated.Scales(1.0, "a")}},
+            "scales['first']: weight: expected largest magnitudes from 0 on, found 'a'",
+        ),
+        (
+            {"scales": {"first": simulated.Scales(10**60, [[]])}},
+            "scales['first']: activation: expected largest magnitudes from 0 on, found 100",
+        ),
+        (
             {"dtype": "int8", "scales": {"first": simulated.Scales(1.0, np.ones(3))}},
             "first: A: expected 32 largest magnitudes, one for each channel, or one for all, found 3",
         ),

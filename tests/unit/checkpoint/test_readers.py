@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import pickle
+import zipfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -207,3 +208,35 @@ def test_an_archive_that_is_cut_short_is_refused(tmp_path: Path) -> None:
     whole = (tmp_path / "a.npz").read_bytes()
     (tmp_path / "a.npz").write_bytes(whole[:-40])
     assert refusal(tmp_path / "a.npz") == "FILE: expected an archive of numpy (.npz), found no zip archive, or a truncated one"
+
+
+def test_an_archive_that_is_damaged_where_its_numbers_lie_is_refused(tmp_path: Path) -> None:
+    np.savez_compressed(tmp_path / "a.npz", w=drawn(64, 64))
+    whole = bytearray((tmp_path / "a.npz").read_bytes())
+    whole[2000:2010] = bytes(10)
+    (tmp_path / "a.npz").write_bytes(whole)
+    with (
+        open_checkpoint(tmp_path / "a.npz") as checkpoint,
+        pytest.raises(StcsimError, match="w.npy: expected an array that can be"),
+    ):
+        checkpoint["w"].codes()
+
+
+@pytest.mark.parametrize("header", ["(" * 60, "{'descr': '<f2', 'fortran_order': False, 'shape': 4}", "1", ""])
+def test_a_member_whose_header_is_no_header_is_refused(tmp_path: Path, header: str) -> None:
+    with zipfile.ZipFile(tmp_path / "a.npz", "w") as archive:
+        text = header.encode().ljust(117) + b"\n"
+        archive.writestr("w.npy", b"\x93NUMPY\x01\x00" + len(text).to_bytes(2, "little") + text + bytes(8))
+    with pytest.raises(StcsimError, match="a.npz: w: expected an array of numpy, found"):
+        open_checkpoint(tmp_path / "a.npz")
+
+
+def test_a_small_member_that_unpacks_to_a_large_one_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("stcsim.checkpoint.npz_file.LARGEST_PACKED", 1 << 20)
+    np.savez_compressed(tmp_path / "zeros.npz", w=np.zeros((1024, 1024), np.float16))
+    np.savez_compressed(tmp_path / "drawn.npz", w=drawn(1024, 1024))
+    np.savez(tmp_path / "stored.npz", w=np.zeros((1024, 1024), np.float16))
+    with pytest.raises(StcsimError, match="at most 1,048,576 bytes in so small a member .*, found 2,097,152"):
+        open_checkpoint(tmp_path / "zeros.npz")
+    for name in ("drawn", "stored"):
+        open_checkpoint(tmp_path / f"{name}.npz").close()

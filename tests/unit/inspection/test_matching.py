@@ -128,6 +128,17 @@ def test_a_list_that_names_no_layer_is_refused(tmp_path: Path) -> None:
         listed(tmp_path, "hed\n")
     with pytest.raises(StcsimError, match="such as stem, found none"):
         listed(tmp_path, "# nothing\n")
+
+
+def test_a_list_of_absurd_numbers_names_no_layer(tmp_path: Path) -> None:
+    with pytest.raises(StcsimError, match="names of layers of"):
+        listed(tmp_path, "9" * 5000 + "\n1-" + "9" * 5000)
+
+
+def test_a_list_for_a_network_without_weights_is_refused(tmp_path: Path) -> None:
+    scores = Gemm(name="scores", m=16, n=16, k=16, weight_operand=None)
+    with pytest.raises(StcsimError, match="names of layers of t, which has none with weights, found such as 'scores'"):
+        listed(tmp_path, "scores\n", TRACE.changed(name="t", ops=(scores,)))
     with pytest.raises(StcsimError, match="expected a checkpoint, or a text file of layer names, found no such file"):
         match_pruned(TRACE, tmp_path / "nowhere.txt")
     (tmp_path / "a.dat").write_bytes(b"\xff\xfe\x00")
