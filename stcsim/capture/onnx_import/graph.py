@@ -10,13 +10,14 @@ from typing import Self
 import onnx
 from onnx import TensorProto, helper
 
-from stcsim.capture.onnx_import.contrib import as_standard
 from stcsim.capture.onnx_import.convolutions import CONVOLUTIONS, is_asymmetric
 from stcsim.capture.onnx_import.inference import Inference
 from stcsim.capture.onnx_import.layers import LAYERS, Op, interleaved
 from stcsim.capture.onnx_import.memory import memory_step
-from stcsim.capture.onnx_import.node import Node, Unread
+from stcsim.capture.onnx_import.native import Native
+from stcsim.capture.onnx_import.node import BROKEN, GUESSED, MISSHAPEN, Node, Unread
 from stcsim.capture.onnx_import.products import PRODUCTS, sums_nothing
+from stcsim.capture.onnx_import.rewriting import rewritten
 from stcsim.capture.onnx_import.uses import Uses
 from stcsim.capture.onnx_import.values import Role, Value, initializer_value, label
 from stcsim.capture.onnx_import.views import VIEWS, scaled, views_of
@@ -64,13 +65,13 @@ class Walk:
         elements: element types that products read.
     """
 
-    def __init__(self, opsets: Mapping[str, int], declared: Mapping[str, Value]) -> None:
+    def __init__(self, opsets: Mapping[str, int], declared: Mapping[str, Value], native: Native) -> None:
         """Start with nothing seen."""
         self.ops: list[Op] = []
         self.notes = Notes()
         self.elements: Counter[str] = Counter()
         self._values: dict[str, Value] = {}
-        self._inference = Inference(opsets, declared)
+        self._inference = Inference(opsets, declared, native)
         self._names: Counter[str] = Counter()
         self._owners: dict[str, str] = {}
         self._uses = Uses(onnx.GraphProto())
@@ -93,17 +94,28 @@ class Walk:
             name = sparse.values.name
             self._values[name] = Value(tuple(sparse.dims), sparse.values.data_type, role="constant", parameter=name)
         for proto in graph.node:
-            self._node(as_standard(proto))
+            for each in rewritten(proto, self._inputs(proto)):
+                self._node(each)
+
+    def _inputs(self, proto: onnx.NodeProto) -> list[Value | None]:
+        return [self._values.get(name, Value(None)) if name else None for name in proto.input]
 
     def _node(self, proto: onnx.NodeProto) -> None:
-        inputs = [self._values.get(name, Value(None)) if name else None for name in proto.input]
+        inputs = self._inputs(proto)
         control = proto.op_type in CONTROL
         if control and self._control(proto, inputs):
             return
         outputs = self._inference.declared(proto) if control else self._inference.outputs(proto, inputs)
         node = self._described(proto, inputs, outputs)
-        for name, value in zip(proto.output, self._read(node, proto.output), strict=True):
+        for name, value in zip(proto.output, self._read_or_missed(node, proto.output), strict=True):
             self._values[name] = value
+
+    def _read_or_missed(self, node: Node, names: Sequence[str]) -> Sequence[Value]:
+        try:
+            return self._read(node, names)
+        except BROKEN:
+            self._miss(node, MISSHAPEN)
+            return node.outputs
 
     def _described(self, proto: onnx.NodeProto, inputs: Sequence[Value | None], outputs: Sequence[Value]) -> Node:
         """Return a node with its values; outputs that nobody asked for are empty."""
@@ -113,7 +125,8 @@ class Walk:
             stored = inputs[0].element if operator == "DequantizeLinear" else inputs[0].stored
             asked = [replace(value, stored=stored) for value in asked]
         attributes = {attribute.name: helper.get_attribute_value(attribute) for attribute in proto.attribute}
-        return Node(operator, label(proto), f"onnx.{proto.op_type}", tuple(inputs), tuple(asked), attributes)
+        guessed = self._inference.is_guess(proto)
+        return Node(operator, label(proto), f"onnx.{proto.op_type}", tuple(inputs), tuple(asked), attributes, guessed)
 
     def _read(self, node: Node, names: Sequence[str]) -> Sequence[Value]:
         """Record the operations of a node and return its outputs, with what computed them."""
@@ -130,6 +143,8 @@ class Walk:
             self._miss(node)
             if not stays_step(node.operator):
                 return node.outputs
+        elif node.is_guess:
+            self._miss(node, GUESSED)
         views = views_of(node) or (scaled(node) if self._uses.only_multiplied(names) else None)
         if views is not None or "activation" not in roles:
             return views or node.outputs
