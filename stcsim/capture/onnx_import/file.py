@@ -79,9 +79,7 @@ def _declared(model: onnx.ModelProto, inputs: Inputs) -> dict[str, Value]:
     return {entry.name: declared_value(entry.type, inputs.symbols) for entry in entries}
 
 
-def _followed(
-    model: onnx.ModelProto, axes: InputAxes, inputs: Inputs, once: Walk, native: Native
-) -> tuple[list[Op], list[str]]:
+def _followed(model: onnx.ModelProto, axes: InputAxes, inputs: Inputs, once: Walk, native: Native) -> tuple[list[Op], list[str]]:
     """Return the operations of ``once`` with what grows with the batch, and why some do not follow it."""
     baked = _declared(model, inputs)
     twice, refusal = _larger(model, axes.times(inputs, 2), baked, once, native)

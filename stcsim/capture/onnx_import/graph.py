@@ -10,7 +10,10 @@ from typing import Self
 import onnx
 from onnx import TensorProto, helper
 
+from stcsim.capture.onnx_import.contrib_attention import CONTRIB_ATTENTION
+from stcsim.capture.onnx_import.contrib_products import CONTRIB_PRODUCTS
 from stcsim.capture.onnx_import.convolutions import CONVOLUTIONS, is_asymmetric
+from stcsim.capture.onnx_import.experts import EXPERTS
 from stcsim.capture.onnx_import.inference import Inference
 from stcsim.capture.onnx_import.layers import LAYERS, Op, interleaved
 from stcsim.capture.onnx_import.memory import memory_step
@@ -28,7 +31,7 @@ from stcsim.trace import Gemm, Memory
 
 STANDARD = ("", "ai.onnx")
 
-READERS = {**PRODUCTS, **CONVOLUTIONS, **LAYERS}
+READERS = {**PRODUCTS, **CONTRIB_PRODUCTS, **CONVOLUTIONS, **LAYERS, **CONTRIB_ATTENTION, **EXPERTS}
 
 #: Operators with subgraphs, which run or not as data has it.
 CONTROL = ("Loop", "Scan", "If")

@@ -25,8 +25,16 @@ from stcsim.errors import TraceError
 #: Operators whose result is known once the shape of what they read is.
 SHAPES = ("Shape", "Size")
 
-#: Look-ups of rows by an index.
-TABLES = ("Gather", "GatherElements", "GatherND", "EmbedLayerNormalization", "GatherBlockQuantized", "QEmbedLayerNormalization")
+#: Look-ups of rows by an index, and which input is the table.
+TABLES = {
+    "EmbedLayerNormalization": 2,
+    "Gather": 0,
+    "GatherBlockQuantized": 2,
+    "GatherElements": 0,
+    "GatherND": 0,
+    "QEmbedLayerNormalization": 8,
+    "TorchEmbedding": 0,
+}
 
 RANDOM = ("RandomNormal", "RandomUniform", "RandomNormalLike", "RandomUniformLike", "Bernoulli", "Multinomial")
 
@@ -61,8 +69,7 @@ class Inference:
         Raises:
             TraceError: when the shapes of its inputs do not fit each other.
         """
-        given = [value for value in inputs if value is not None]
-        role = _role(node, given)
+        role = _role(node, inputs)
         choice = chosen(node, self._versions.get(_domain(node), 1))
         found = self._inferred(node, inputs, choice)
         if role == "constant":
@@ -92,7 +99,9 @@ class Inference:
             found = [Value(None)] * len(node.output)
         if guessed:
             self._guessed.update(name for name in node.output if name)
-        return [value if value.shape is not None else self._told(name, value) for name, value in zip(node.output, found, strict=True)]
+        return [
+            value if value.shape is not None else self._told(name, value) for name, value in zip(node.output, found, strict=True)
+        ]
 
     def _told(self, name: str, value: Value) -> Value:
         """Return what the file says of an output whose shape does not follow."""
@@ -131,7 +140,13 @@ class Inference:
         found = [Value(None)] * len(node.output)
         first = next((value for value in inputs if value is not None), None)
         told = self._declared.get(node.output[0]) if node.output else None
-        if first is None or first.shape is None or not found or not self._knows_nothing(node) or (told and told.shape is not None):
+        if (
+            first is None
+            or first.shape is None
+            or not found
+            or not self._knows_nothing(node)
+            or (told and told.shape is not None)
+        ):
             return found
         self._guessed.update(name for name in node.output if name)
         return [Value(first.shape, first.element), *found[1:]]
@@ -194,19 +209,24 @@ def _element(array: np.ndarray[Any, Any]) -> int:
         return 0
 
 
-def _role(node: onnx.NodeProto, given: Sequence[Value]) -> Role:
+def _role(node: onnx.NodeProto, inputs: Sequence[Value | None]) -> Role:
     """Return what the outputs of a node depend on; what a look-up takes from a table of numbers is an activation."""
+    given = [value for value in inputs if value is not None]
     if node.op_type in SHAPES or (all(value.is_constant for value in given) and node.op_type not in RANDOM):
         return "constant"
     if node.op_type in RANDOM or any(value.role == "activation" for value in given):
         return "activation"
-    return "activation" if node.op_type in TABLES and not given[0].is_integer else "index"
+    place = TABLES.get(node.op_type, len(inputs))
+    table = inputs[place] if place < len(inputs) else None
+    return "activation" if table is not None and not table.is_integer else "index"
 
 
 def _is_certain(inputs: Sequence[Value | None]) -> bool:
     """Whether a node that is refused is wrong for sure: it reads numbers of the network, and all is known of them."""
     given = [value for value in inputs if value is not None]
-    return any(value.role == "activation" for value in given) and all(value.shape is not None and value.element for value in given)
+    return any(value.role == "activation" for value in given) and all(
+        value.shape is not None and value.element for value in given
+    )
 
 
 def _check(node: onnx.NodeProto, inputs: Sequence[Value | None], outputs: Sequence[Value]) -> None:
