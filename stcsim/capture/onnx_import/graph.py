@@ -39,6 +39,9 @@ CONTROL = ("Loop", "Scan", "If")
 USUAL = "fp16"
 """The type of products whose factors tensor cores do not take as the file stores them."""
 
+#: Operators that quantize what they read on the way where their weight, the second input, is in 8 bits.
+QUANTIZING = ("com.microsoft.DynamicQuantizeMatMul", "LSTM")
+
 NOTHING = Value((0,), role="constant")
 
 
@@ -242,7 +245,9 @@ def _products(graph: onnx.GraphProto) -> list[str]:
 
 def _element(node: Node) -> str:
     """Return the element type a product runs in: that of its wider factor, so an 8-bit one only when both have it."""
-    factors = [value for value in node.inputs if value is not None and len(value.shape or ()) > 1]
+    factors = [value for value in node.inputs if value is not None and len(value.shape or ()) > 1 and not value.is_integer]
+    if node.operator in QUANTIZING and factors[1:2] and factors[1].element in (TensorProto.INT8, TensorProto.UINT8):
+        factors = factors[1:2]
     found = [_timed_type(value.stored or value.element) for value in factors] or [dtype(USUAL)]
     return min(found, key=lambda row: (-row.bits, row.name)).name
 

@@ -124,6 +124,7 @@ class Inference:
         named = {name: value for name, value in zip(node.input, inputs, strict=True) if value is not None}
         usual = next((value.element for value in named.values() if value.element in FLOATS), TensorProto.FLOAT)
         types = {name: helper.make_tensor_type_proto(value.element or usual, value.shape) for name, value in named.items()}
+        numbers = [name for name, value in named.items() if not value.is_integer]
         data = {
             name: numpy_helper.from_array(value.data)
             for name, value in named.items()
@@ -132,7 +133,17 @@ class Inference:
         if len(choice.attributes) < len(node.attribute):
             node = _with_attributes(node, choice.attributes)
         versions = {**self._versions, _domain(node): choice.version}
-        found = self._native.infer(node, choice.version, types, data, versions)
+        try:
+            found = self._native.infer(node, choice.version, types, data, versions)
+        except NodeDeath:
+            raise
+        except NodeFault:  # quantized and mixed types do not keep shapes from being inferred
+            types.update((name, helper.make_tensor_type_proto(TensorProto.FLOAT, named[name].shape)) for name in numbers)
+            found = self._native.infer(node, choice.version, types, data, versions)
+            usual = named[numbers[0]].element or usual if numbers else usual
+            for one in found.values():
+                if one.tensor_type.elem_type == TensorProto.FLOAT:
+                    one.tensor_type.elem_type = usual
         return [declared_value(found[name], {}) if name in found else Value(None) for name in node.output]
 
     def _guess(self, node: onnx.NodeProto, inputs: Sequence[Value | None]) -> list[Value]:

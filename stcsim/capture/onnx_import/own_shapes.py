@@ -41,8 +41,8 @@ def _reshaped(known: Known) -> list[Shape | None]:
 WRONG: dict[str, Rule] = {"STFT": Rule(_spectrogram)}
 
 _ELEMENT_WISE = (
-    "Abs Add BatchNormalization Ceil Clip Div Dropout Elu Exp Floor GroupNormalization HardSigmoid InstanceNormalization LeakyRelu "
-    "Log MeanVarianceNormalization Mul Neg PRelu Reciprocal Relu Selu Sigmoid Sqrt Sub Tanh"
+    "Abs Add BatchNormalization Ceil Clip Div Dropout Elu Exp Floor GroupNormalization HardSigmoid InstanceNormalization "
+    "LeakyRelu Log MeanVarianceNormalization Mul Neg PRelu Reciprocal Relu Selu Sigmoid Sqrt Sub Tanh"
 ).split()
 
 #: Operators that have no inference in some opset; used where there is none in any that fits.

@@ -73,7 +73,7 @@ _MICROSOFT: dict[str, Row] = {
     "NhwcMaxPool": Row("MaxPool", (0,), channels_last=True),
     "Pad": Row("Pad"),
     "QAttention": Row("com.microsoft.Attention", (0, 1, 2, 5, 8)),
-    "QGemm": Row("Gemm", (0, 3, 6)),
+    "QGemm": Row("Gemm", (0, 3)),
     "QLinearAdd": Row("Add", (0, 3)),
     "QLinearAveragePool": Row("AveragePool", (0,), channels_last="channels_last"),
     "QLinearConcat": Row("Concat", slice(2, None, 3)),

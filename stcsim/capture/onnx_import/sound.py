@@ -88,24 +88,14 @@ def _node(node: NodeProto) -> None:
     _texts("a node", (text for entry in node.metadata_props for text in (entry.key, entry.value)))
     for attribute in node.attribute:
         if not attribute.type:
-            held = (kind for name, kind in _FIELDS.items() if _holds(attribute, name))
-            attribute.type = next(held, AttributeProto.INTS)
-        if attribute.type not in _FIELDS.values():
-            if attribute.type in (AttributeProto.SPARSE_TENSOR, AttributeProto.SPARSE_TENSORS) or _is_type(attribute):
-                continue
-            raise TraceError(f"{label(node)}: {attribute.name}", "an attribute of a type that ONNX has", str(attribute.type))
-        for tensor in (
-            (attribute.t, *attribute.tensors) if attribute.type in (AttributeProto.TENSOR, AttributeProto.TENSORS) else ()
-        ):
+            attribute.type = next((kind for name, kind in _FIELDS.items() if _holds(attribute, name)), AttributeProto.INTS)
+        held = [attribute.t] if attribute.type == AttributeProto.TENSOR else attribute.tensors
+        for tensor in held:
             refuse_wrong_size(tensor, label(node))
 
 
 def _holds(attribute: AttributeProto, field: str) -> bool:
     return len(getattr(attribute, field)) > 0 if field.endswith("s") and field != "s" else bool(attribute.HasField(field))
-
-
-def _is_type(attribute: AttributeProto) -> bool:
-    return attribute.type in (AttributeProto.TYPE_PROTO, AttributeProto.TYPE_PROTOS)
 
 
 def _made_by(nodes: Iterable[NodeProto]) -> dict[str, int]:
