@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import onnx
@@ -11,6 +11,7 @@ from onnx.inliner import inline_local_functions
 from stcsim.capture.composites import put_together
 from stcsim.capture.follow import alike, follow_batch
 from stcsim.capture.fusing import decide_fusion
+from stcsim.capture.onnx_import.given import Given
 from stcsim.capture.onnx_import.graph import Walk
 from stcsim.capture.onnx_import.inputs import InputAxes, Inputs
 from stcsim.capture.onnx_import.norms import join_norms
@@ -23,13 +24,14 @@ _SHOWN = 3
 """Names a note lists before it only counts."""
 
 
-def open_onnx(path: Path, batch: int | None = None, inputs: Sequence[str] = ()) -> Trace:
+def open_onnx(path: Path, batch: int | None = None, inputs: Sequence[str] = (), values: Sequence[str] = ()) -> Trace:
     """Return the trace of the network in an ONNX file; it asks for 8 bits where most products are quantized, else for 16.
 
     Args:
         path: the file; weights in other files are neither needed nor read.
         batch: samples in one pass, where the file leaves them open.
         inputs: whole shapes, batch included, of inputs with open axes: ``"x=1x3x224x224"``.
+        values: what inputs hold on which the graph decides: ``"sr=16000"``.
 
     Raises:
         TraceError: when the file is no ONNX model, an axis stays open, shapes do not fit, or nothing multiplies.
@@ -37,12 +39,13 @@ def open_onnx(path: Path, batch: int | None = None, inputs: Sequence[str] = ()) 
     model, file = _load(path), str(path)
     with inside(file, joint=": "):
         axes = InputAxes(model.graph)
-        fixed = axes.fixed(inputs, batch)
+        given = Given(values)
+        fixed = given.applied(axes.fixed(inputs, batch))
         once = _walk(model, fixed, {})
         if all(isinstance(op, Memory) for op in once.ops):
             missed = f"none (not handled: {', '.join(once.notes.unhandled)})" if once.notes.unhandled else "none"
             raise TraceError("operators", "at least one matrix product or convolution", missed)
-    ops, problems = _followed(model, axes, fixed, once)
+    ops, problems = _followed(model, lambda times: given.times(axes, fixed, times), fixed, once)
     if problems and batch not in (None, fixed.batch):
         expected = f"{fixed.batch} (its shapes do not follow the batch; export it with a dynamic batch axis)"
         raise TraceError(f"{file}: batch", expected, str(batch))
@@ -87,11 +90,13 @@ def _declared(model: onnx.ModelProto, inputs: Inputs) -> dict[str, Value]:
     return {entry.name: declared_value(entry.type, inputs.symbols) for entry in entries}
 
 
-def _followed(model: onnx.ModelProto, axes: InputAxes, inputs: Inputs, once: Walk) -> tuple[list[Op], list[str]]:
+def _followed(
+    model: onnx.ModelProto, larger: Callable[[int], Inputs | None], inputs: Inputs, once: Walk
+) -> tuple[list[Op], list[str]]:
     """Return the operations of ``once`` with what grows with the batch, and why some do not follow it."""
     baked, runs = _declared(model, inputs), [once.ops]
     for times in (2, 4):
-        runs.append(_larger(model, axes.times(inputs, times), baked, once))
+        runs.append(_larger(model, larger(times), baked, once))
         if not runs[1] or alike(once.ops, runs[1]):
             break
     ops, problems = follow_batch(*runs)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from copy import copy
 from dataclasses import dataclass, field, replace
 from typing import Self
 
@@ -11,12 +12,17 @@ import onnx
 from onnx import TensorProto, helper
 
 from stcsim.capture.onnx_import.contrib import as_standard
+from stcsim.capture.onnx_import.control import CONTROL
 from stcsim.capture.onnx_import.convolutions import CONVOLUTIONS, is_asymmetric
+from stcsim.capture.onnx_import.einsum import einsum, sums_nothing
+from stcsim.capture.onnx_import.functions import body_of, definition
 from stcsim.capture.onnx_import.inference import Inference
 from stcsim.capture.onnx_import.layers import LAYERS, Op, interleaved
+from stcsim.capture.onnx_import.live import live_nodes
 from stcsim.capture.onnx_import.memory import memory_step
 from stcsim.capture.onnx_import.node import Node, Unread
-from stcsim.capture.onnx_import.products import PRODUCTS, sums_nothing
+from stcsim.capture.onnx_import.products import PRODUCTS
+from stcsim.capture.onnx_import.sequences import SEQUENCES, joined
 from stcsim.capture.onnx_import.uses import Uses
 from stcsim.capture.onnx_import.values import Role, Value, initializer_value, label
 from stcsim.capture.onnx_import.views import VIEWS, scaled, views_of
@@ -27,10 +33,10 @@ from stcsim.trace import Gemm, Memory
 
 STANDARD = ("", "ai.onnx")
 
-READERS = {**PRODUCTS, **CONVOLUTIONS, **LAYERS}
+READERS = {**PRODUCTS, **CONVOLUTIONS, **LAYERS, "Einsum": einsum}
 
-#: Operators with subgraphs, which run or not as data has it.
-CONTROL = ("Loop", "Scan", "If")
+#: Convolutions whose padding is that of an image.
+ONE_IMAGE = ("Conv", "ConvInteger", "QLinearConv")
 
 USUAL = "fp16"
 """The type of products whose factors tensor cores do not take as the file stores them."""
@@ -53,6 +59,13 @@ class Notes:
     unsized: list[str] = field(default_factory=list)
     asymmetric: list[str] = field(default_factory=list)
     deep: list[str] = field(default_factory=list)
+
+    def add(self, other: Notes) -> None:
+        """Take over the notes of a body."""
+        self.unhandled.extend(other.unhandled)
+        self.unhandled.least_macs += other.unhandled.least_macs
+        for mine, more in ((self.unsized, other.unsized), (self.asymmetric, other.asymmetric), (self.deep, other.deep)):
+            mine.extend(name for name in more if name not in mine)
 
 
 class Walk:
@@ -81,29 +94,88 @@ class Walk:
         Raises:
             TraceError: when shapes do not fit each other.
         """
-        self._values.update(inputs)
-        self._uses = Uses(graph)
-        self._nodes(graph)
+        self.body(graph, inputs)
         return self
 
-    def _nodes(self, graph: onnx.GraphProto) -> None:
+    def body(self, graph: onnx.GraphProto, inputs: Mapping[str, Value]) -> list[Value]:
+        """Walk what a graph's outputs need, fed with ``inputs``, and return its outputs."""
+        self._values.update(inputs)
+        outside, self._uses = self._uses, Uses(graph)
         for tensor in graph.initializer:
             self._values[tensor.name] = initializer_value(tensor)
         for sparse in graph.sparse_initializer:
             name = sparse.values.name
             self._values[name] = Value(tuple(sparse.dims), sparse.values.data_type, role="constant", parameter=name)
-        for proto in graph.node:
+        for proto in live_nodes(graph):
             self._node(as_standard(proto))
+        self._uses = outside
+        return [self._values.get(entry.name, Value(None)) for entry in graph.output]
+
+    def apart(self) -> Walk:
+        """Return a walk that knows what this one does and has no operations yet, for a body that runs again, or perhaps not."""
+        other = copy(self)
+        other.ops, other.notes, other.elements = [], Notes(), Counter()
+        other._values, other._names, other._owners = dict(self._values), Counter(self._names), dict(self._owners)
+        return other
+
+    def adopt(self, other: Walk, ops: Sequence[Op]) -> None:
+        """Take over what a walk apart found, with ``ops`` for its operations."""
+        self.ops += ops
+        self.elements += other.elements
+        self._names, self._owners = other._names, other._owners
+        self.notes.add(other.notes)
+
+    def products_in(self, graph: onnx.GraphProto) -> Iterator[str]:
+        """Yield the operators in a body that multiply, deeper ones included."""
+        for node in graph.node:
+            if node.op_type in READERS or multiplying(node.op_type):
+                yield node.op_type
+            for attribute in node.attribute:
+                if attribute.HasField("g"):
+                    yield from self.products_in(attribute.g)
 
     def _node(self, proto: onnx.NodeProto) -> None:
         inputs = [self._values.get(name, Value(None)) if name else None for name in proto.input]
-        control = proto.op_type in CONTROL
-        if control and self._control(proto, inputs):
-            return
-        outputs = self._inference.declared(proto) if control else self._inference.outputs(proto, inputs)
-        node = self._described(proto, inputs, outputs)
-        for name, value in zip(proto.output, self._read(node, proto.output), strict=True):
-            self._values[name] = value
+        found = self._results(proto, inputs)
+        turn = next((value.turn for value in inputs if value is not None and value.turn), "")
+        for name, value in zip(proto.output, found, strict=True):
+            self._values[name] = _called(name, value, turn)
+
+    def _results(self, proto: onnx.NodeProto, inputs: Sequence[Value | None]) -> Sequence[Value]:
+        """Record what a node does, and return its outputs."""
+        if proto.domain in STANDARD and proto.op_type in CONTROL:
+            declared = self._inference.declared(proto)
+            found = CONTROL[proto.op_type](self, proto, inputs)
+            return found if found is not None and len(found) == len(proto.output) else declared
+        if proto.domain in STANDARD and proto.op_type in SEQUENCES:
+            node = self._described(proto, inputs, [Value(None)] * len(proto.output))
+            return [SEQUENCES[proto.op_type](node)]
+        if proto.domain in STANDARD and proto.op_type == "ConcatFromSequence":
+            node = joined(self._described(proto, inputs, [Value(None)]))
+        else:
+            proto, inputs = _cast(proto, inputs)
+            function = self._definition(proto, inputs)
+            if function is not None:
+                return self._function(function, proto, inputs)
+            node = self._described(proto, inputs, self._inference.outputs(proto, inputs))
+        return self._read(node, proto.output)
+
+    def _definition(self, proto: onnx.NodeProto, inputs: Sequence[Value | None]) -> onnx.FunctionProto | None:
+        """Return how ONNX defines an operator that multiplies and has no reader."""
+        operator = proto.op_type if proto.domain in STANDARD else f"{proto.domain}.{proto.op_type}"
+        if operator in READERS or not multiplying(operator):
+            return None
+        return definition(proto, inputs, self._inference.versions)
+
+    def _function(self, function: onnx.FunctionProto, proto: onnx.NodeProto, inputs: Sequence[Value | None]) -> list[Value]:
+        """Walk the body of a function, in which only its own names mean anything."""
+        apart = self.apart()
+        apart._inference = Inference({entry.domain: entry.version for entry in function.opset_import}, {})
+        feeds = {name: value for name, value in zip(function.input, inputs, strict=False) if value is not None}
+        apart._values = {}
+        found = apart.body(body_of(function, proto), feeds)
+        self.adopt(apart, apart.ops)
+        return found
 
     def _described(self, proto: onnx.NodeProto, inputs: Sequence[Value | None], outputs: Sequence[Value]) -> Node:
         """Return a node with its values; outputs that nobody asked for are empty."""
@@ -156,7 +228,7 @@ class Walk:
             self.elements[_element(node)] += 1
             if node.operator in CONVOLUTIONS and len(node.output_shape()) > 4:
                 self.notes.deep.append(node.name)
-            elif node.operator in CONVOLUTIONS and node.operator != "ConvTranspose" and is_asymmetric(node):
+            elif node.operator in CONVOLUTIONS and node.operator in ONE_IMAGE and is_asymmetric(node):
                 self.notes.asymmetric.append(node.name)
         read = {name for op in ops for name in op.inputs}
         last = tuple(op.name for op in ops if op.name not in read)
@@ -187,20 +259,23 @@ class Walk:
         times = self._names[node.name]
         return node if times == 1 else replace(node, name=f"{node.name}#{times}")
 
-    def _control(self, proto: onnx.NodeProto, inputs: Sequence[Value | None]) -> bool:
-        """Walk the branch of an ``If`` whose condition is known; report other subgraphs that multiply."""
-        bodies = {attribute.name: attribute.g for attribute in proto.attribute if attribute.HasField("g")}
-        condition = inputs[0] if inputs else None
-        if proto.op_type == "If" and condition is not None and condition.data is not None:
-            branch = bodies["then_branch" if condition.data.item() else "else_branch"]
-            self._nodes(branch)
-            for name, result in zip(proto.output, branch.output, strict=True):
-                self._values[name] = self._values.get(result.name, Value(None))
-            return True
-        products = sorted({name for body in bodies.values() for name in _products(body)})
-        if products:
-            self.notes.unhandled.miss(label(proto), f"{proto.op_type} of {', '.join(products)}")
-        return False
+
+def _cast(proto: onnx.NodeProto, inputs: Sequence[Value | None]) -> tuple[onnx.NodeProto, Sequence[Value | None]]:
+    """Return CastLike as the Cast that it is, which reads nothing of its second input, and what is read."""
+    like = inputs[1] if proto.op_type == "CastLike" and proto.domain in STANDARD and len(inputs) > 1 else None
+    if like is None or not like.element:
+        return proto, inputs
+    cast = helper.make_node("Cast", proto.input[:1], proto.output, proto.name, to=like.element)
+    cast.metadata_props.extend(proto.metadata_props)
+    return cast, inputs[:1]
+
+
+def _called(name: str, value: Value, turn: str) -> Value:
+    """Return a value with the name by which two products know that they share it, if it is made of parameters alone."""
+    value = replace(value, turn=turn) if turn else value
+    if not value.is_constant or value.is_integer or value.parameter or value.items is not None:
+        return value
+    return replace(value, parameter=f"{name}{turn}")
 
 
 def _may_multiply(node: Node) -> bool:
@@ -210,16 +285,6 @@ def _may_multiply(node: Node) -> bool:
         return True
     foreign = bool(domain) and domain != "com.microsoft"
     return foreign and any(value is not None and value.is_constant and len(value.shape or ()) > 1 for value in node.inputs)
-
-
-def _products(graph: onnx.GraphProto) -> list[str]:
-    """Return the operators in a subgraph that multiply, deeper ones included."""
-    found = []
-    for node in graph.node:
-        if node.op_type in READERS or multiplying(node.op_type):
-            found.append(node.op_type)
-        found += [name for attribute in node.attribute if attribute.HasField("g") for name in _products(attribute.g)]
-    return found
 
 
 def _element(node: Node) -> str:

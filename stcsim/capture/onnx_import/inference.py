@@ -30,6 +30,9 @@ RANDOM = ("RandomNormal", "RandomUniform", "RandomNormalLike", "RandomUniformLik
 class Inference:
     """Says what the outputs of a node are.
 
+    Attributes:
+        versions: of the operators of each domain.
+
     Args:
         opsets: version of each domain the file uses.
         declared: what the file itself says of values, used where nothing can be inferred.
@@ -38,8 +41,8 @@ class Inference:
     def __init__(self, opsets: Mapping[str, int], declared: Mapping[str, Value]) -> None:
         """Keep what the file says."""
         self._opsets = [helper.make_opsetid(domain, version) for domain, version in opsets.items()]
-        self._versions = {"": 1, **opsets}
-        self._versions[""] = max(self._versions[""], self._versions.get("ai.onnx", 1))
+        self.versions = {"": 1, **opsets}
+        self.versions[""] = max(self.versions[""], self.versions.get("ai.onnx", 1))
         self._declared = declared
 
     def outputs(self, node: onnx.NodeProto, inputs: Sequence[Value | None]) -> list[Value]:
@@ -51,7 +54,8 @@ class Inference:
         given = [value for value in inputs if value is not None]
         role = _role(node, given)
         found = [self._at_least_declared(name, value) for name, value in zip(node.output, self._infer(node, inputs), strict=True)]
-        if role == "constant" and all(value.elements <= MAX_EVALUATED for value in found):
+        known = given and node.op_type not in RANDOM and all(value.data is not None for value in given)
+        if (role == "constant" or known) and all(value.elements <= MAX_EVALUATED for value in found):
             data = self._evaluate(node, inputs)
             if data is not None:
                 pairs = zip(data, found, strict=True)
@@ -69,7 +73,7 @@ class Inference:
         """Return types by the operator's schema; unknown ones where there is none, or an input is unknown."""
         unknown = self.declared(node)
         try:
-            schema = onnx.defs.get_schema(node.op_type, self._versions.get(node.domain, 1), node.domain)
+            schema = onnx.defs.get_schema(node.op_type, self.versions.get(node.domain, 1), node.domain)
         except onnx.defs.SchemaError:
             return self._contrib(node, inputs, unknown)
         named = {name: value for name, value in zip(node.input, inputs, strict=True) if value is not None}

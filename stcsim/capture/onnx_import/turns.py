@@ -1,0 +1,123 @@
+"""Turns of a loop in an ONNX graph: what one hands to the next, and turns with the same operations put together."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from stcsim.capture.onnx_import.layers import Op
+from stcsim.capture.onnx_import.values import Value
+from stcsim.capture.onnx_import.views import contiguous
+from stcsim.trace import Gemm, Memory
+
+MAX_WALKED_FIRST = 64
+"""Turns up to which each is walked; of more, one is tried that stands for all."""
+
+MAX_TURNS = 1024
+"""Turns that are walked where they differ."""
+
+
+def carried(value: Value) -> Value:
+    """Return a value as the next turn, or what follows the loop, gets it: no constant, in an array of its own."""
+    role = "index" if value.is_integer and value.role != "activation" else "activation"
+    return replace(value, role=role, strides=None, parameter="", turn="")  # type: ignore[arg-type]
+
+
+def steady(before: Value, after: Value) -> bool:
+    """Whether two values are the same as far as sizes go."""
+    if before.items is not None or after.items is not None:
+        same = len(before.items or ()) == len(after.items or ())
+        return same and all(map(steady, before.items or (), after.items or ()))
+    return before.shape is not None and (before.shape, before.element) == (after.shape, after.element)
+
+
+def times(ops: Sequence[Op], turns: int) -> list[Op]:
+    """Return the operations of one turn as those of all."""
+    return [op.changed(count=op.count * turns) for op in ops] if turns else []
+
+
+def put_together(ops: Sequence[Op], starts: Sequence[int]) -> tuple[list[Op], Callable[[Value], Value]]:
+    """Return the operations with each turn that is as the one before counted there, and what renames their results.
+
+    Args:
+        ops: of all turns.
+        starts: where each turn begins among them.
+    """
+    kept: list[list[Op]] = []
+    names: dict[str, str] = {}
+    for start, end in zip(starts, [*starts[1:], len(ops)], strict=True):
+        turn = [_renamed(op, names) for op in ops[start:end]]
+        if kept and len(kept[-1]) == len(turn) and all(map(_alike, kept[-1], turn)):
+            names.update({op.name: first.name for op, first in zip(turn, kept[-1], strict=True)})
+            kept[-1] = [first.changed(count=first.count + op.count) for first, op in zip(kept[-1], turn, strict=True)]
+        else:
+            kept.append(turn)
+
+    def renamed(value: Value) -> Value:
+        items = None if value.items is None else tuple(map(renamed, value.items))
+        return replace(value, sources=tuple(dict.fromkeys(names.get(name, name) for name in value.sources)), items=items)
+
+    return [op for turn in kept for op in turn], renamed
+
+
+def _renamed(op: Op, names: Mapping[str, str]) -> Op:
+    return op.changed(inputs=tuple(dict.fromkeys(names.get(name, name) for name in op.inputs)))
+
+
+def _alike(first: Op, op: Op) -> bool:
+    """Whether two operations do the same to other numbers, with the same weight."""
+    common: dict[str, Any] = {"name": first.name, "inputs": first.inputs}
+    if isinstance(first, Memory) or isinstance(op, Memory):
+        return isinstance(op, Memory) and op.changed(**common, count=first.count) == first
+    has_weight = not isinstance(op, Gemm) or op.weight_operand is not None
+    if has_weight and op.weight_of not in {first.name, first.weight_of} - {""}:
+        return False
+    return op.kind == first.kind and op.changed(**common, weight_of=first.weight_of, count=first.count) == first
+
+
+class Slices:
+    """What a Scan goes along, cut into one slice for each turn.
+
+    Args:
+        values: the inputs it goes along.
+        attributes: of the Scan; without axes the first of each.
+    """
+
+    def __init__(self, values: Sequence[Value], attributes: Mapping[str, Any]) -> None:
+        """Find the axes."""
+        axes = attributes.get("scan_input_axes") or [0] * len(values)
+        self._values = [
+            (value, axis % len(value.shape) if value.shape else 0) for value, axis in zip(values, axes, strict=True)
+        ]
+        self._backwards = attributes.get("scan_input_directions") or [0] * len(values)
+
+    @property
+    def turns(self) -> int | None:
+        """Length of the axis they share; ``None`` when it is not known."""
+        lengths = {value.shape[axis] if value.shape else None for value, axis in self._values}
+        return lengths.pop() if len(lengths) == 1 else None
+
+    @property
+    def are_constant(self) -> bool:
+        """Whether some are weights, so that each turn has weights of its own."""
+        return any(value.is_constant for value, _ in self._values)
+
+    def at(self, place: int | None) -> list[Value]:
+        """Return the slices of a turn; with ``None`` those of any turn."""
+        return [self._slice(*pair, place, back) for pair, back in zip(self._values, self._backwards, strict=True)]
+
+    @staticmethod
+    def _slice(value: Value, axis: int, place: int | None, backwards: int) -> Value:
+        if not value.shape:
+            return Value(None, value.element)
+        shape, strides = value.shape, value.strides or contiguous(value.shape)
+        cut, steps = (*shape[:axis], *shape[axis + 1 :]), (*strides[:axis], *strides[axis + 1 :])
+        index = None if place is None else shape[axis] - 1 - place if backwards else place
+        data = None if value.data is None or index is None else np.take(value.data, index, axis)
+        named = f"{value.parameter} [{index}]" if value.parameter and index is not None else ""
+        plain = None if steps == contiguous(cut) else steps
+        turn = "" if index is None or not value.is_constant else f"[{index}]"
+        return replace(value, shape=cut, strides=plain, data=data, parameter=named, turn=turn)
