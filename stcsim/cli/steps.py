@@ -62,11 +62,13 @@ def load_described(arch: str | None) -> str | Arch | None:
     return load_gpu(arch) if path.suffix.lower() in _ARCH_FILES or os.path.isfile(path) else arch
 
 
-def load_network(trace: str, batch: int | None = None, inputs: Sequence[str] | None = None) -> Trace:
+def load_network(
+    trace: str, batch: int | None = None, inputs: Sequence[str] | None = None, values: Sequence[str] | None = None
+) -> Trace:
     """Load a trace, an ONNX model or a table of GEMMs, at its own batch or another."""
     from stcsim.capture import open_trace
 
-    return open_trace(trace, batch, inputs)
+    return open_trace(trace, batch, inputs, values=values)
 
 
 def gemm_trace(m: int, n: int, k: int) -> Trace:

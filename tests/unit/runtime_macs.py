@@ -23,6 +23,8 @@ from stcsim.capture import open_trace
 from stcsim.errors import StcsimError
 from stcsim.trace import Trace
 
+CPU = ["CPUExecutionProvider"]
+
 Shapes = Sequence[Sequence[int]]
 Attributes = Mapping[str, Any]
 
@@ -44,7 +46,7 @@ def by_runtime(model: onnx.ModelProto, feeds: Mapping[str, Any]) -> tuple[int, s
     macs, uncounted = 0, set()
     with tempfile.TemporaryDirectory() as folder:
         options.profile_file_prefix = f"{folder}/profile"
-        session = onnxruntime.InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"])
+        session = _session(model, feeds, options)
         session.run(None, dict(feeds))
         events = json.loads(Path(session.end_profiling()).read_text())
     for event in events:
@@ -68,6 +70,28 @@ def _named(model: onnx.ModelProto) -> onnx.ModelProto:
     for place, node in enumerate(_all_nodes(named.graph)):
         node.name = f"n{place}"
     return named
+
+
+def _session(model: onnx.ModelProto, feeds: Mapping[str, Any], options: Any) -> Any:
+    """Return a session of the model with its open axes closed, if the runtime takes it so.
+
+    A state of zeros times weights is a constant only where the number of its rows is known. Some branches fit open axes alone.
+    """
+    try:
+        return onnxruntime.InferenceSession(_closed(model, feeds).SerializeToString(), options, providers=CPU)
+    except onnxruntime.capi.onnxruntime_pybind11_state.Fail:
+        return onnxruntime.InferenceSession(model.SerializeToString(), options, providers=CPU)
+
+
+def _closed(model: onnx.ModelProto, feeds: Mapping[str, Any]) -> onnx.ModelProto:
+    """Return the model with inputs of the shapes of what they are fed with."""
+    closed = onnx.ModelProto()
+    closed.CopyFrom(model)
+    for entry in closed.graph.input:
+        if entry.name in feeds and entry.type.HasField("tensor_type"):
+            shape = helper.make_tensor_value_info(entry.name, 1, feeds[entry.name].shape).type.tensor_type.shape
+            entry.type.tensor_type.shape.CopyFrom(shape)
+    return closed
 
 
 def _all_nodes(graph: onnx.GraphProto) -> list[onnx.NodeProto]:

@@ -1,7 +1,8 @@
 """Nodes with bodies, If, Loop, Scan and SequenceMap: which body runs, and how many times, as constants, shapes and given values say.
 
-A body whose turns are all the same is one set of operations with a count. One whose turns differ, as with a cache that grows or
-weights that each turn takes from a stack, is walked turn by turn, and neighbours that are the same are put together.
+A body whose turns are all the same is one set of operations with a count: sizes must not depend on what is in its states, and two
+turns must read the same weights. One whose turns differ, as with a cache that grows or weights that each turn takes from a stack,
+is walked turn by turn, and neighbours that are the same are put together.
 """
 
 from __future__ import annotations
@@ -16,7 +17,16 @@ from onnx import TensorProto, helper
 
 from stcsim.capture.onnx_import.live import live_nodes, read_names
 from stcsim.capture.onnx_import.sequences import scalar, sequence_of
-from stcsim.capture.onnx_import.turns import MAX_TURNS, MAX_WALKED_FIRST, Slices, carried, put_together, steady, times
+from stcsim.capture.onnx_import.turns import (
+    MAX_TURNS,
+    Slices,
+    States,
+    carried,
+    put_together,
+    steady,
+    times,
+    unchanged,
+)
 from stcsim.capture.onnx_import.values import Value, label
 from stcsim.errors import TraceError
 from stcsim.trace import Memory
@@ -28,6 +38,9 @@ Inputs = Sequence[Value | None]
 
 MAX_COUNTED = 10_000
 """Turns after which a condition is asked no more."""
+
+_TRIED = 2
+"""Turns that are walked to see whether all are the same."""
 
 UNKNOWN = Value(None)
 
@@ -64,7 +77,7 @@ def run_loop(walk: Walk, node: onnx.NodeProto, inputs: Inputs) -> list[Value] | 
         return at.body(body, feeds)[1:]
 
     turns = _turns_of_loop(walk, body, most, condition, states)
-    return _run(walk, node, turn, states, turns)
+    return _run(walk, node, turn, States(states, unchanged(body, names[1:], 1)), turns)
 
 
 def run_scan(walk: Walk, node: onnx.NodeProto, inputs: Inputs) -> list[Value] | None:
@@ -82,7 +95,8 @@ def run_scan(walk: Walk, node: onnx.NodeProto, inputs: Inputs) -> list[Value] | 
         return at.body(body, dict(zip(names, [*before, *slices.at(place)], strict=True)))
 
     axes = attributes.get("scan_output_axes", ())
-    return _run(walk, node, turn, states, slices.turns, axes, slices.are_constant)
+    handed = States(states, unchanged(body, names[: len(states)], 0))
+    return _run(walk, node, turn, handed, slices.turns, axes)
 
 
 def run_map(walk: Walk, node: onnx.NodeProto, inputs: Inputs) -> list[Value] | None:
@@ -117,10 +131,9 @@ def _run(
     walk: Walk,
     node: onnx.NodeProto,
     turn: Turn,
-    states: Sequence[Value],
+    states: States,
     turns: int | None,
     axes: Sequence[int] = (),
-    differ: bool = False,
 ) -> list[Value] | None:
     """Walk all turns, and return what the node does; with turns that nobody knows nothing is counted.
 
@@ -131,40 +144,50 @@ def _run(
         states: before the first turn.
         turns: how many there are; ``None`` when it depends on data.
         axes: along which results of the turns are put beside each other, 0 by default.
-        differ: whether turns read different weights.
     """
-    same = _same_turns(walk, turn, states) if turns is None or (turns > MAX_WALKED_FIRST and not differ) else None
+    same = _same_turns(walk, turn, states) if turns is None or turns > _TRIED else None
     if turns is None or (same is None and turns > MAX_TURNS):
         reason = "how often it runs depends on data" if turns is None else f"{turns:,} turns that differ"
         _left_out(walk, node, [same[0] if same else _body_alone(walk, node)], reason)
-        return None if same is None else [*same[1][: len(states)], *(replace(each, shape=None) for each in same[1][len(states) :])]
+        return None if same is None else [*same[1], *(replace(each, shape=None) for each in same[2])]
+    if not turns:
+        return [*states.first, *[UNKNOWN] * (len(node.output) - len(states.first))]
     if same is not None:
-        apart, last = same
-        walk.adopt(apart, times(apart.ops, turns))
-        return [*last[: len(states)], *_collected([last[len(states) :]], axes, turns)]
-    apart, last, starts, collected = walk.apart(), [*states], list[int](), list[list[Value]]()
-    for place in range(turns):
-        starts.append(len(apart.ops))
-        results = turn(apart, place, last)
-        last = [carried(value) for value in results[: len(states)]]
-        collected.append(results[len(states) :])
+        apart, starts, last, collected = _walked(walk, turn, states, _TRIED)
+        ops, renamed = put_together(apart.ops, starts)
+        alike = 0 < len(ops) == starts[1] and not walk.reads_a_number(node.output, last)
+        if alike or turns > MAX_TURNS:
+            apart, last, results = (apart, last, collected[0]) if alike else same
+            walk.adopt(apart, times(ops, turns, _TRIED) if alike else times(apart.ops, turns))
+            made = [renamed(value) for value in (*last, *_collected([results], axes, turns))]
+            return [replace(value, data=None) for value in made]
+    apart, starts, last, collected = _walked(walk, turn, states, turns)
     ops, renamed = put_together(apart.ops, starts)
     walk.adopt(apart, ops)
-    if not turns:
-        return [*states, *[UNKNOWN] * (len(node.output) - len(states))]
     return [renamed(value) for value in (*last, *_collected(collected, axes, turns))]
 
 
-def _same_turns(walk: Walk, turn: Turn, states: Sequence[Value]) -> tuple[Walk, list[Value]] | None:
-    """Return a walk of one turn that stands for all, with its results; ``None`` when turns differ."""
-    apart, before = walk.apart(), [replace(carried(value), data=None) for value in states]
+def _walked(
+    walk: Walk, turn: Turn, states: States, turns: int
+) -> tuple[Walk, list[int], list[Value], list[list[Value]]]:
+    """Return a walk of so many turns, where each begins, the states after them, and what they collected."""
+    apart, last, starts, collected = walk.apart(), states.begin(), list[int](), list[list[Value]]()
+    for place in range(turns):
+        starts.append(len(apart.ops))
+        last, results = states.split(turn(apart, place, last))
+        collected.append(results)
+    return apart, starts, last, collected
+
+
+def _same_turns(walk: Walk, turn: Turn, states: States) -> tuple[Walk, list[Value], list[Value]] | None:
+    """Return a walk of one turn that stands for all, with the last states and what it collects; ``None`` when turns differ."""
+    apart, before = walk.apart(), states.begin(known=False)
     try:
-        results = turn(apart, None, before)
+        after, results = states.split(turn(apart, None, before), known=False)
     except TraceError:
         return None
     complete = not apart.notes.unhandled and not apart.notes.unsized
-    same = all(steady(one, other) for one, other in zip(before, results, strict=False))
-    return (apart, [replace(value, data=None) for value in results]) if complete and same else None
+    return (apart, after, results) if complete and all(map(steady, before, after)) else None
 
 
 def _collected(results: Sequence[Sequence[Value]], axes: Sequence[int], turns: int) -> list[Value]:

@@ -63,7 +63,8 @@ def _filled(name: str, value: Value, numbers: Sequence[int | float]) -> Value:
     if value.shape is None or value.elements > MAX_EVALUATED:
         raise TraceError(where, f"an input of at most {MAX_EVALUATED:,} elements", f"{value.elements:,}")
     if value.elements % len(numbers):
-        raise TraceError(where, f"1 number or {value.elements}", str(len(numbers)))
+        expected = "1 number" if value.elements == 1 else f"1 number or {value.elements}"
+        raise TraceError(where, expected, str(len(numbers)))
     return replace(value, data=_array(where, value, np.resize(np.array(numbers), value.shape)))
 
 

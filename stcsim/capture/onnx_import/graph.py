@@ -125,6 +125,10 @@ class Walk:
         self._names, self._owners = other._names, other._owners
         self.notes.add(other.notes)
 
+    def reads_a_number(self, names: Sequence[str], values: Sequence[Value]) -> bool:
+        """Whether something reads one of these values of which the numbers themselves are known."""
+        return any(value.data is not None and self._uses.is_read(name) for name, value in zip(names, values, strict=False))
+
     def products_in(self, graph: onnx.GraphProto) -> Iterator[str]:
         """Yield the operators in a body that multiply, deeper ones included."""
         for node in graph.node:

@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
 import numpy as np
+import onnx
 
 from stcsim.capture.onnx_import.layers import Op
 from stcsim.capture.onnx_import.values import Value
 from stcsim.capture.onnx_import.views import contiguous
 from stcsim.trace import Gemm, Memory
-
-MAX_WALKED_FIRST = 64
-"""Turns up to which each is walked; of more, one is tried that stands for all."""
 
 MAX_TURNS = 1024
 """Turns that are walked where they differ."""
@@ -34,9 +32,9 @@ def steady(before: Value, after: Value) -> bool:
     return before.shape is not None and (before.shape, before.element) == (after.shape, after.element)
 
 
-def times(ops: Sequence[Op], turns: int) -> list[Op]:
-    """Return the operations of one turn as those of all."""
-    return [op.changed(count=op.count * turns) for op in ops] if turns else []
+def times(ops: Sequence[Op], turns: int, counted: int = 1) -> list[Op]:
+    """Return the operations of ``counted`` turns that are the same as those of ``turns``."""
+    return [op.changed(count=op.count // counted * turns) for op in ops]
 
 
 def put_together(ops: Sequence[Op], starts: Sequence[int]) -> tuple[list[Op], Callable[[Value], Value]]:
@@ -78,6 +76,51 @@ def _alike(first: Op, op: Op) -> bool:
     return op.kind == first.kind and op.changed(**common, weight_of=first.weight_of, count=first.count) == first
 
 
+def unchanged(body: onnx.GraphProto, names: Sequence[str], offset: int) -> set[int]:
+    """Return which states each turn hands on as it got them, as exporters do with weights.
+
+    Args:
+        body: of the loop.
+        names: of the states inside of it.
+        offset: outputs of the body before the states.
+    """
+    same = {node.output[0]: node.input[0] for node in body.node if node.op_type == "Identity" and node.input and node.output}
+    found = set()
+    for place, (name, entry) in enumerate(zip(names, body.output[offset:], strict=False)):
+        origin = entry.name
+        for _ in range(len(same)):
+            origin = same.get(origin, origin)
+        if origin == name:
+            found.add(place)
+    return found
+
+
+class States:
+    """What one turn hands to the next.
+
+    Args:
+        first: before the first turn.
+        fixed: places of those that no turn changes, which stay weights where they are weights.
+    """
+
+    def __init__(self, first: Sequence[Value], fixed: Collection[int]) -> None:
+        """Keep the first."""
+        self.first, self._fixed = first, fixed
+
+    def begin(self, known: bool = True) -> list[Value]:
+        """Return the states as the first turn gets them; their values are ``known`` only where one turn is meant."""
+        return self._handed(self.first, known)
+
+    def split(self, results: Sequence[Value], known: bool = True) -> tuple[list[Value], list[Value]]:
+        """Return the states after a turn, and what else it returned."""
+        count = len(self.first)
+        return self._handed(results[:count], known), [*results[count:]]
+
+    def _handed(self, values: Sequence[Value], known: bool) -> list[Value]:
+        handed = [self.first[place] if place in self._fixed else carried(value) for place, value in enumerate(values)]
+        return [value if known or place in self._fixed else replace(value, data=None) for place, value in enumerate(handed)]
+
+
 class Slices:
     """What a Scan goes along, cut into one slice for each turn.
 
@@ -99,11 +142,6 @@ class Slices:
         """Length of the axis they share; ``None`` when it is not known."""
         lengths = {value.shape[axis] if value.shape else None for value, axis in self._values}
         return lengths.pop() if len(lengths) == 1 else None
-
-    @property
-    def are_constant(self) -> bool:
-        """Whether some are weights, so that each turn has weights of its own."""
-        return any(value.is_constant for value, _ in self._values)
 
     def at(self, place: int | None) -> list[Value]:
         """Return the slices of a turn; with ``None`` those of any turn."""
