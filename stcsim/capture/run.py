@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
 from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
@@ -52,9 +51,9 @@ def capture(
     shape = _shape(place, network, input_shape)
     asked = common_batch(place, tensors, batch) if tensors else batch
     samples = _positive(f"{place}: batch", network.batch if asked is None else asked)
-    runs = _run(place, network, shape, samples)
+    runs, refusal = _run(place, network, shape, samples)
     once, twice, fourfold = [*(put_together(run.ops) for run in runs), (), ()][:3]
-    ops, problems = follow_batch(once, twice, fourfold)
+    ops, problems = follow_batch(once, twice, fourfold, refusal)
     if all(isinstance(op, Memory) for op in ops):
         missed = f"none (not handled: {', '.join(runs[0].unhandled)})" if runs[0].unhandled else "none"
         raise TraceError(place, "at least one matrix product or convolution", missed)
@@ -62,7 +61,7 @@ def capture(
     return Trace(
         name=name.partition(":")[2] or name,
         title=network.title.format(*shape),
-        source=_source(network, runs[0].unhandled, problems),
+        source=_source(network, runs[0], problems),
         batch=samples,
         input_shape=shape if one_tensor else dict(zip(network.input_names, shape, strict=True)),
         dtype=dtype,
@@ -119,8 +118,8 @@ def _positive(where: str, value: int) -> int:
     return value
 
 
-def _run(place: str, network: Network, shape: Shape, batch: int) -> list[Recorder]:
-    """Return what ran at ``batch``, at twice that if the module takes it, and at four times if twice was something else."""
+def _run(place: str, network: Network, shape: Shape, batch: int) -> tuple[list[Recorder], str]:
+    """Return what ran at ``batch``, at twice that and, if that was something else, at four times; and what stopped the others."""
     import torch
 
     from stcsim.capture.dispatch import Recorder
@@ -144,11 +143,13 @@ def _run(place: str, network: Network, shape: Shape, batch: int) -> list[Recorde
             raise _stopped(place, first_line(error)) from error
         with torch.inference_mode():
             runs = [watch(module, batch)]
-            with suppress(TraceError):
+            try:
                 runs.append(watch(module, 2 * batch))
                 if not alike(runs[0].ops, runs[1].ops):
                     runs.append(watch(module, 4 * batch))
-    return runs
+            except TraceError as error:
+                return runs, error.found
+    return runs, ""
 
 
 def _stopped(place: str, found: str) -> TraceError:
@@ -156,12 +157,17 @@ def _stopped(place: str, found: str) -> TraceError:
     return TraceError(place, f"a module that can be built and run on shapes alone (meta tensors; {way_out})", found)
 
 
-def _source(network: Network, unhandled: list[str], problems: list[str]) -> Source:
+def _source(network: Network, run: Recorder, problems: list[str]) -> Source:
     """Return where the trace comes from, with everything a reader must know about it."""
     from stcsim.capture.factory import library_version
 
-    shown = problems[:3] + ([f"{len(problems) - 3} more"] if len(problems) > 3 else [])
-    notes = "; ".join(part for part in (network.notes, *shown) if part)
     torch_version = library_version("torch").partition("+")[0]
-    version = f"{library_version(network.library)} (torch {torch_version})"
-    return Source(model=network.model, library=network.library, version=version, notes=notes, unhandled=tuple(unhandled))
+    return Source(
+        model=network.model,
+        library=network.library,
+        version=f"{library_version(network.library)} (torch {torch_version})",
+        notes=network.notes,
+        unhandled=tuple(run.unhandled),
+        unhandled_macs=run.unhandled.least_macs,
+        fixed_batch=tuple(problems),
+    )

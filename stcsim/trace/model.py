@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, SerializerFunctionWrapHandler, ValidationError, model_serializer
 
 from stcsim.errors import TraceError, closest
 
@@ -23,6 +23,9 @@ class Model(BaseModel):
     #: What a sentence about a bad field calls this value.
     place: ClassVar[str] = ""
 
+    #: Fields that came later: written only where they say something, so that a trace from before keeps its text and its hash.
+    later: ClassVar[tuple[str, ...]] = ()
+
     if not TYPE_CHECKING:  # type checkers see the signature pydantic generates
 
         def __init__(self, /, **fields: Any) -> None:
@@ -30,6 +33,14 @@ class Model(BaseModel):
                 super().__init__(**fields)
             except ValidationError as error:
                 raise _refusal(type(self), fields, error) from None
+
+    @model_serializer(mode="wrap")
+    def _written(self, write: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        written: dict[str, Any] = write(self)
+        for name in self.later:
+            if getattr(self, name) == type(self).model_fields[name].default:
+                written.pop(name, None)
+        return written
 
     def changed(self, **fields: object) -> Self:
         """Return the same value with some fields replaced, checked anew."""

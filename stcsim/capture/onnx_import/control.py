@@ -167,9 +167,7 @@ def _run(
     return [renamed(value) for value in (*last, *_collected(collected, axes, turns))]
 
 
-def _walked(
-    walk: Walk, turn: Turn, states: States, turns: int
-) -> tuple[Walk, list[int], list[Value], list[list[Value]]]:
+def _walked(walk: Walk, turn: Turn, states: States, turns: int) -> tuple[Walk, list[int], list[Value], list[list[Value]]]:
     """Return a walk of so many turns, where each begins, the states after them, and what they collected."""
     apart, last, starts, collected = walk.apart(), states.begin(), list[int](), list[list[Value]]()
     for place in range(turns):

@@ -33,7 +33,9 @@ def einsum(node: Node) -> list[Gemm | Memory]:
         part = f".{place}" if len(terms) > 2 else ""
         made = _pair(replace(node, name=f"{node.name}{part}"), left, right, kept)
         ops += made
-        sizes = {letter: max(left[1].get(letter, 1), right[1].get(letter, 1)) for letter in {**left[1], **right[1]} if letter in kept}
+        sizes = {
+            letter: max(left[1].get(letter, 1), right[1].get(letter, 1)) for letter in {**left[1], **right[1]} if letter in kept
+        }
         left = replace(left[0], role="activation", sources=tuple(op.name for op in made), strides=None, parameter=""), sizes
     return ops
 
@@ -96,7 +98,9 @@ def _terms(node: Node) -> tuple[list[Term], str]:
     if not arrow:
         every = "".join(split).replace(".", "")
         out = longest + "".join(sorted(letter for letter in set(every) if every.count(letter) == 1))
-    return [(value, _sizes(word, shape)) for word, (value, shape) in zip(spelled, tensors, strict=True)], out.replace("...", longest)
+    return [(value, _sizes(word, shape)) for word, (value, shape) in zip(spelled, tensors, strict=True)], out.replace(
+        "...", longest
+    )
 
 
 def _spelled(word: str, rank: int) -> str:

@@ -132,9 +132,7 @@ class Slices:
     def __init__(self, values: Sequence[Value], attributes: Mapping[str, Any]) -> None:
         """Find the axes."""
         axes = attributes.get("scan_input_axes") or [0] * len(values)
-        self._values = [
-            (value, axis % len(value.shape) if value.shape else 0) for value, axis in zip(values, axes, strict=True)
-        ]
+        self._values = [(value, axis % len(value.shape) if value.shape else 0) for value, axis in zip(values, axes, strict=True)]
         self._backwards = attributes.get("scan_input_directions") or [0] * len(values)
 
     @property

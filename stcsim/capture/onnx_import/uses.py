@@ -39,6 +39,6 @@ class Uses:
         if name in self._leaves or name not in self._nodes:
             return False
         return all(
-            node.op_type in PRODUCTS or (node.op_type in THROUGH and self.only_multiplied(node.output))
+            node.op_type in (*PRODUCTS, "Einsum") or (node.op_type in THROUGH and self.only_multiplied(node.output))
             for node in self._nodes[name]
         )
