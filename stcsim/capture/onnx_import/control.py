@@ -22,6 +22,7 @@ from stcsim.capture.onnx_import.turns import (
     Slices,
     States,
     carried,
+    from_outside,
     put_together,
     steady,
     times,
@@ -58,8 +59,8 @@ def run_if(walk: Walk, node: onnx.NodeProto, inputs: Inputs) -> list[Value] | No
     _left_out(walk, node, [way for way, _ in ways], "its condition depends on data; where that is an input, give its value")
     if len(ways) != 2:
         return None
-    (_, first), (_, second) = ways
-    return [one if steady(one, other) else UNKNOWN for one, other in zip(first, second, strict=True)]
+    (way, first), (_, second) = ways
+    return [from_outside(one, way.ops) if steady(one, other) else UNKNOWN for one, other in zip(first, second, strict=True)]
 
 
 def run_loop(walk: Walk, node: onnx.NodeProto, inputs: Inputs) -> list[Value] | None:
@@ -149,7 +150,9 @@ def _run(
     if turns is None or (same is None and turns > MAX_TURNS):
         reason = "how often it runs depends on data" if turns is None else f"{turns:,} turns that differ"
         _left_out(walk, node, [same[0] if same else _body_alone(walk, node)], reason)
-        return None if same is None else [*same[1], *(replace(each, shape=None) for each in same[2])]
+        if same is None:
+            return None
+        return [from_outside(value, same[0].ops) for value in (*same[1], *(replace(each, shape=None) for each in same[2]))]
     if not turns:
         return [*states.first, *[UNKNOWN] * (len(node.output) - len(states.first))]
     if same is not None:
@@ -284,7 +287,7 @@ def _left_out(walk: Walk, node: onnx.NodeProto, bodies: Sequence[Walk | tuple[Wa
         least = [sum(op.macs * op.count for op in way.ops) for way in ways] if node.op_type == "If" else []
         walk.notes.unhandled.miss(label(node), f"{node.op_type} of {', '.join(multiply)}", reason, min(least, default=0))
     elif any(isinstance(op, Memory) for way in ways for op in way.ops) or any(way.notes.unsized for way in ways):
-        walk.notes.unsized.append(label(node))
+        walk.notes.unsized.append(f"{label(node)}: {node.op_type}")
 
 
 def _bodies(node: onnx.NodeProto) -> dict[str, onnx.GraphProto]:

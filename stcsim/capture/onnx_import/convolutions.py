@@ -57,7 +57,10 @@ def transposed_convolution(node: Node) -> list[Product]:
     if 0 in (batch, channels, inner, *size, *taps):
         return []
     if len(size) > 2 or not filters.is_constant:
-        product = (inner * prod(taps), batch * prod(size), channels // groups, groups)  # its columns are then added up
+        reached, left_over = divmod(prod(taps) * prod(size), prod(result[2:]))
+        product = (inner, batch * prod(result[2:]), channels // groups * reached, groups)
+        if left_over:  # output pixels that taps reach differently often: columns for each input pixel, which are then added up
+            product = (inner * prod(taps), batch * prod(size), channels // groups, groups)
         return [*gemm(node, product, filters, inputs=read)]
     cuts = [
         (length - 1) * stride + dilation * (tap - 1) + 1 - out

@@ -32,6 +32,17 @@ def steady(before: Value, after: Value) -> bool:
     return before.shape is not None and (before.shape, before.element) == (after.shape, after.element)
 
 
+def from_outside(value: Value, ops: Sequence[Op]) -> Value:
+    """Return what a body made whose operations are not counted, as if what the body read had come straight out of it."""
+    inside, found = {op.name: op.inputs for op in ops}, list[str]()
+    waiting = [*value.sources]
+    while waiting:
+        name = waiting.pop()
+        waiting.extend(inside.pop(name)) if name in inside else found.append(name)
+    known = {op.name for op in ops}
+    return replace(value, data=None, sources=tuple(dict.fromkeys(name for name in found if name not in known)))
+
+
 def times(ops: Sequence[Op], turns: int, counted: int = 1) -> list[Op]:
     """Return the operations of ``counted`` turns that are the same as those of ``turns``."""
     return [op.changed(count=op.count // counted * turns) for op in ops]
