@@ -11,6 +11,7 @@ from math import prod
 import numpy as np
 
 from stcsim.capture.onnx_import.known import Known, NotKnown, Rule
+from stcsim.capture.onnx_import.products import multiplied
 from stcsim.capture.onnx_import.values import Shape
 
 Shapes = list[Shape | None]
@@ -107,9 +108,8 @@ def _matmul(known: Known) -> Shapes:
     first, second = known.shape(0), known.shape(1)
     if len(first) == 1 or len(second) == 1:
         return [np.matmul(np.broadcast_to(np.int8(0), first), np.broadcast_to(np.int8(0), second)).shape]
-    rows = first[-1] if known.number("transA", 0) else first[-2]
-    columns = second[-2] if known.number("transB", 0) else second[-1]
-    return [(*np.broadcast_shapes(first[:-2], second[:-2]), rows, columns)]
+    first, second = multiplied(first, known.attributes, "A"), multiplied(second, known.attributes, "B")
+    return [(*np.broadcast_shapes(first[:-2], second[:-2]), first[-2], second[-1])]
 
 
 def _times(name: str) -> Rule:

@@ -25,8 +25,16 @@ from stcsim.errors import TraceError
 #: Operators whose result is known once the shape of what they read is.
 SHAPES = ("Shape", "Size")
 
-#: Look-ups of rows by an index.
-TABLES = ("Gather", "GatherElements", "GatherND", "EmbedLayerNormalization", "GatherBlockQuantized", "QEmbedLayerNormalization")
+#: Look-ups of rows by an index, and which input is the table.
+TABLES = {
+    "EmbedLayerNormalization": 2,
+    "Gather": 0,
+    "GatherBlockQuantized": 2,
+    "GatherElements": 0,
+    "GatherND": 0,
+    "QEmbedLayerNormalization": 8,
+    "TorchEmbedding": 0,
+}
 
 RANDOM = ("RandomNormal", "RandomUniform", "RandomNormalLike", "RandomUniformLike", "Bernoulli", "Multinomial")
 
@@ -65,7 +73,7 @@ class Inference:
             TraceError: when the shapes of its inputs do not fit each other.
         """
         given = [value for value in inputs if value is not None]
-        role = _role(node, given)
+        role = _role(node, inputs)
         choice = chosen(node, self.versions.get(_domain(node), 1))
         found = self._inferred(node, inputs, choice)
         if role == "constant" or _is_known(node, given):
@@ -209,13 +217,16 @@ def _element(array: np.ndarray[Any, Any]) -> int:
         return 0
 
 
-def _role(node: onnx.NodeProto, given: Sequence[Value]) -> Role:
+def _role(node: onnx.NodeProto, inputs: Sequence[Value | None]) -> Role:
     """Return what the outputs of a node depend on; what a look-up takes from a table of numbers is an activation."""
+    given = [value for value in inputs if value is not None]
     if node.op_type in SHAPES or (all(value.is_constant for value in given) and node.op_type not in RANDOM):
         return "constant"
     if node.op_type in RANDOM or any(value.role == "activation" for value in given):
         return "activation"
-    return "activation" if node.op_type in TABLES and not given[0].is_integer else "index"
+    place = TABLES.get(node.op_type, len(inputs))
+    table = inputs[place] if place < len(inputs) else None
+    return "activation" if table is not None and not table.is_integer else "index"
 
 
 def _is_known(node: onnx.NodeProto, given: Sequence[Value]) -> bool:

@@ -62,7 +62,7 @@ class Native:
         Raises:
             NodeFault: when ONNX refuses the node, or did not survive it.
         """
-        request = (
+        request: tuple[Any, ...] = (
             node.op_type,
             version,
             node.domain,

@@ -9,6 +9,7 @@ import importlib.machinery
 import importlib.util
 import marshal
 import sys
+from typing import Any
 
 _MEMORY_BYTES, _CPU_S = 8 << 30, 60
 
@@ -24,7 +25,7 @@ def _limit() -> None:
         resource.setrlimit(what, (most if hard < 0 else min(most, hard), hard))
 
 
-def _answer(defs, request):  # type: ignore[no-untyped-def]
+def _answer(defs: Any, request: tuple[Any, ...]) -> Any:
     operator, version, domain, *arguments = request
     try:
         return defs.get_schema(operator, version, domain)._infer_node_outputs(*arguments)

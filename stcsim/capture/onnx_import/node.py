@@ -8,7 +8,6 @@ from typing import Any
 
 from stcsim.capture.onnx_import.values import Shape, Value
 
-
 GUESSED = "unknown, taken to return what has the shape of its first input"
 
 MISSHAPEN = "its inputs and attributes are not those of the operator"

@@ -6,8 +6,7 @@ linear layer. What no operation can be made of raises ``Unread``.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
-from dataclasses import replace
+from collections.abc import Callable, Iterable, Mapping
 from math import prod
 
 import numpy as np
@@ -95,13 +94,20 @@ def matmul(first: int, second: int) -> Callable[[Node], list[Gemm]]:
         (a, left), (b, right) = node.tensor(first), node.tensor(second)
         left = (1, *left) if len(left) == 1 else left
         right = (*right, 1) if len(right) == 1 else right
-        if node.attribute("transA", 0):  # of com.microsoft.FusedMatMul
-            left = (*left[:-2], left[-1], left[-2])
-        if node.attribute("transB", 0):
-            right = (*right[:-2], right[-1], right[-2])
+        left, right = (multiplied(shape, node.attributes, side) for shape, side in ((left, "A"), (right, "B")))
         return product(node, (a, left), (b, right))
 
     return read
+
+
+def multiplied(shape: Shape, attributes: Mapping[str, object], side: str) -> Shape:
+    """Return a factor's shape as it is multiplied: com.microsoft.FusedMatMul may have its axes in another order.
+
+    ``transBatchA`` says that the rows come first, ``transA`` that the last two axes change places; B alike.
+    """
+    if attributes.get(f"transBatch{side}") and len(shape) > 2:
+        shape = (*shape[1:-1], shape[0], shape[-1])
+    return (*shape[:-2], shape[-1], shape[-2]) if attributes.get(f"trans{side}") else shape
 
 
 def linear(node: Node) -> list[Gemm]:
@@ -110,14 +116,6 @@ def linear(node: Node) -> list[Gemm]:
     left = left[::-1] if node.attribute("transA", 0) else left
     right = right[::-1] if node.attribute("transB", 0) else right
     return product(node, (a, left), (b, right), node.input(2))
-
-
-def packed_weight(node: Node) -> list[Gemm]:
-    """Return com.microsoft.MatMulNBits, whose weight of N x K is packed beyond recognition."""
-    (a, shape), inner, columns = node.tensor(0), node.attribute("K"), node.attribute("N")
-    return product(
-        node, (a, (1, *shape) if len(shape) == 1 else shape), (replace(node.tensor(1)[0], shape=None), (inner, columns))
-    )
 
 
 #: Reader of each operator that is one matrix product.
@@ -129,5 +127,4 @@ PRODUCTS: dict[str, Callable[[Node], Iterable[Product]]] = {
     "com.microsoft.FusedMatMul": matmul(0, 1),
     "com.microsoft.DynamicQuantizeMatMul": matmul(0, 1),
     "com.microsoft.MatMulIntegerToFloat": matmul(0, 1),
-    "com.microsoft.MatMulNBits": packed_weight,
 }

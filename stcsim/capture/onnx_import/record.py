@@ -8,8 +8,11 @@ from dataclasses import dataclass, field, replace
 
 from onnx import TensorProto
 
+from stcsim.capture.onnx_import.contrib_attention import CONTRIB_ATTENTION
+from stcsim.capture.onnx_import.contrib_products import CONTRIB_PRODUCTS
 from stcsim.capture.onnx_import.convolutions import CONVOLUTIONS, is_asymmetric
 from stcsim.capture.onnx_import.einsum import einsum, sums_nothing
+from stcsim.capture.onnx_import.experts import EXPERTS
 from stcsim.capture.onnx_import.layers import LAYERS, Op, interleaved
 from stcsim.capture.onnx_import.memory import memory_step
 from stcsim.capture.onnx_import.node import BROKEN, GUESSED, MISSHAPEN, Node, Unread
@@ -21,7 +24,7 @@ from stcsim.errors import UnsupportedError
 from stcsim.isa import DType, dtype
 from stcsim.trace import Gemm, Memory
 
-READERS = {**PRODUCTS, **CONVOLUTIONS, **LAYERS, "Einsum": einsum}
+READERS = {**PRODUCTS, **CONTRIB_PRODUCTS, **CONVOLUTIONS, **LAYERS, **CONTRIB_ATTENTION, **EXPERTS, "Einsum": einsum}
 
 #: Convolutions whose padding is that of an image.
 _PADDED = ("Conv", "ConvInteger", "QLinearConv")

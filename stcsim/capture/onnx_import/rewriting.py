@@ -149,7 +149,11 @@ class _Rewriting:
         for place, perm in row.turned.items():
             yield from self._turned(read, place, perm)
         chain = [*self._followers(read), *([("Transpose", [], {"perm": (0, *range(2, first), 1)})] if last else [])]
-        given = [read[at] if 0 <= at < len(read) else "" for at in row.inputs] if not isinstance(row.inputs, slice) else read[row.inputs]
+        given = (
+            [read[at] if 0 <= at < len(read) else "" for at in row.inputs]
+            if not isinstance(row.inputs, slice)
+            else read[row.inputs]
+        )
         while given and not given[-1]:
             given.pop()
         yield self._main(given, self._made("product") if chain else self._node.output[0])
@@ -157,7 +161,9 @@ class _Rewriting:
         for place, (operator, others, attributes) in enumerate(chain):
             end = place == len(chain) - 1
             output = self._node.output[0] if end else self._made(operator)
-            yield self._one(operator, [value, *others], [output], attributes, f"{self._name}.{operator.rpartition('.')[2].lower()}")
+            yield self._one(
+                operator, [value, *others], [output], attributes, f"{self._name}.{operator.rpartition('.')[2].lower()}"
+            )
             value = output
 
     def _main(self, given: Sequence[str], output: str) -> NodeProto:

@@ -68,5 +68,6 @@ def _schema(operator: str, version: int, domain: str) -> defs.OpSchema | None:
 
 
 def _newest(domain: str) -> int:
-    """Return the newest version of a domain that the library knows; 0 for a domain it does not know."""
-    return {"": defs.onnx_opset_version(), "ai.onnx.ml": defs.onnx_ml_opset_version()}.get(domain, 1 if domain else 0)
+    """Return the newest version of a domain that the library knows; 1 for one it does not know."""
+    known = {"": defs.onnx_opset_version(), "ai.onnx.ml": defs.onnx_ml_opset_version()}
+    return int(known.get(domain, 1))

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator
 from graphlib import CycleError, TopologicalSorter
 
 import onnx
-from onnx import AttributeProto, GraphProto, ModelProto, NodeProto, TensorProto
+from onnx import AttributeProto, GraphProto, ModelProto, NodeProto
 
 from stcsim.capture.onnx_import.schemas import MAX_OPSET
 from stcsim.capture.onnx_import.tensors import refuse_wrong_size
@@ -71,6 +71,8 @@ def _graph(graph: GraphProto, outer: frozenset[str]) -> None:
         _node(node)
     given = outer | {entry.name for entry in graph.input} | {tensor.name for tensor in stored}
     made = _made_by(graph.node)
+    for name in made.keys() & ({entry.name for entry in graph.input} | {tensor.name for tensor in stored}):
+        raise TraceError(f"value {quoted(name)}", "one node that computes it, or an input or a tensor of that name", "both")
     _put_in_order(graph, given, made)
     inside = given | made.keys()
     for node in graph.node:
@@ -92,7 +94,9 @@ def _node(node: NodeProto) -> None:
             if attribute.type in (AttributeProto.SPARSE_TENSOR, AttributeProto.SPARSE_TENSORS) or _is_type(attribute):
                 continue
             raise TraceError(f"{label(node)}: {attribute.name}", "an attribute of a type that ONNX has", str(attribute.type))
-        for tensor in (attribute.t, *attribute.tensors) if attribute.type in (AttributeProto.TENSOR, AttributeProto.TENSORS) else ():
+        for tensor in (
+            (attribute.t, *attribute.tensors) if attribute.type in (AttributeProto.TENSOR, AttributeProto.TENSORS) else ()
+        ):
             refuse_wrong_size(tensor, label(node))
 
 
@@ -177,7 +181,9 @@ def _refuse_recursion(model: ModelProto) -> None:
     try:
         TopologicalSorter(calls).prepare()
     except CycleError as error:
-        raise TraceError(f"function {quoted(error.args[1][0][1])}", "a function that does not call itself", "one that does") from None
+        raise TraceError(
+            f"function {quoted(error.args[1][0][1])}", "a function that does not call itself", "one that does"
+        ) from None
 
 
 def _called(node: NodeProto) -> Iterator[tuple[str, str]]:

@@ -1,4 +1,4 @@
-"""Tensors that an ONNX file stores, in itself or in a file beside it: as many values as their axes ask for, and small ones read."""
+"""Tensors that an ONNX file stores, in itself or in a file beside it: they hold what their axes ask for; small ones are read."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ def _bits(tensor: TensorProto) -> int:
 
 
 def _bytes(tensor: TensorProto) -> int:
-    return -(-prod(tensor.dims) * _bits(tensor) // 8)
+    return -(-int(prod(tensor.dims)) * _bits(tensor) // 8)
 
 
 def _type(tensor: TensorProto) -> str:
@@ -118,7 +118,11 @@ def _put_in(tensor: TensorProto, path: Path, offset: int, length: int, where: st
 def _is_beside(location: str) -> bool:
     """Whether a location stays in the folder it is relative to."""
     paths = PurePosixPath(location), PureWindowsPath(location)
-    return bool(location) and "\0" not in location and not any(path.is_absolute() or path.drive or ".." in path.parts for path in paths)
+    return (
+        bool(location)
+        and "\0" not in location
+        and not any(path.is_absolute() or path.drive or ".." in path.parts for path in paths)
+    )
 
 
 def _number(where: str, entries: dict[str, str], key: str, default: int) -> int:

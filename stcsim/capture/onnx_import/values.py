@@ -16,6 +16,8 @@ Role = Literal["constant", "index", "activation"]
 
 INTEGERS = (TensorProto.INT64, TensorProto.INT32, TensorProto.UINT64, TensorProto.UINT32, TensorProto.BOOL)
 
+UINT8 = TensorProto.UINT8
+
 MAX_EVALUATED = 1 << 16
 """Elements of the largest value that is computed: masks and position tables, not weights."""
 
