@@ -99,7 +99,7 @@ def _followed(
 def _larger(
     model: onnx.ModelProto, inputs: Inputs | None, baked: Mapping[str, Value], once: Walk, native: Native
 ) -> tuple[list[Op], str]:
-    """Return the operations at a larger batch; none, and why, where shapes that are written into the graph do not fit any more."""
+    """Return the operations at a larger batch; none, and why, where shapes written into the graph do not fit any more."""
     if inputs is None:
         return [], "its inputs have no open axis"
     try:
