@@ -76,6 +76,13 @@ InputOption = Annotated[
     list[str] | None,
     typer.Option("--input", metavar="NAME=SIZES", help="Of an ONNX model, e.g. x=1x3x224x224. May be repeated."),
 ]
+ValueOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--value", metavar="NAME=NUMBER,…", help="What an input of an ONNX model holds, e.g. sr=16000, where its branches or loops "
+        "depend on it. May be repeated.",
+    ),
+]  # fmt: skip
 InstructionName = Annotated[
     str, typer.Argument(metavar="INSTRUCTION", help="In PTX words, e.g. mma.sp.m16n8k32.f32.f16.f16.f32; dense or sparse.")
 ]
@@ -104,6 +111,7 @@ DTypesOption = Annotated[
 OutDTypeOption = Annotated[str | None, typer.Option("--out-dtype", metavar="TYPE", help="Output type, e.g. int32.")]
 BatchOption = Annotated[int | None, typer.Option("--batch", "-b", metavar="N", help="Rescale the trace to this batch.")]
 GemmBatchOption = Annotated[int, typer.Option("--batch", "-b", metavar="N", help="Independent GEMMs in one launch.")]
+StrictOption = Annotated[bool, typer.Option("--strict", help="Refuse a network of which an operator or a step is missing.")]
 SparsityOption = Annotated[
     str | None,
     typer.Option(

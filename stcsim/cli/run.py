@@ -51,10 +51,12 @@ def run(
     dtype: opt.DTypeOption = None,
     batch: opt.BatchOption = None,
     inputs: opt.InputOption = None,
+    values: opt.ValueOption = None,
     sparsity: opt.SparsityOption = None,
     keep_dense: KeepDenseOption = None,
     dtype_of: DTypeOfOption = None,
     pruned_as: PrunedAsOption = None,
+    strict: opt.StrictOption = False,
     overrides: opt.SetOption = None,
     kernel: opt.KernelOption = None,
     engine: opt.EngineOption = Engine.FAST,
@@ -77,7 +79,7 @@ def run(
     from stcsim.replay.door import element_of, kernel_of
     from stcsim.report.terminal.console import progress
 
-    gpu, network = load_gpu(arch, overrides), load_network(trace, batch, inputs)
+    gpu, network = load_gpu(arch, overrides), load_network(trace, batch, inputs, values, strict)
     replay.modes_of(gpu, element_of(dtype or network.dtype), sparsity)
     kernel_of(gpu, kernel)
     dense, types = keep_dense or [], _types_by_pattern(dtype_of or [])

@@ -29,7 +29,8 @@ def evaluated(
         inputs, outputs: what is known of them.
         opsets: versions of the domains.
     """
-    if any(value.elements > MAX_EVALUATED or (value.shape is None and node.op_type in GROWING) for value in outputs):
+    unbounded = node.op_type in GROWING and not _is_short_range(node, inputs)
+    if any(value.elements > MAX_EVALUATED or (value.shape is None and unbounded) for value in outputs):
         return None
     if node.op_type in ("Shape", "Size"):
         return _of_shape(node, inputs)
@@ -45,6 +46,12 @@ def evaluated(
     except Exception:  # it raises whatever numpy raises; shapes are inferred without it then
         return None
     return [results.get(name, np.zeros(0)) for name in node.output]
+
+
+def _is_short_range(node: onnx.NodeProto, inputs: Sequence[Value | None]) -> bool:
+    """Whether ``node`` is a Range of few numbers, whose ends are lists of one number, which inference does not take."""
+    numbers = [value.data.item() for value in inputs if value is not None and value.data is not None and value.elements == 1]
+    return node.op_type == "Range" and len(numbers) == 3 and abs(numbers[1] - numbers[0]) <= MAX_EVALUATED * abs(numbers[2])
 
 
 def _of_shape(node: onnx.NodeProto, inputs: Sequence[Value | None]) -> list[Any] | None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import onnx
@@ -10,6 +10,7 @@ import onnx
 from stcsim.capture.composites import put_together
 from stcsim.capture.follow import alike, follow_batch
 from stcsim.capture.fusing import decide_fusion
+from stcsim.capture.onnx_import.given import Given
 from stcsim.capture.onnx_import.graph import Walk
 from stcsim.capture.onnx_import.inputs import InputAxes, Inputs
 from stcsim.capture.onnx_import.loading import load
@@ -24,31 +25,32 @@ _SHOWN = 3
 """Names a note lists before it only counts."""
 
 
-def open_onnx(path: Path, batch: int | None = None, inputs: Sequence[str] = ()) -> Trace:
+def open_onnx(path: Path, batch: int | None = None, inputs: Sequence[str] = (), values: Sequence[str] = ()) -> Trace:
     """Return the trace of the network in an ONNX file; it asks for 8 bits where most products are quantized, else for 16.
 
     Args:
         path: the file; weights in other files are neither needed nor read.
         batch: samples in one pass, where the file leaves them open.
         inputs: whole shapes, batch included, of inputs with open axes: ``"x=1x3x224x224"``.
+        values: what inputs hold on which the graph decides: ``"sr=16000"``.
 
     Raises:
         TraceError: when the file is no ONNX model, an axis stays open, shapes do not fit, or nothing multiplies.
     """
     with Native() as native:
-        return _opened(path, batch, inputs, native)
+        return _opened(path, batch, inputs, Given(values), native)
 
 
-def _opened(path: Path, batch: int | None, inputs: Sequence[str], native: Native) -> Trace:
+def _opened(path: Path, batch: int | None, inputs: Sequence[str], given: Given, native: Native) -> Trace:
     model, file = load(path), str(path)
     with inside(file, joint=": "):
         axes = InputAxes(model.graph)
-        fixed = axes.fixed(inputs, batch)
+        fixed = given.applied(axes.fixed(inputs, batch))
         once = _walk(model, fixed, {}, native)
         if all(isinstance(op, Memory) for op in once.ops):
             missed = f"none (not handled: {', '.join(once.notes.unhandled)})" if once.notes.unhandled else "none"
             raise TraceError("operators", "at least one matrix product or convolution", missed)
-    ops, problems = _followed(model, axes, fixed, once, native)
+    ops, problems = _followed(model, lambda times: given.times(axes, fixed, times), fixed, once, native)
     if problems and batch not in (None, fixed.batch):
         expected = f"{fixed.batch} ({problems[0]}; export it with a dynamic batch axis)"
         raise TraceError(f"{file}: batch", expected, str(batch))
@@ -79,13 +81,15 @@ def _declared(model: onnx.ModelProto, inputs: Inputs) -> dict[str, Value]:
     return {entry.name: declared_value(entry.type, inputs.symbols) for entry in entries}
 
 
-def _followed(model: onnx.ModelProto, axes: InputAxes, inputs: Inputs, once: Walk, native: Native) -> tuple[list[Op], list[str]]:
+def _followed(
+    model: onnx.ModelProto, larger: Callable[[int], Inputs | None], inputs: Inputs, once: Walk, native: Native
+) -> tuple[list[Op], list[str]]:
     """Return the operations of ``once`` with what grows with the batch, and why some do not follow it."""
     baked = _declared(model, inputs)
-    twice, refusal = _larger(model, axes.times(inputs, 2), baked, once, native)
+    twice, refusal = _larger(model, larger(2), baked, once, native)
     fourfold: list[Op] = []
     if twice and not alike(once.ops, twice):
-        fourfold, _ = _larger(model, axes.times(inputs, 4), baked, once, native)
+        fourfold, _ = _larger(model, larger(4), baked, once, native)
     ops, problems = follow_batch(once.ops, twice, fourfold, refusal)
     if sum(op.macs * op.count for op in ops) != sum(op.macs * op.count for op in once.ops):  # some axis was no batch
         return list(once.ops), ["the products do not double with the batch"]
@@ -95,7 +99,7 @@ def _followed(model: onnx.ModelProto, axes: InputAxes, inputs: Inputs, once: Wal
 def _larger(
     model: onnx.ModelProto, inputs: Inputs | None, baked: Mapping[str, Value], once: Walk, native: Native
 ) -> tuple[list[Op], str]:
-    """Return the operations at a larger batch; none, and why, where shapes that are written into the graph do not fit any more."""
+    """Return the operations at a larger batch; none, and why, where shapes written into the graph do not fit any more."""
     if inputs is None:
         return [], "its inputs have no open axis"
     try:

@@ -50,6 +50,9 @@ MAX_AXIS = 2**31 - 1
 class Inference:
     """Says what the outputs of a node are.
 
+    Attributes:
+        versions: of the operators of each domain.
+
     Args:
         opsets: version of each domain the file uses.
         declared: what the file itself says of values, used where nothing can be inferred.
@@ -58,8 +61,8 @@ class Inference:
 
     def __init__(self, opsets: Mapping[str, int], declared: Mapping[str, Value], native: Native) -> None:
         """Keep what the file says."""
-        self._versions = {"": 1, **opsets}
-        self._versions[""] = max(self._versions[""], self._versions.pop("ai.onnx", 1))
+        self.versions = {"": 1, **opsets}
+        self.versions[""] = max(self.versions[""], self.versions.pop("ai.onnx", 1))
         self._declared, self._native = declared, native
         self._guessed: set[str] = set()
 
@@ -69,15 +72,20 @@ class Inference:
         Raises:
             TraceError: when the shapes of its inputs do not fit each other.
         """
+        given = [value for value in inputs if value is not None]
         role = _role(node, inputs)
-        choice = chosen(node, self._versions.get(_domain(node), 1))
+        choice = chosen(node, self.versions.get(_domain(node), 1))
         found = self._inferred(node, inputs, choice)
-        if role == "constant":
+        if role == "constant" or _is_known(node, given):
             data = evaluated(node, inputs, found, self._opsets(node, choice))
             if data is not None:
                 pairs = zip(data, found, strict=True)
                 return [Value(one.shape, value.element or _element(one), data=one, role=role) for one, value in pairs]
         return [Value(value.shape, value.element, role=role) for value in found]
+
+    def within(self, opsets: Mapping[str, int]) -> Inference:
+        """Return the inference inside of a function, of which the file says nothing."""
+        return Inference(opsets, {}, self._native)
 
     def declared(self, node: onnx.NodeProto) -> list[Value]:
         """Return what the file itself says of the outputs of ``node``."""
@@ -132,7 +140,7 @@ class Inference:
         }
         if len(choice.attributes) < len(node.attribute):
             node = _with_attributes(node, choice.attributes)
-        versions = {**self._versions, _domain(node): choice.version}
+        versions = {**self.versions, _domain(node): choice.version}
         try:
             found = self._native.infer(node, choice.version, types, data, versions)
         except NodeDeath:
@@ -165,11 +173,11 @@ class Inference:
     def _knows_nothing(self, node: onnx.NodeProto) -> bool:
         operator = node.op_type if node.domain in STANDARD else f"{node.domain}.{node.op_type}"
         known = operator in CONTRIB or operator in MISSING or operator in WRONG or node.domain.startswith("ai.onnx.")
-        return not known and chosen(node, self._versions.get(_domain(node), 1)) is None
+        return not known and chosen(node, self.versions.get(_domain(node), 1)) is None
 
     def _opsets(self, node: onnx.NodeProto, choice: Choice | None) -> list[onnx.OperatorSetIdProto]:
         """Return the versions to evaluate ``node`` with: the file's, unless its operator is newer."""
-        versions = dict(self._versions)
+        versions = dict(self.versions)
         if choice is not None:
             versions[_domain(node)] = max(versions.get(_domain(node), 1), choice.version)
         return [helper.make_opsetid(domain, version) for domain, version in versions.items()]
@@ -230,6 +238,11 @@ def _role(node: onnx.NodeProto, inputs: Sequence[Value | None]) -> Role:
     place = TABLES.get(node.op_type, len(inputs))
     table = inputs[place] if place < len(inputs) else None
     return "activation" if table is not None and not table.is_integer else "index"
+
+
+def _is_known(node: onnx.NodeProto, given: Sequence[Value]) -> bool:
+    """Whether a node that is no constant can be computed, since it reads values that were given or that a turn of a loop has."""
+    return bool(given) and node.op_type not in RANDOM and all(value.data is not None for value in given)
 
 
 def _is_certain(inputs: Sequence[Value | None]) -> bool:

@@ -42,6 +42,8 @@ class Value:
         sources: names of the operations that computed it, views looked through; none for inputs and constants.
         strides: distance between neighbours along each axis, in elements; ``None`` when contiguous.
         parameter: name of the stored tensor that it is, whatever its axes are called now; empty when it is none.
+        items: of a sequence whose length is known; ``None`` for tensors.
+        turn: of a loop in which it was made of constants that differ from turn to turn; empty for all others.
     """
 
     shape: Shape | None
@@ -52,6 +54,8 @@ class Value:
     sources: tuple[str, ...] = ()
     strides: Shape | None = None
     parameter: str = ""
+    items: tuple[Value, ...] | None = None
+    turn: str = ""
 
     @property
     def is_constant(self) -> bool:

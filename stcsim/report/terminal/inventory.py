@@ -98,6 +98,7 @@ def traces_table(traces: Sequence[Trace]) -> RenderableType:
         _words("source", [f"{each.source.library} {each.source.version}, {each.source.model}" for each in traces], rank=3),
     )
     foot = "weights are those that multiply, 2:4 is a share of MACs; `stcsim run NAME --arch …` simulates one"
+    foot = "\n".join([*(f"{trace.name} is {trace.partial.sentence}" for trace in traces if trace.partial), foot])
     return FittedTable(columns, foot=foot, least_elastic=_LEAST_TITLE)
 
 

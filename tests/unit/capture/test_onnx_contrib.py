@@ -473,7 +473,6 @@ CASES = {
         0,
         {"x": U8, "z": U8, "o": U8},
         runs=False,
-        runs=False,
     ),
     "GatherBlockQuantized": Case(
         ms("GatherBlockQuantized", "d i s", bits=4, block_size=16, quantize_axis=1, gather_axis=0),

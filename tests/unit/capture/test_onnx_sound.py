@@ -139,7 +139,7 @@ def test_an_inference_that_dies_costs_its_node_alone(tmp_path: Path) -> None:
     ]
     trace = read(tmp_path, model(nodes, {"x": (4, 16)}, [weight("w", 16, 8), constant("s", [4, 4]), weight("v", 4, 5)]))
     assert [row[:4] for row in gemms(trace)] == [(8, 4, 16, 1), (5, 4, 4, 1)]
-    assert trace.source.unsized == ("deadly",)
+    assert trace.source.unsized == ("deadly: Split",)
 
 
 def test_a_file_full_of_deadly_nodes_ends(tmp_path: Path) -> None:

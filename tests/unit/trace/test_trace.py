@@ -264,7 +264,8 @@ BAD_FILES: list[tuple[dict[str, Any] | str, str]] = [
     ),
     (
         {**TRACE, "source": {"model": "m", "libary": "l", "version": "1"}},
-        "source: libary: expected one of model, library, version, notes, unhandled, unhandled_macs, unsized, fixed_batch, found 'libary' (did you mean 'library'?)",
+        "source: libary: expected one of model, library, version, notes, unhandled, unhandled_macs, unsized, fixed_batch, "
+        "found 'libary' (did you mean 'library'?)",
     ),
     (with_op(kind="gem"), "ops[0] 'fc': kind: expected one of gemm, conv2d, memory, found 'gem' (did you mean 'gemm'?)"),
     (with_op(kind=...), "ops[0] 'fc': kind: expected one of gemm, conv2d, memory, found no such field"),
