@@ -52,6 +52,7 @@ def open_trace(
     batch: int | None = None,
     inputs: Sequence[str] | None = None,
     dtype: str | None = None,
+    values: Sequence[str] | None = None,
 ) -> Trace:
     """Return the network in a file: a trace (JSON, or the name of one that ships), an ONNX model, or a table of GEMMs (CSV).
 
@@ -60,6 +61,7 @@ def open_trace(
         batch: samples in one pass; the file's own by default.
         inputs: shapes of inputs of an ONNX model whose axes are open, batch included: ``"x=1x3x224x224"``.
         dtype: element type the trace asks for; the file's own by default.
+        values: what inputs of an ONNX model hold on which its branches and loops depend: ``"sr=16000"``, ``"sizes=1,3"``.
 
     Raises:
         TraceError: when the file cannot be used, an axis stays open, or the batch cannot be had.
@@ -71,8 +73,10 @@ def open_trace(
     kind = path.suffix.lower()
     if inputs and kind != ONNX:
         raise TraceError("inputs", "an ONNX model, of which they fix axes", f"'{path}'")
+    if values and kind != ONNX:
+        raise TraceError("values", "an ONNX model, of whose inputs they are", f"'{path}'")
     if kind == ONNX:
-        opened = _open_onnx(path, batch, inputs)
+        opened = _open_onnx(path, batch, inputs, values)
     elif kind == CSV:
         from stcsim.capture.csv_file import open_csv
 
@@ -83,7 +87,7 @@ def open_trace(
     return opened if batch is None else opened.with_batch(batch)
 
 
-def _open_onnx(path: Path, batch: int | None, inputs: Sequence[str] | None) -> Trace:
+def _open_onnx(path: Path, batch: int | None, inputs: Sequence[str] | None, values: Sequence[str] | None) -> Trace:
     from importlib.util import find_spec
 
     from stcsim.errors import TraceError
@@ -92,7 +96,7 @@ def _open_onnx(path: Path, batch: int | None, inputs: Sequence[str] | None) -> T
         raise TraceError(str(path), "onnx to read it (install stcsim[onnx])", "none")
     from stcsim.capture.onnx_import.file import open_onnx
 
-    return open_onnx(path, batch, inputs or ())
+    return open_onnx(path, batch, inputs or (), values or ())
 
 
 def network_names() -> list[str]:

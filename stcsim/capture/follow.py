@@ -76,6 +76,8 @@ _SIZES = {
 
 def _grow(one: Op, two: Op) -> Op | None:
     """Return ``one`` with what doubled with the batch, or ``None`` when that says nothing simple."""
+    if one.count != two.count:
+        return None
     if isinstance(one, Conv2d):
         return one if two == one.changed(batch=2 * one.batch) else None
     if isinstance(one, Gemm) and isinstance(two, Gemm):

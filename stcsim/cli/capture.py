@@ -54,6 +54,7 @@ def capture(
     batch: Annotated[int | None, typer.Option("--batch", "-b", metavar="N", help="Samples in one pass.")] = None,
     shape: Annotated[str | None, typer.Option("--shape", metavar="SIZES", help="Of one sample, e.g. 3x224x224.")] = None,
     inputs: TensorsOption = None,
+    values: opt.ValueOption = None,
     arguments: ArgumentOption = None,
     dtype: opt.DTypeOption = None,
     strict: opt.StrictOption = False,
@@ -67,7 +68,7 @@ def capture(
     from stcsim.report.terminal.inventory import traces_table
 
     sys.path.insert(0, os.getcwd())  # MODULE may be a file where the user stands, as with `python -m`
-    trace = said_whole(_captured(network, batch, shape, inputs, arguments, dtype), strict)
+    trace = said_whole(_captured(network, batch, shape, inputs, values, arguments, dtype), strict)
     if not trace.rescalable and trace.source.fixed_batch:
         say(f"{trace.name} is right at batch {trace.batch} only: {'; '.join(trace.source.fixed_batch[:_REASONS])}")
     trace.save(output)
@@ -79,6 +80,7 @@ def _captured(
     batch: int | None,
     shape: str | None,
     inputs: Sequence[str] | None,
+    values: Sequence[str] | None,
     arguments: Sequence[str] | None,
     dtype: str | None,
 ) -> Trace:
@@ -86,13 +88,15 @@ def _captured(
     from stcsim.capture import CSV, ONNX, capture, open_trace
 
     if not name.lower().endswith((CSV, ONNX)):
+        if values:
+            raise StcsimError("values", "an ONNX model, of whose inputs they are", f"'{name}'")
         if inputs and shape is not None:
             raise StcsimError("shape", "either it or --input, which says the same and more", "both")
         return capture(name, batch, sizes_of(shape), dtype or "fp16", arguments=_values(arguments), inputs=inputs)
     for argument, value in (("shape", shape), ("arguments", arguments)):
         if value:
             raise StcsimError(argument, "a PyTorch network (an ONNX model takes --input NAME=SIZES)", f"'{name}'")
-    return open_trace(name, batch, inputs, dtype)
+    return open_trace(name, batch, inputs, dtype, values)
 
 
 def sizes_of(shape: str | None) -> tuple[int, ...] | None:

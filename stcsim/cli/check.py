@@ -37,6 +37,7 @@ def check(
     trace: opt.TraceOrNone = None,
     gemm: GemmOption = None,
     inputs: opt.InputOption = None,
+    values: opt.ValueOption = None,
     dtype: opt.DTypeOption = None,
     arch: opt.CapabilityOption = None,
     layers: LayersOption = None,
@@ -53,7 +54,7 @@ def check(
     For example: stcsim check resnet34 --dtype int8
     """
     out = output(format, json, csv)
-    network = _network(trace, gemm, inputs)
+    network = _network(trace, gemm, inputs, values)
     from stcsim.check import check as compare
     from stcsim.report.terminal.check import check_table, document, row_lines
     from stcsim.report.terminal.console import progress
@@ -68,14 +69,14 @@ def check(
         raise typer.Exit(1)
 
 
-def _network(trace: str | None, gemm: str | None, inputs: list[str] | None) -> Trace:
+def _network(trace: str | None, gemm: str | None, inputs: list[str] | None, values: list[str] | None) -> Trace:
     """Return the trace asked for, or one of a single GEMM."""
     from stcsim.study.axis import parse_gemm
 
     if (trace is None) == (gemm is None):
         raise StcsimError("command line", "either a trace or --gemm MxNxK", "neither" if trace is None else "both")
     if trace is not None:
-        return load_network(trace, inputs=inputs)
+        return load_network(trace, inputs=inputs, values=values)
     assert gemm is not None
     pattern = parse_gemm(gemm)
     if pattern.m is None or pattern.n is None or pattern.k is None:

@@ -76,6 +76,13 @@ InputOption = Annotated[
     list[str] | None,
     typer.Option("--input", metavar="NAME=SIZES", help="Of an ONNX model, e.g. x=1x3x224x224. May be repeated."),
 ]
+ValueOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--value", metavar="NAME=NUMBER,…", help="What an input of an ONNX model holds, e.g. sr=16000, where its branches or loops "
+        "depend on it. May be repeated.",
+    ),
+]  # fmt: skip
 InstructionName = Annotated[
     str, typer.Argument(metavar="INSTRUCTION", help="In PTX words, e.g. mma.sp.m16n8k32.f32.f16.f16.f32; dense or sparse.")
 ]

@@ -51,6 +51,7 @@ def run(
     dtype: opt.DTypeOption = None,
     batch: opt.BatchOption = None,
     inputs: opt.InputOption = None,
+    values: opt.ValueOption = None,
     sparsity: opt.SparsityOption = None,
     keep_dense: KeepDenseOption = None,
     dtype_of: DTypeOfOption = None,
@@ -78,7 +79,7 @@ def run(
     from stcsim.replay.door import element_of, kernel_of
     from stcsim.report.terminal.console import progress
 
-    gpu, network = load_gpu(arch, overrides), load_network(trace, batch, inputs, strict)
+    gpu, network = load_gpu(arch, overrides), load_network(trace, batch, inputs, values, strict)
     replay.modes_of(gpu, element_of(dtype or network.dtype), sparsity)
     kernel_of(gpu, kernel)
     dense, types = keep_dense or [], _types_by_pattern(dtype_of or [])

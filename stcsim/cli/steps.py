@@ -63,11 +63,17 @@ def load_described(arch: str | None) -> str | Arch | None:
     return load_gpu(arch) if path.suffix.lower() in _ARCH_FILES or os.path.isfile(path) else arch
 
 
-def load_network(trace: str, batch: int | None = None, inputs: Sequence[str] | None = None, strict: bool = False) -> Trace:
+def load_network(
+    trace: str,
+    batch: int | None = None,
+    inputs: Sequence[str] | None = None,
+    values: Sequence[str] | None = None,
+    strict: bool = False,
+) -> Trace:
     """Load a trace, an ONNX model or a table of GEMMs, at its own batch or another, and say what it lacks."""
     from stcsim.capture import open_trace
 
-    return said_whole(open_trace(trace, batch, inputs), strict)
+    return said_whole(open_trace(trace, batch, inputs, values=values), strict)
 
 
 def said_whole(trace: Trace, strict: bool = False) -> Trace:

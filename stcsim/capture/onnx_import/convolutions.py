@@ -9,7 +9,7 @@ from typing import Any
 from stcsim.capture.onnx_import.node import Node, Unread, sources
 from stcsim.capture.onnx_import.products import Product, gemm
 from stcsim.capture.onnx_import.values import Shape
-from stcsim.trace import Conv2d
+from stcsim.trace import Conv2d, Memory
 
 Pads = list[tuple[int, int]]
 
@@ -57,8 +57,10 @@ def transposed_convolution(node: Node) -> list[Product]:
     if 0 in (batch, channels, inner, *size, *taps):
         return []
     if len(size) > 2 or not filters.is_constant:
-        reached = -(-prod(taps) // prod(strides))
+        reached, left_over = divmod(prod(taps) * prod(size), prod(result[2:]))
         product = (inner, batch * prod(result[2:]), channels // groups * reached, groups)
+        if left_over:  # output pixels that taps reach differently often: columns for each input pixel, which are then added up
+            product = (inner * prod(taps), batch * prod(size), channels // groups, groups)
         return [*gemm(node, product, filters, inputs=read)]
     cuts = [
         (length - 1) * stride + dilation * (tap - 1) + 1 - out
@@ -74,6 +76,27 @@ def transposed_convolution(node: Node) -> list[Product]:
     sizes = (batch, channels, inner * groups)
     more = {"groups": groups, "transposed": True, "weight_of": filters.parameter, "inputs": read}
     return [_conv2d(node, sizes, (size, taps), fields, **more)]
+
+
+def deformable_convolution(node: Node) -> list[Product | Memory]:
+    """Return a deformable convolution: its columns are sampled where offsets say, then multiplied by the filters."""
+    (image, (batch, channels, *_)), (filters, (outputs, inner, *taps)) = node.tensor(0), node.tensor(1)
+    offsets, mask, groups = node.tensor(2)[0], node.input(4), node.attribute("group", 1)
+    if inner * groups != channels:
+        raise Unread(f"{channels} channels for filters of {groups} x {inner}")
+    pixels = batch * prod(node.output_shape()[2:])
+    product = gemm(node, (outputs // groups, pixels, inner * prod(taps), groups), filters, inputs=(f"{node.name}.sample",))
+    if not product:
+        return []
+    sampled = Memory(
+        name=f"{node.name}.sample",
+        operator="deform_im2col",
+        elements_read=image.distinct + offsets.distinct + (mask.distinct if mask is not None else 0),
+        elements_written=channels * prod(taps) * pixels,
+        inputs=sources(image, offsets, mask),
+        origin=node.origin,
+    )
+    return [sampled, *product]
 
 
 def padding(node: Node, size: Sequence[int], taps: Sequence[int]) -> Pads:
@@ -126,9 +149,10 @@ def _pair(values: Sequence[int], row: int) -> tuple[int, int]:
     return (row, values[0]) if len(values) == 1 else (values[0], values[1])
 
 
-CONVOLUTIONS: dict[str, Callable[[Node], list[Product]]] = {
+CONVOLUTIONS: dict[str, Callable[[Node], Sequence[Product | Memory]]] = {
     "Conv": convolution(1),
     "ConvInteger": convolution(1),
     "QLinearConv": convolution(3),
     "ConvTranspose": transposed_convolution,
+    "DeformConv": deformable_convolution,
 }

@@ -13,6 +13,12 @@ from stcsim.errors import TraceError, closest
 
 BATCH = re.compile(r"batch|bs|b|n|samples?|.*batch.*", re.IGNORECASE)
 
+#: What exporters write for an axis they know nothing of: no name, so that two of them need not be alike.
+PLACEHOLDER = re.compile(r"\?|-\d+|none|null|unk_*\d*|unknown(_*\d+)?|dynamic|any|\*|_+", re.IGNORECASE)
+
+FIRST = "batch"
+"""The symbol of first axes of which nothing is said."""
+
 Axis = int | str
 """A size, or the symbol of an open axis (an empty one has a name made of its input's and its place)."""
 
@@ -49,6 +55,7 @@ class InputAxes:
         stored = {tensor.name for tensor in graph.initializer}
         self._elements: dict[str, int] = {}
         self._axes: dict[str, list[Axis]] = {}
+        self._unnamed: set[str] = set()
         for entry in graph.input:
             if entry.name in stored:
                 continue
@@ -57,6 +64,8 @@ class InputAxes:
                 raise TraceError(f"input '{entry.name}'", "a tensor with a known number of axes", "none")
             self._elements[entry.name] = tensor.elem_type
             self._axes[entry.name] = [_axis(entry.name, place, dim) for place, dim in enumerate(tensor.shape.dim)]
+            if tensor.shape.dim and self._axes[entry.name][0] == FIRST and tensor.shape.dim[0].dim_param != FIRST:
+                self._unnamed.add(entry.name)
 
     def fixed(self, given: Sequence[str], batch: int | None) -> Inputs:
         """Return the inputs with sizes for all open axes.
@@ -88,9 +97,12 @@ class InputAxes:
         sizes: dict[str, int] = {}
         for words in given:
             where = f"inputs {words}"
-            axes, shape = self._given(where, words)
+            name, shape = self._given(where, words)
+            axes = self._axes[name]
             if len(axes) != len(shape):
                 raise TraceError(where, f"{len(axes)} axes ({_times(axes)})", str(len(shape)))
+            if axes and name in self._unnamed and sizes.get(FIRST, shape[0]) != shape[0]:  # so that this one is no batch
+                axes[0] = f"{name}[0]"
             for place, (axis, size) in enumerate(zip(axes, shape, strict=True)):
                 fixed = sizes.setdefault(axis, size) if isinstance(axis, str) else axis
                 if fixed != size:
@@ -98,8 +110,8 @@ class InputAxes:
                     raise TraceError(where, f"{fixed} on axis {place}{same}", str(size))
         return sizes
 
-    def _given(self, where: str, words: str) -> tuple[list[Axis], Shape]:
-        """Return the axes of the input that ``words`` name, and the sizes they give."""
+    def _given(self, where: str, words: str) -> tuple[str, Shape]:
+        """Return the input that ``words`` name, and the sizes they give."""
         name, _, sizes = words.rpartition("=")
         name = name or (next(iter(self._axes)) if len(self._axes) == 1 else "")
         if name not in self._axes:
@@ -108,7 +120,7 @@ class InputAxes:
         parts = sizes.lower().split("x")
         if not all(part.isascii() and part.isdecimal() for part in parts):
             raise TraceError(where, "sizes with an x between, such as 1x3x224x224", f"'{sizes}'")
-        return self._axes[name], tuple(map(int, parts))
+        return name, tuple(map(int, parts))
 
     def _refuse_open(self, sizes: Mapping[str, int]) -> None:
         """Say which axes of the first such input are open, and how to close them."""
@@ -168,7 +180,10 @@ def _axis(name: str, place: int, dim: onnx.TensorShapeProto.Dimension) -> Axis:
     """Return a size, a symbol, or a made-up symbol for an axis of which nothing is said: if it is the first, the batch."""
     if dim.HasField("dim_value") and dim.dim_value > 0:
         return int(dim.dim_value)
-    return str(dim.dim_param) or (f"{name}[{place}]" if place else "batch")
+    symbol = str(dim.dim_param).strip()
+    if symbol and not PLACEHOLDER.fullmatch(symbol):
+        return str(dim.dim_param)
+    return f"{name}[{place}]" if place else FIRST
 
 
 def _symbols(axes: Sequence[Axis]) -> list[str]:

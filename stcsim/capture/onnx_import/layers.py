@@ -65,48 +65,8 @@ def attention(node: Node) -> list[Op]:
     heads, kv_heads = node.attribute("q_num_heads", 0), node.attribute("kv_num_heads", 0)
     past = node.input(4)
     cached = past.shape[2] if past is not None and past.shape is not None else 0
-    shapes = _heads(queries, heads), _heads(keys, kv_heads), _heads(values, kv_heads)
+    shapes = heads_of(queries, heads), heads_of(keys, kv_heads), heads_of(values, kv_heads)
     return attend(node, shapes, cached, (sources(q, k), sources(v)), node.input(3))
-
-
-def multi_head_attention(node: Node) -> list[Op]:
-    """Return com.microsoft.MultiHeadAttention with separate queries, keys and values.
-
-    Raises:
-        Unread: packed queries, keys and values, or shapes that are not known.
-    """
-    heads, (q, queries) = node.attribute("num_heads"), node.tensor(0)
-    if node.input(1) is None or node.input(2) is None or len(queries) != 3:
-        raise Unread("packed queries, keys and values")
-    (k, keys), (v, values) = node.tensor(1), node.tensor(2)
-    past = node.input(6)
-    cached = past.shape[2] if past is not None and past.shape is not None else 0
-    shapes = _heads(queries, heads), _heads(keys, heads), _heads(values, heads)
-    return attend(node, shapes, cached, (sources(q, k), sources(v)), node.input(5))
-
-
-def grouped_query_attention(node: Node) -> list[Op]:
-    """Return com.microsoft.GroupQueryAttention over everything its cache holds and the new tokens."""
-    (q, (batch, tokens, width)), heads, kv_heads = node.tensor(0), node.attribute("num_heads"), node.attribute("kv_num_heads")
-    size = width // heads if node.input(1) is not None else width // (heads + 2 * kv_heads)
-    past = node.input(3)
-    cached = past.shape[2] if past is not None and past.shape is not None else 0
-    keys = (batch, kv_heads, tokens, size)
-    values = node.input(2) or q
-    shapes = (batch, heads, tokens, size), keys, keys
-    return attend(node, shapes, cached, (sources(q, node.input(1)), sources(values)))
-
-
-def packed_attention(node: Node) -> list[Op]:
-    """Return com.microsoft.Attention: one product for queries, keys and values, then attention."""
-    (x, (batch, tokens, inner)), (w, (_, columns)), heads = node.tensor(0), node.tensor(1), node.attribute("num_heads")
-    widths = node.attribute("qkv_hidden_sizes", [columns // 3] * 3)
-    ahead = gemm(node, (columns, batch * tokens, inner, 1), w, inputs=sources(x, w), part="qkv")
-    past = node.input(4)
-    cached = past.shape[3] if past is not None and past.shape is not None else 0
-    q, k, v = (_heads((batch, tokens, width), heads) for width in widths)
-    read = tuple(op.name for op in ahead)
-    return [*ahead, *attend(node, (q, k, v), cached, (read, read), node.input(5))]
 
 
 def attend(
@@ -141,8 +101,12 @@ def attend(
     return [*scores, softmax, *gemm(node, (rows, values[3], tokens, kernels), inputs=(softmax.name, *read[1]), part="pv")]
 
 
-def _heads(shape: Shape, heads: int) -> Shape:
-    """Return (batch, heads, tokens, size) of a shape that may have heads and sizes in one axis."""
+def heads_of(shape: Shape, heads: int) -> Shape:
+    """Return (batch, heads, tokens, size) of a shape that may have heads and sizes in one axis.
+
+    Raises:
+        Unread: when it cannot be of that many heads.
+    """
     if len(shape) == 4:
         return shape
     if len(shape) != 3 or not heads or shape[2] % heads:
@@ -155,7 +119,4 @@ LAYERS: dict[str, Callable[[Node], list[Op]]] = {
     "GRU": recurrent,
     "RNN": recurrent,
     "Attention": attention,
-    "com.microsoft.Attention": packed_attention,
-    "com.microsoft.MultiHeadAttention": multi_head_attention,
-    "com.microsoft.GroupQueryAttention": grouped_query_attention,
 }

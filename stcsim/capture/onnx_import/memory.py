@@ -15,7 +15,11 @@ WORDS = {
     "ArgMin": "argmin",
     "AveragePool": "avg_pool",
     "BatchNormalization": "batch_norm",
+    "BiasAdd": "add",
+    "BiasDropout": "add",
     "BiasGelu": "gelu",
+    "BiasSoftmax": "softmax",
+    "BiasSplitGelu": "gelu",
     "Cast": "cast",
     "CastLike": "cast",
     "Clip": "clamp",
@@ -29,6 +33,7 @@ WORDS = {
     "FastGelu": "gelu",
     "Flatten": "copy",
     "Gather": "index_select",
+    "GatherBlockQuantized": "embedding",
     "GatherElements": "gather",
     "GatherND": "index",
     "GlobalAveragePool": "avg_pool",
@@ -48,6 +53,7 @@ WORDS = {
     "Min": "minimum",
     "OneHot": "one_hot",
     "PRelu": "prelu",
+    "QEmbedLayerNormalization": "embedding",
     "QuantizeLinear": "cast",
     "QuickGelu": "silu",
     "RMSNormalization": "rms_norm",
@@ -57,9 +63,11 @@ WORDS = {
     "ReduceMin": "amin",
     "ReduceProd": "prod",
     "ReduceSum": "sum",
+    "ReorderOutput": "copy",
     "Reshape": "copy",
     "Resize": "upsample",
     "RotaryEmbedding": "rope",
+    "MRotaryEmbedding": "rope",
     "ScatterElements": "scatter",
     "ScatterND": "index_put",
     "SimplifiedLayerNormalization": "rms_norm",
@@ -72,6 +80,7 @@ WORDS = {
     "Swish": "silu",
     "Tile": "copy",
     "TopK": "topk",
+    "TorchEmbedding": "embedding",
     "Transpose": "copy",
     "Unsqueeze": "copy",
     "Upsample": "upsample",
@@ -87,7 +96,10 @@ PLAIN = (
 ).split()
 
 #: Look-ups read of their first input only what they return.
-LOOKUPS = ("Gather", "GatherElements", "GatherND", "EmbedLayerNormalization")
+LOOKUPS = (
+    *("Gather", "GatherElements", "GatherND", "EmbedLayerNormalization", "QEmbedLayerNormalization"),
+    *("GatherBlockQuantized", "TorchEmbedding"),
+)
 
 #: The other inputs of these are sizes and factors.
 RESIZES = ("Resize", "Upsample")

@@ -8,6 +8,13 @@ from typing import Any
 
 from stcsim.capture.onnx_import.values import Shape, Value
 
+GUESSED = "unknown, taken to return what has the shape of its first input"
+
+MISSHAPEN = "its inputs and attributes are not those of the operator"
+
+BROKEN = (ArithmeticError, AttributeError, LookupError, TypeError, ValueError)
+"""What a reader raises when a broken file's node lacks axes, inputs or attributes that the operator always has."""
+
 
 class Unread(Exception):
     """A node that multiplies but of which no operation can be made; the message says why."""
@@ -22,6 +29,7 @@ class Node:
         name: no other operation has it.
         origin: operator, for people.
         inputs: ``None`` stands for an input left out.
+        is_guess: whether nobody knows the operator, so that its outputs are guessed.
     """
 
     operator: str
@@ -30,11 +38,12 @@ class Node:
     inputs: tuple[Value | None, ...]
     outputs: tuple[Value, ...]
     attributes: Mapping[str, Any]
+    is_guess: bool = False
 
     def attribute(self, name: str, default: Any = None) -> Any:
         """Return an attribute, text as text, or the default."""
         value = self.attributes.get(name, default)
-        return value.decode() if isinstance(value, bytes) else value
+        return value.decode(errors="replace") if isinstance(value, bytes) else value
 
     def input(self, index: int) -> Value | None:
         """Return an input, ``None`` where the node has none there."""

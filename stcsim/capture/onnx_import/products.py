@@ -1,4 +1,4 @@
-"""Matrix products of ONNX graphs as GEMMs: MatMul and Gemm with their integer forms, and Einsum of two operands.
+"""Matrix products of ONNX graphs as GEMMs: MatMul and Gemm with their integer forms.
 
 D[m x n] = A[m x k] . B[k x n] with the weight as A: a product with the weight on its right is read transposed, as in every
 linear layer. What no operation can be made of raises ``Unread``.
@@ -6,8 +6,7 @@ linear layer. What no operation can be made of raises ``Unread``.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
-from dataclasses import replace
+from collections.abc import Callable, Iterable, Mapping
 from math import prod
 
 import numpy as np
@@ -95,13 +94,20 @@ def matmul(first: int, second: int) -> Callable[[Node], list[Gemm]]:
         (a, left), (b, right) = node.tensor(first), node.tensor(second)
         left = (1, *left) if len(left) == 1 else left
         right = (*right, 1) if len(right) == 1 else right
-        if node.attribute("transA", 0):  # of com.microsoft.FusedMatMul
-            left = (*left[:-2], left[-1], left[-2])
-        if node.attribute("transB", 0):
-            right = (*right[:-2], right[-1], right[-2])
+        left, right = (multiplied(shape, node.attributes, side) for shape, side in ((left, "A"), (right, "B")))
         return product(node, (a, left), (b, right))
 
     return read
+
+
+def multiplied(shape: Shape, attributes: Mapping[str, object], side: str) -> Shape:
+    """Return a factor's shape as it is multiplied: com.microsoft.FusedMatMul may have its axes in another order.
+
+    ``transBatchA`` says that the rows come first, ``transA`` that the last two axes change places; B alike.
+    """
+    if attributes.get(f"transBatch{side}") and len(shape) > 2:
+        shape = (*shape[1:-1], shape[0], shape[-1])
+    return (*shape[:-2], shape[-1], shape[-2]) if attributes.get(f"trans{side}") else shape
 
 
 def linear(node: Node) -> list[Gemm]:
@@ -112,76 +118,13 @@ def linear(node: Node) -> list[Gemm]:
     return product(node, (a, left), (b, right), node.input(2))
 
 
-def packed_weight(node: Node) -> list[Gemm]:
-    """Return com.microsoft.MatMulNBits, whose weight of N x K is packed beyond recognition."""
-    (a, shape), inner, columns = node.tensor(0), node.attribute("K"), node.attribute("N")
-    return product(
-        node, (a, (1, *shape) if len(shape) == 1 else shape), (replace(node.tensor(1)[0], shape=None), (inner, columns))
-    )
-
-
-def einsum(node: Node) -> list[Gemm]:
-    """Return an Einsum of two operands; letters of both and of the output are its batch.
-
-    Raises:
-        Unread: any but two operands, or an equation that is no product of matrices.
-    """
-    if len(node.inputs) != 2:
-        raise Unread(f"{len(node.inputs)} operands")
-    (a, left), (b, right) = node.tensor(0), node.tensor(1)
-    a_letters, b_letters, out = _letters(node.attribute("equation"), len(left), len(right))
-    sizes = {**_sizes(b_letters, right), **_sizes(a_letters, left)}
-    for letter, size in _sizes(b_letters, right).items():
-        sizes[letter] = max(sizes[letter], size)  # a size of 1 is broadcast
-    rows = [letter for letter in a_letters if letter not in b_letters and letter in out]
-    columns = [letter for letter in b_letters if letter not in a_letters and letter in out]
-    inner = [letter for letter in a_letters if letter in b_letters and letter not in out]
-    shared = [letter for letter in a_letters if letter in b_letters and letter in out]
-    m, n, k, batch = (prod(sizes[letter] for letter in letters) for letters in (rows, columns, inner, shared))
-    return product(node, (a, (batch, m, k)), (b, (batch, k, n)))
-
-
-def sums_nothing(node: Node) -> bool:
-    """Whether an Einsum is an element-wise product or moves data only: no letter is in two operands and not in the output."""
-    if node.operator != "Einsum":
-        return False
-    shapes = [value.shape if value is not None and value.shape is not None else () for value in node.inputs]
-    if len(shapes) == 2:
-        a_letters, b_letters, out = _letters(node.attribute("equation"), len(shapes[0]), len(shapes[1]))
-        return not set(a_letters) & set(b_letters) - set(out)
-    return len(shapes) == 1
-
-
-def _letters(equation: str, left: int, right: int) -> tuple[str, str, str]:
-    """Return the letters of both operands and of the output; axes that "..." stands for get digits, counted from the last."""
-    terms, arrow, out = equation.replace(" ", "").partition("->")
-    a_term, b_term = terms.split(",")
-    named = [len(term.replace("...", "")) for term in (a_term, b_term)]
-    dots = ["9876543210"[10 - rank + count :] for rank, count in zip((left, right), named, strict=True)]
-    longest = max(dots, key=len)
-    if not arrow:
-        counts = (a_term + b_term).replace(".", "")
-        out = longest + "".join(sorted(letter for letter in set(counts) if counts.count(letter) == 1))
-    found = a_term.replace("...", dots[0]), b_term.replace("...", dots[1]), out.replace("...", longest)
-    for letters in found:
-        if len(set(letters)) < len(letters):
-            raise Unread(f"a diagonal in {equation}")
-    return found
-
-
-def _sizes(letters: str, shape: Shape) -> dict[str, int]:
-    return dict(zip(letters, shape, strict=True))
-
-
 #: Reader of each operator that is one matrix product.
 PRODUCTS: dict[str, Callable[[Node], Iterable[Product]]] = {
     "MatMul": matmul(0, 1),
     "Gemm": linear,
     "MatMulInteger": matmul(0, 1),
     "QLinearMatMul": matmul(0, 3),
-    "Einsum": einsum,
     "com.microsoft.FusedMatMul": matmul(0, 1),
     "com.microsoft.DynamicQuantizeMatMul": matmul(0, 1),
     "com.microsoft.MatMulIntegerToFloat": matmul(0, 1),
-    "com.microsoft.MatMulNBits": packed_weight,
 }

@@ -7,6 +7,7 @@ from collections.abc import Iterable
 
 import onnx
 
+from stcsim.capture.onnx_import.live import read_names
 from stcsim.capture.onnx_import.products import PRODUCTS
 
 #: What a value may pass through on its way into a product.
@@ -23,8 +24,12 @@ class Uses:
         for node in graph.node:
             for name in node.input:
                 self._nodes[name].append(node)
-            for attribute in node.attribute:
-                self._leaves.update(name for inner in attribute.g.node for name in inner.input)
+            if node.attribute:
+                self._leaves.update(name for name in read_names(node) if name not in node.input)
+
+    def is_read(self, name: str) -> bool:
+        """Whether anything reads this value."""
+        return name in self._nodes or name in self._leaves
 
     def only_multiplied(self, names: Iterable[str]) -> bool:
         """Whether each of these values is read by matrix products alone, whose kernels multiply by one number for nothing."""
@@ -34,6 +39,6 @@ class Uses:
         if name in self._leaves or name not in self._nodes:
             return False
         return all(
-            node.op_type in PRODUCTS or (node.op_type in THROUGH and self.only_multiplied(node.output))
+            node.op_type in (*PRODUCTS, "Einsum") or (node.op_type in THROUGH and self.only_multiplied(node.output))
             for node in self._nodes[name]
         )

@@ -16,6 +16,8 @@ Role = Literal["constant", "index", "activation"]
 
 INTEGERS = (TensorProto.INT64, TensorProto.INT32, TensorProto.UINT64, TensorProto.UINT32, TensorProto.BOOL)
 
+UINT8 = TensorProto.UINT8
+
 MAX_EVALUATED = 1 << 16
 """Elements of the largest value that is computed: masks and position tables, not weights."""
 
@@ -40,6 +42,8 @@ class Value:
         sources: names of the operations that computed it, views looked through; none for inputs and constants.
         strides: distance between neighbours along each axis, in elements; ``None`` when contiguous.
         parameter: name of the stored tensor that it is, whatever its axes are called now; empty when it is none.
+        items: of a sequence whose length is known; ``None`` for tensors.
+        turn: of a loop in which it was made of constants that differ from turn to turn; empty for all others.
     """
 
     shape: Shape | None
@@ -50,6 +54,8 @@ class Value:
     sources: tuple[str, ...] = ()
     strides: Shape | None = None
     parameter: str = ""
+    items: tuple[Value, ...] | None = None
+    turn: str = ""
 
     @property
     def is_constant(self) -> bool:
@@ -82,9 +88,14 @@ def initializer_value(tensor: TensorProto) -> Value:
     """Return a tensor stored in the file; data in another file is not read."""
     shape = tuple(tensor.dims)
     inside = tensor.data_location != TensorProto.EXTERNAL
-    small = prod(shape) <= (MAX_EVALUATED if tensor.data_type in INTEGERS else MAX_SHAPE_LIKE)
-    data = numpy_helper.to_array(tensor) if inside and small and tensor.data_type in _PLAIN else None
+    data = numpy_helper.to_array(tensor) if inside and is_small(tensor) else None
     return Value(shape, tensor.data_type, data=data, role="constant", parameter=tensor.name)
+
+
+def is_small(tensor: TensorProto) -> bool:
+    """Whether a stored tensor may hold sizes, axes, positions or a mask, so that its values count."""
+    most = MAX_EVALUATED if tensor.data_type in INTEGERS else MAX_SHAPE_LIKE
+    return tensor.data_type in _PLAIN and prod(tensor.dims) <= most
 
 
 def declared_value(proto: TypeProto, symbols: Mapping[str, int]) -> Value:
@@ -93,6 +104,7 @@ def declared_value(proto: TypeProto, symbols: Mapping[str, int]) -> Value:
         return Value(None, proto.tensor_type.elem_type)
     dims = proto.tensor_type.shape.dim
     sizes = [dim.dim_value if dim.HasField("dim_value") else symbols.get(dim.dim_param) for dim in dims]
+    sizes = [None if size is None or size < 0 else size for size in sizes]  # some exporters write -1 for what they do not know
     shape = None if None in sizes else tuple(size for size in sizes if size is not None)
     return Value(shape, proto.tensor_type.elem_type)
 
@@ -103,10 +115,15 @@ def label(node: NodeProto) -> str:
     Newer exporters of PyTorch keep the path of the module beside the name.
     """
     outputs = [name for name in node.output if name]
-    name = (node.name or " ".join([node.op_type, *outputs[:1]])).strip("/").replace("/", ".")
+    name = printable(node.name or " ".join([node.op_type, *outputs[:1]])).strip("/").replace("/", ".")
     scopes = next((entry.value for entry in node.metadata_props if entry.key == _SCOPES), "[]")
     try:
         path = literal_eval(scopes)[-2]
     except (ValueError, SyntaxError, IndexError, TypeError):
         return name
-    return f"{path}.{name}" if path and isinstance(path, str) else name
+    return f"{printable(path)}.{name}" if path and isinstance(path, str) else name
+
+
+def printable(text: str) -> str:
+    """Return a text of the file with a mark in place of each character that cannot be printed, or turns the text around."""
+    return "".join(letter if letter.isprintable() else "\N{REPLACEMENT CHARACTER}" for letter in text)

@@ -146,7 +146,7 @@ BROKEN = {
         "a.b: expected inputs whose shapes and types fit each other, found Incompatible dimensions for matrix multiplication",
     ),
     "reshape": (
-        model([node("Reshape", "x s", name="r"), node("MatMul", "y w", "z")], {"x": (2, 9)}, [constant("s", [4, 4])]),
+        model([node("Reshape", "x s", name="r"), node("MatMul", "y y", "z")], {"x": (2, 9)}, [constant("s", [4, 4])]),
         "r: expected inputs whose shapes and types fit each other, found 2x9 to be reshaped to 4x4",
     ),
     "image smaller than the filter": (

@@ -62,8 +62,8 @@ def test_images(tmp_path: Path) -> None:
     nodes = [
         node("Conv", "x f", "c"),
         node("BatchNormalization", "c s b m v", "n"),
-        node("MaxPool", "n", "m", kernel_shape=[2, 2], strides=[2, 2]),
-        node("Resize", "m - k", "r", mode="nearest"),
+        node("MaxPool", "n", "o", kernel_shape=[2, 2], strides=[2, 2]),
+        node("Resize", "o - k", "r", mode="nearest"),
         node("ReduceMean", "r a", "g"),
         node("GlobalAveragePool", "r", "p"),
     ]
