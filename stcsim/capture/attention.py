@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from math import prod
+from typing import Any
+from unittest.mock import patch
 
 import torch
 
@@ -41,3 +45,20 @@ def attention_output(query: torch.Tensor, value: torch.Tensor) -> torch.Tensor:
         return query.new_empty(shape)
     batch, heads, rows, width = shape
     return query.new_empty((batch, rows, heads, width)).transpose(1, 2)
+
+
+def flex_outputs(args: Sequence[Any]) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    """Return what flex_attention returns: the values, and for each query the log of the sum and the largest score."""
+    query, _, value = args[:3]
+    rows = query.new_empty(query.shape[:-1], dtype=torch.float32)
+    return attention_output(query, value), rows, torch.empty_like(rows)
+
+
+@contextmanager
+def flex_on_shapes() -> Iterator[None]:
+    """Let flex_attention, which compiles itself and knows devices by name, run as one operator on tensors without data."""
+    from torch.nn.attention import flex_attention
+
+    names = {"_FLEX_ATTENTION_DISABLE_COMPILE_DEBUG": True, "_validate_device": lambda *_: None}
+    with patch.multiple(flex_attention, **{name: value for name, value in names.items() if hasattr(flex_attention, name)}):
+        yield

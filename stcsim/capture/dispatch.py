@@ -7,21 +7,29 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from functools import partial
 from math import prod
 from typing import Any, Self
 
 import torch
 from torch import nn
+from torch._ops import HigherOrderOperator
+from torch.jit import ScriptModule
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
-from stcsim.capture.attention import attention_output
+from stcsim.capture.attention import attention_output, flex_on_shapes, flex_outputs
 from stcsim.capture.drafts import Call, Draft
 from stcsim.capture.products import READERS, read_product
+from stcsim.capture.recurrent import recurrent_outputs
 from stcsim.capture.steps import COPIES, LOOKUPS, OVERWRITES, read_step
 from stcsim.capture.storages import Role, Storages, is_float
 from stcsim.capture.unhandled import Unhandled, least_macs, multiplying, stays_step
+from stcsim.capture.values import Literals, Values
 from stcsim.trace import Conv2d, Gemm, Memory, Op
+
+#: What products of flexible attention are called here.
+FLEX = "scaled_dot_product_attention"
 
 KINDS: dict[str, type[Op]] = {"gemm": Gemm, "conv2d": Conv2d, "memory": Memory}
 
@@ -57,9 +65,13 @@ class Recorder(DispatchMode):  # type: ignore[misc, unused-ignore]
         unhandled: operators that multiply but have no operation here, with their module.
     """
 
-    def __init__(self, module: nn.Module) -> None:
+    supports_higher_order_operators = True
+
+    def __init__(self, module: nn.Module, values: Values | None = None) -> None:
         super().__init__()
         self.ops: list[Op] = []
+        self.notes: dict[str, None] = {}
+        self.values = values or Values()
         self.unhandled = Unhandled()
         self._module = module
         self._storages = Storages()
@@ -78,13 +90,19 @@ class Recorder(DispatchMode):  # type: ignore[misc, unused-ignore]
     def run(self, args: Sequence[Any] = (), kwargs: Mapping[str, Any] | None = None) -> Self:
         """Run the module once and watch; each module says when it begins and ends."""
         self._storages.add_module(self._module, recurse=True)
-        self._storages.add_inputs(leaf for leaf in tree_leaves((args, kwargs)) if isinstance(leaf, torch.Tensor))
+        inputs = [leaf for leaf in tree_leaves((args, kwargs)) if isinstance(leaf, torch.Tensor)]
+        self._storages.add_inputs(inputs)
+        self.values.feed(inputs)
+        self.values.forget(each for each in self._module.parameters() if not nn.parameter.is_lazy(each))
         hooks = []
         for path, module in self._module.named_modules():
+            if isinstance(module, ScriptModule):  # which takes no hooks
+                self._storages.add_weights(baked(module))
+                continue
             hooks.append(module.register_forward_pre_hook(self._enter_module(path)))
             hooks.append(module.register_forward_hook(self._leave_module))
         try:
-            with self:
+            with Literals(self.values), flex_on_shapes(), self:
                 self._module(*args, **(kwargs or {}))
         finally:
             for hook in hooks:
@@ -104,6 +122,8 @@ class Recorder(DispatchMode):  # type: ignore[misc, unused-ignore]
     def __torch_dispatch__(self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Any = None) -> Any:
         """Run one operator, and record what it is."""
         kwargs = kwargs or {}
+        if isinstance(func, HigherOrderOperator):
+            return self._higher_order(func, args, kwargs)
         operator = func._schema.name.split("::")[-1]
         operator = operator if operator.startswith("__") else operator.removesuffix("_")
         self._operator, self._running = f"{func.namespace}.{operator}", True
@@ -114,13 +134,28 @@ class Recorder(DispatchMode):  # type: ignore[misc, unused-ignore]
                 parts = func.decompose(*args, **kwargs)
             if parts is not NotImplemented:
                 return parts
-        out = outputs_of(func, operator, args, kwargs)
+        out = self.values.run(func, partial(outputs_of, func, operator), args, kwargs)
         outputs = [leaf for leaf in tree_leaves(out) if isinstance(leaf, torch.Tensor)]
         inputs = [leaf for leaf in tree_leaves((args, kwargs)) if isinstance(leaf, torch.Tensor)]
         changes = func._schema.is_mutable
         if changes or not self._storages.shares(outputs, inputs):  # else a view
             written = outputs or inputs  # some that write in place return nothing
             self._observe(func.namespace, Call(operator, args, kwargs, written, self._storages), inputs, changes)
+        self._running = False
+        return out
+
+    def _higher_order(self, func: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Any:
+        """Run an operator that takes functions: flexible attention is one of attention; what others do inside is not seen."""
+        self._operator, self._running = f"higher_order.{func.name()}", True
+        tensors = [leaf for leaf in tree_leaves((args, kwargs)) if isinstance(leaf, torch.Tensor)]
+        if func.name() == "flex_attention":
+            out = flex_outputs(args)
+            call = Call(FLEX, (*args[:3], None), {}, out, self._storages)
+            self._observe("aten", call, args[:3], in_place=False)
+            self.notes.setdefault("flex_attention is counted with all of its blocks, masked or not")
+        else:
+            self._miss(self._operator, tensors)
+            out = func(*args, **kwargs)
         self._running = False
         return out
 
@@ -217,14 +252,25 @@ def stays_whole(namespace: str, operator: str) -> bool:
     return namespace == "aten" and (operator in READERS or operator in WHOLE or operator.startswith("upsample_"))
 
 
-def outputs_of(func: Any, operator: str, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Any:
+def outputs_of(func: Any, operator: str, *args: Any, **kwargs: Any) -> Any:
     """Run one operator on tensors without data, unseen by the mode."""
     if operator == "scaled_dot_product_attention":
         return attention_output(args[0], args[2])
+    if operator in ("lstm", "gru", "rnn_tanh", "rnn_relu") and isinstance(args[3], bool):
+        return recurrent_outputs(operator, args)
     if operator == "_grouped_mm":  # its own shape function refuses types in which GPUs do not run it
         left, right = args[:2]
         return left.new_empty(left.shape[0] if left.dim() == 2 else left.shape[1], right.shape[-1])
     return func(*args, **kwargs)
+
+
+def baked(module: ScriptModule) -> list[torch.Tensor]:
+    """Return the matrices that a scripted module holds as constants: weights, where it is frozen."""
+    if not hasattr(module, "inlined_graph"):
+        return []
+    graph = module.inlined_graph  # kept, for its nodes do not
+    values = [node.output().toIValue() for node in graph.findAllNodes("prim::Constant")]
+    return [value for value in values if isinstance(value, torch.Tensor) and is_float(value) and value.dim() > 1]
 
 
 def result_role(call: Call, inputs: Sequence[torch.Tensor]) -> tuple[Role, bool]:

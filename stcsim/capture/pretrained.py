@@ -15,7 +15,8 @@ import transformers
 from torch import nn
 from transformers.models.auto import modeling_auto as auto
 
-from stcsim.capture.factory import first_line, given, named_sizes, token_ids, told
+from stcsim.capture.factory import given, named_sizes, token_ids, told
+from stcsim.capture.foreign import STOPS, first_line, imports
 from stcsim.capture.networks import Network, Shape
 from stcsim.capture.networks.network import IMAGE
 from stcsim.capture.tensors import TensorShape
@@ -46,7 +47,8 @@ def transformers_network(name: str, arguments: Mapping[str, Any], tensors: Seque
         TraceError: when there is no such model, no such argument, or nothing says what the model is fed with.
     """
     place = f"capture {name}"
-    config, kind = _model(place, name.partition(":")[2], arguments)
+    with imports(place, "model of transformers"):
+        config, kind = _model(place, name.partition(":")[2], arguments)
     built: list[nn.Module] = []
 
     def build() -> nn.Module:
@@ -63,7 +65,7 @@ def transformers_network(name: str, arguments: Mapping[str, Any], tensors: Seque
         input_names=names,
         input_shape=shape,
         build=build,
-        inputs=lambda batch, shape: given(tensors, batch) if tensors else _inputs(built[0], names, batch, shape),
+        inputs=lambda batch, shape: given(tensors, batch, built[0]) if tensors else _inputs(built[0], names, batch, shape),
     )
 
 
@@ -103,7 +105,7 @@ def _config(place: str, kind: Any, fields: Mapping[str, Any], arguments: Mapping
         return kind(**fields)
     except TraceError:
         raise
-    except Exception as error:
+    except STOPS as error:
         raise TraceError(place, f"a configuration that {kind.__name__} takes", first_line(error)) from error
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 
@@ -73,3 +74,12 @@ def _one_direction(operator: str, layer: Layer, reads: Sequence[torch.Tensor | i
         sizes = (weight.shape[0], layer.batch, weight.shape[1], 1)
         drafts.append(gemm(sizes, [place + 2], weight, f"{layer.name}.projection", layer.steps))
     return drafts
+
+
+def recurrent_outputs(operator: str, args: Sequence[Any]) -> tuple[torch.Tensor, ...]:
+    """Return what a layer returns, without running its steps one by one: the states of all steps, and the last ones."""
+    sequence, states, bidirectional = args[0], args[1], args[7]
+    first = states[0] if operator == "lstm" else states
+    directions = 2 if bidirectional else 1
+    out = sequence.new_empty((*sequence.shape[:2], first.shape[-1] * directions))
+    return (out, *(state.new_empty(state.shape) for state in (states if operator == "lstm" else (states,))))

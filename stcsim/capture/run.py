@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import logging
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
 from stcsim.capture.composites import put_together
 from stcsim.capture.follow import alike, follow_batch
 from stcsim.capture.fusing import decide_fusion
-from stcsim.capture.networks import NETWORKS, Network, Shape
+from stcsim.capture.networks import NETWORKS, Given, Network, Shape
 from stcsim.capture.networks.network import IMAGE
 from stcsim.capture.tensors import TensorShape, common_batch, read_shapes
 from stcsim.data import shipped_name
+from stcsim.capture.foreign import STOPS, first_line, imports
 from stcsim.errors import TraceError, closest, quoted
 from stcsim.isa import dtype as known_dtype
 from stcsim.trace import Memory, Source, Trace
@@ -23,6 +26,7 @@ if TYPE_CHECKING:
     from torch import nn
 
     from stcsim.capture.dispatch import Recorder
+    from stcsim.capture.values import Values
 
 TRANSFORMERS = "transformers"
 
@@ -78,6 +82,8 @@ def _network(
         expected = f"one of {', '.join(NETWORKS)}, module:factory, or transformers:model"
         raise TraceError("capture", expected, f"'{name}'{closest(name, NETWORKS)}")
     _need("torch", "PyTorch")
+    with imports("stcsim capture", "torch"):
+        import torch  # noqa: F401
     if name in NETWORKS:
         if arguments or tensors:
             argument = "arguments" if arguments else "inputs"
@@ -87,7 +93,8 @@ def _network(
         return NETWORKS[name]
     if name.partition(":")[0] == TRANSFORMERS:
         _need(TRANSFORMERS, TRANSFORMERS)
-        from stcsim.capture.pretrained import transformers_network
+        with imports(f"capture {name}", TRANSFORMERS):
+            from stcsim.capture.pretrained import transformers_network
 
         return transformers_network(name, arguments, tensors)
     if input_shape is None and not tensors:
@@ -123,25 +130,24 @@ def _run(place: str, network: Network, shape: Shape, batch: int) -> tuple[list[R
     import torch
 
     from stcsim.capture.dispatch import Recorder
-    from stcsim.capture.factory import first_line
+    from stcsim.capture.values import Build, Literals, Values
+
+    values = Values()
 
     def watch(module: nn.Module, samples: int) -> Recorder:
-        given = network.inputs(samples, shape)
-        recorder = Recorder(module)
+        with Literals(values), Build(values):
+            given = network.inputs(samples, shape)
+        arguments = given if isinstance(given, Given) else Given((), given) if isinstance(given, dict) else Given(given)
+        recorder = Recorder(module, values)
         try:
-            return recorder.run(kwargs=given) if isinstance(given, dict) else recorder.run(given)
-        except Exception as error:
+            return recorder.run(*arguments)
+        except STOPS as error:
             raise _stopped(place, f"{first_line(error)} {recorder.place}") from error
 
-    with warnings.catch_warnings(), torch.device("meta"), torch.no_grad():
+    with warnings.catch_warnings(), torch.compiler.set_stance("force_eager"), torch.no_grad():
         warnings.simplefilter("ignore")  # of libraries, about themselves
-        try:
-            module = network.build().to("meta").eval()
-        except TraceError:
-            raise
-        except Exception as error:
-            raise _stopped(place, first_line(error)) from error
-        with torch.inference_mode():
+        module = _build(place, network, values)
+        with torch.device("meta"), torch.inference_mode():
             runs = [watch(module, batch)]
             try:
                 runs.append(watch(module, 2 * batch))
@@ -150,6 +156,35 @@ def _run(place: str, network: Network, shape: Shape, batch: int) -> tuple[list[R
             except TraceError as error:
                 return runs, error.found
     return runs, ""
+
+
+def _build(place: str, network: Network, values: Values) -> nn.Module:
+    """Return the module on tensors without data; one that cannot be built so (exported, traced) is built with data first."""
+    import torch
+
+    from stcsim.capture.values import Build, Literals
+
+    with suppress(*STOPS), silence(), torch.device("meta"), Literals(values), Build(values):
+        return network.build().to("meta").eval()
+    try:
+        module = network.build()
+        with Literals(values), Build(values):
+            return module.to("meta").eval()
+    except TraceError:
+        raise
+    except STOPS as error:
+        raise TraceError(place, "a network that can be built", first_line(error)) from error
+
+
+@contextmanager
+def silence() -> Iterator[None]:
+    """Keep libraries from logging what goes wrong, which is tried in another way or told in one sentence."""
+    before = logging.root.manager.disable
+    logging.disable(logging.CRITICAL)
+    try:
+        yield
+    finally:
+        logging.disable(before)
 
 
 def _stopped(place: str, found: str) -> TraceError:

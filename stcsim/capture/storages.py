@@ -55,6 +55,11 @@ class Storages:
             if not nn.parameter.is_lazy(buffer):
                 self._contents.setdefault(_address(buffer), Content(buffer.untyped_storage(), "constant"))
 
+    def add_weights(self, tensors: Iterable[torch.Tensor]) -> None:
+        """Remember weights that are no parameters of a module."""
+        for tensor in tensors:
+            self._contents[_address(tensor)] = Content(tensor.untyped_storage(), "constant", weight=True)
+
     def add_inputs(self, tensors: Iterable[torch.Tensor]) -> None:
         """Remember what is fed to the network: numbers are activations, ids and masks are not."""
         for tensor in tensors:
