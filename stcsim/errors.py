@@ -6,13 +6,14 @@ import difflib
 import reprlib
 from collections.abc import Iterable
 
-_SHORT = reprlib.Repr()
-_SHORT.maxlevel, _SHORT.maxlist, _SHORT.maxstring, _SHORT.maxother = 3, 8, 80, 80
+from stcsim.printable import escaped, shortened
 
 LONGEST = 600
-"""Characters of a sentence; what is longer is cut in its middle, since names and values of a file may have any length."""
-_WHERE, _FOUND = 180, 200
-"""Of these, what a place and what was found may take, at most."""
+"""Characters of a sentence; only what is longer is cut."""
+_MOST_PLACE, _MOST_FOUND = 180, 200
+"""Of these, what the two parts may take in which a user's input stands, which may have any length."""
+_SHORT = reprlib.Repr()
+_SHORT.maxlevel, _SHORT.maxlist, _SHORT.maxstring, _SHORT.maxother = 3, 8, 80, 80
 
 
 class StcsimError(Exception):
@@ -26,9 +27,9 @@ class StcsimError(Exception):
     """
 
     def __init__(self, where: str, expected: str, found: str) -> None:
-        """Keep the three parts so that callers can test them apart."""
+        """Keep the three parts so that callers can test them apart; the message has them on one line, shortened."""
         self.where, self.expected, self.found = where, expected, found
-        super().__init__(_sentence(where, expected, found))
+        super().__init__(_sentence(escaped(where), escaped(expected), escaped(found)))
 
     def __reduce__(self) -> tuple[type[StcsimError], tuple[str, str, str]]:
         """Return the three parts, so that an error may leave the process that raised it."""
@@ -48,24 +49,13 @@ class UnsupportedError(StcsimError):
 
 
 def _sentence(where: str, expected: str, found: str) -> str:
-    """Return the sentence of three parts: one line of at most ``LONGEST`` characters that a terminal can show."""
-    whole = _printable(f"{where}: expected {expected}, found {found}")
+    """Return the sentence of three parts, each without its middle where all are too long."""
+    whole = f"{where}: expected {expected}, found {found}"
     if len(whole) <= LONGEST:
         return whole
-    place, thing = _cut(_printable(where), _WHERE), _cut(_printable(found), _FOUND)
+    place, thing = shortened(where, _MOST_PLACE), shortened(found, _MOST_FOUND)
     room = LONGEST - len(f"{place}: expected , found {thing}")
-    return f"{place}: expected {_cut(_printable(expected), room)}, found {thing}"
-
-
-def _printable(text: str) -> str:
-    """Return a text with escapes in the place of what moves a cursor, ends a line, turns the direction or is no character."""
-    return text if text.isprintable() else "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
-
-
-def _cut(text: str, most: int) -> str:
-    """Return a text without its middle where it is longer than ``most``."""
-    half = (most - 1) // 2
-    return text if len(text) <= most else f"{text[:half]}…{text[-half:]}"
+    return f"{place}: expected {shortened(expected, room)}, found {thing}"
 
 
 def closest(word: object, known: Iterable[str]) -> str:
@@ -81,3 +71,11 @@ def quoted(value: object) -> str:
         return " ".join(_SHORT.repr(value).split()) if not isinstance(value, str) else _SHORT.repr(value)
     except ValueError:  # Python refuses to print integers of thousands of digits
         return "a number too long to print"
+
+
+def described(value: object) -> str:
+    """Return what kind of thing a file holds, without a word of it: the file may be another one than was meant."""
+    return _KINDS.get(type(value), "a number" if isinstance(value, int | float) else "something else")
+
+
+_KINDS = {str: "a text", list: "a list", dict: "an object", bool: "true or false", type(None): "nothing"}

@@ -108,6 +108,9 @@ class Format(StrEnum):
 
 W = TypeVar("W", bound=StrEnum)
 
+MOST_DIGITS = 100
+"""Digits of a number in a text; every one that is of use has fewer, and Python refuses to read many thousands."""
+
 _MEANT = {"sparse": Sparsity.SPARSE, "md": Format.MARKDOWN}
 """Words that people try, which no spelling would lead to the right one from."""
 
@@ -147,6 +150,12 @@ def size(value: object, argument: str, least: int = 1) -> int:
         expected = f"a whole number above {least - 1}" if least > 0 else f"a whole number from {least} on"
         raise UnsupportedError(argument, expected, quoted(value))
     return int(whole)
+
+
+def whole_of(text: str) -> int | None:
+    """Return the whole number that decimal digits spell, ``None`` for anything else, thousands of digits too."""
+    spelled = text.strip()
+    return int(spelled) if spelled.isdecimal() and len(spelled) <= MOST_DIGITS else None
 
 
 def flag(value: object, argument: str) -> bool:

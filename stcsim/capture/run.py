@@ -5,18 +5,18 @@ from __future__ import annotations
 import logging
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
 from stcsim.capture.composites import put_together
 from stcsim.capture.follow import alike, follow_batch
+from stcsim.capture.foreign import STOPS, first_line, imports
 from stcsim.capture.fusing import decide_fusion
 from stcsim.capture.networks import NETWORKS, Given, Network, Shape
 from stcsim.capture.networks.network import IMAGE
 from stcsim.capture.tensors import TensorShape, common_batch, read_shapes
 from stcsim.data import shipped_name
-from stcsim.capture.foreign import STOPS, first_line, imports
 from stcsim.errors import TraceError, closest, quoted
 from stcsim.isa import dtype as known_dtype
 from stcsim.trace import Memory, Source, Trace

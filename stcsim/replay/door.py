@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from stcsim.arch import Arch
-from stcsim.errors import UnsupportedError
+from stcsim.errors import TraceError, UnsupportedError
 from stcsim.isa import DType, type_bytes
 from stcsim.isa import dtype as find_dtype
 from stcsim.timing.offers.heuristic import has_heuristics
 from stcsim.trace import Conv2d, Memory, Op, Trace
 from stcsim.words import Pick, text
 
-MOST_ELEMENTS = 2**58
-"""That a network may move in all: their bytes are counted in 64 bits, and an element has at most 8."""
+_MOST_ELEMENTS = 2**58
+"""Elements that a network may move in one pass: bytes are added up in 64 bits, and the largest networks move 2^40."""
 _A_TYPE = "the name of an element type, e.g. 'fp16'"
 
 
@@ -69,23 +69,21 @@ def kernel_of(arch: Arch, kernel: object) -> str | None:
     return Pick.HEURISTIC.value
 
 
-def check_countable(trace: Trace) -> None:
-    """Do nothing where the bytes that a network moves can be counted.
+def check_extent(trace: Trace) -> None:
+    """Refuse a network whose bytes cannot be added up in 64 bits.
 
     Raises:
-        UnsupportedError: when there are too many of them, naming the operation that moves the most.
+        TraceError: naming the operation that moves most.
     """
-    outputs = {op.name: op.output_elements for op in trace.ops}
-    moved = {op.name: op.count * (_elements(op) + sum(outputs.get(name, 0) for name in op.inputs)) for op in trace.ops}
-    if sum(moved.values()) > MOST_ELEMENTS:
-        most = max(moved, key=lambda name: moved[name])
-        expected = "operations that move at most 2^58 elements in all, launches counted"
-        raise UnsupportedError(f"{trace.name}: {most}", expected, f"{float(moved[most]):.3g} in this one")
+    if sum(_moved(op) for op in trace.ops) >= _MOST_ELEMENTS:
+        most = max(trace.ops, key=_moved)
+        where = f"{trace.name}: {most.kind} '{most.name}'"
+        raise TraceError(where, f"a network that moves below {_MOST_ELEMENTS:.0e} elements", f"{_moved(most):.1e} of them here")
 
 
-def _elements(op: Op) -> int:
-    """Return elements that one launch reads and writes."""
+def _moved(op: Op) -> int:
+    """Return the elements that all launches of an operation read and write."""
     if isinstance(op, Memory):
-        return op.elements_read + op.elements_written + op.constant_elements
-    gemm = op.gemm() if isinstance(op, Conv2d) else op
-    return gemm.batch * (gemm.m * gemm.k + gemm.k * gemm.n + gemm.m * gemm.n)
+        return op.count * (op.elements_read + op.elements_written + op.constant_elements)
+    read = op.batch * (op.c * op.h * op.w if isinstance(op, Conv2d) else op.k * (op.m + op.n))
+    return op.count * (read + op.weight_elements + op.output_elements)

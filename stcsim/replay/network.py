@@ -10,7 +10,7 @@ from stcsim.arch import Arch, ArchOrName, arch_from_dict, load_arch
 from stcsim.errors import StcsimError
 from stcsim.partial import Partial
 from stcsim.replay.choice import Progress
-from stcsim.replay.door import check_countable, element_on, kernel_of, out_type_of
+from stcsim.replay.door import check_extent, element_on, kernel_of, out_type_of
 from stcsim.replay.footprint import footprint
 from stcsim.replay.intervals import bars
 from stcsim.replay.layer_rules import LayerRules
@@ -65,13 +65,13 @@ def run(
         TraceError: when there is no such trace, or operations that fuse would wait for each other.
     """
     trace, arch = load_trace(trace), load_arch(arch)
-    check_countable(trace)
     engine, launch = word(words.Engine, engine, "engine").value, word(words.Launch, launch, "launch").value
     fusion, kernel = word(words.Fusion, fusion, "fusion").value, kernel_of(arch, kernel)
     rules = LayerRules(trace, dtype, keep_dense, dtype_of, arch, pruned_as)
     modes = modes_of(arch, rules.element, sparsity)
     for element in sorted(rules.types, key=lambda each: each.name):
         arch.require(element.name, False)
+    check_extent(trace)
     steps = schedule(trace, fusion)
     residency = Residency(steps, rules.type_of, has_edges(trace), l2_capacity_bytes(arch))
     planned = [_planned(step, placed, rules, arch, modes) for step, placed in zip(steps, residency.placed(), strict=True)]

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
 from typing import Any
+from unicodedata import category
 
 from stcsim.errors import LONGEST as LONGEST_SENTENCE
 from stcsim.errors import StcsimError
@@ -86,12 +87,19 @@ def _clean(error: StcsimError, case: Case, folder: Path) -> Verdict:
         return Verdict(
             Outcome.FAULT, f"a sentence of over {LONGEST_SENTENCE} characters: {place}", f"{len(sentence)}: {sentence[:900]}"
         )
-    if not sentence.isprintable():
+    if any(map(_steers, sentence)):
         return Verdict(Outcome.FAULT, f"a sentence that is not one line, or moves a cursor: {place}", repr(sentence))
     left = {each.name for each in folder.iterdir()} - {Path(name).parts[0] for name in case.files}
     if case.spotless and left:
         return Verdict(Outcome.WRONG, f"something is left behind by an error: {place}", f"{sorted(left)}: {sentence}")
     return Verdict(Outcome.CLEAN, detail=sentence)
+
+
+def _steers(character: str) -> bool:
+    """Say whether a character ends a line, moves a cursor, turns the direction of writing, or is half of one."""
+    return (
+        category(character) in ("Cc", "Cs", "Zl", "Zp") or "\u202a" <= character <= "\u202e" or "\u2066" <= character <= "\u2069"
+    )
 
 
 def _place(error: BaseException) -> str:

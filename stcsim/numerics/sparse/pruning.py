@@ -188,7 +188,7 @@ def _keep_tiles(weights: Codes, method: str) -> npt.NDArray[np.bool_]:
 
 def _parse(pattern: str) -> tuple[int, int]:
     """Return N and M."""
-    found = re.fullmatch(r"(\d+):(\d+)(-pairs)?", text(pattern, "pattern", f"N:M, or {PAIRS}"))
+    found = re.fullmatch(r"(\d{1,9}):(\d{1,9})(-pairs)?", text(pattern, "pattern", f"N:M, or {PAIRS}"))
     kept, group = (int(found[1]), int(found[2])) if found else (0, 0)
     if not 1 <= kept < group or (found and found[3] and pattern != PAIRS):
         raise UnsupportedError("pruning pattern", f"N:M with 1 <= N < M, or {PAIRS}", f"'{pattern}'")

@@ -180,7 +180,7 @@ def test_a_folder_without_a_model_is_refused(tmp_path: Path) -> None:
     assert "found only pytorch_model.bin, a pickle, which runs code when it is read" in refusal(tmp_path)
     write(tmp_path / "model.safetensors", {"a": W})
     (tmp_path / "config.json").write_text("[]", encoding="utf-8")
-    assert "config.json: expected a JSON object, found []" in refusal(tmp_path)
+    assert "config.json: expected a JSON object, found a list" in refusal(tmp_path)
     (tmp_path / "config.json").write_text("{", encoding="utf-8")
     assert "config.json: expected JSON, found something else" in refusal(tmp_path)
 
@@ -229,14 +229,3 @@ def test_a_member_whose_header_is_no_header_is_refused(tmp_path: Path, header: s
         archive.writestr("w.npy", b"\x93NUMPY\x01\x00" + len(text).to_bytes(2, "little") + text + bytes(8))
     with pytest.raises(StcsimError, match="a.npz: w: expected an array of numpy, found"):
         open_checkpoint(tmp_path / "a.npz")
-
-
-def test_a_small_member_that_unpacks_to_a_large_one_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("stcsim.checkpoint.npz_file.LARGEST_PACKED", 1 << 20)
-    np.savez_compressed(tmp_path / "zeros.npz", w=np.zeros((1024, 1024), np.float16))
-    np.savez_compressed(tmp_path / "drawn.npz", w=drawn(1024, 1024))
-    np.savez(tmp_path / "stored.npz", w=np.zeros((1024, 1024), np.float16))
-    with pytest.raises(StcsimError, match="at most 1,048,576 bytes in so small a member .*, found 2,097,152"):
-        open_checkpoint(tmp_path / "zeros.npz")
-    for name in ("drawn", "stored"):
-        open_checkpoint(tmp_path / f"{name}.npz").close()
