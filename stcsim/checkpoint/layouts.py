@@ -109,6 +109,8 @@ def _unstructured(name: str, parts: Parts, where: str) -> StoredTensor:
 
 def _marlin(name: str, parts: Parts, where: str) -> StoredTensor:
     packed, meta, place = parts["weight_packed"], parts["meta"], f"{where}: {name}"
+    if (packed.dtype, meta.dtype) != ("int32", "int16"):
+        raise StcsimError(place, "weight_packed of int32 and meta of int16", f"{packed.dtype} and {meta.dtype}")
     bits = 4 * packed.shape[1] // max(meta.shape[1], 1) if len(packed.shape) == len(meta.shape) == 2 else 0
     shape = marlin_shape(packed.shape, meta.shape, bits, place)
 

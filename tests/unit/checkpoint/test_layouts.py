@@ -100,6 +100,14 @@ def test_what_marlin_cannot_hold_is_refused() -> None:
         unpack_marlin(Marlin24(whole.weight_packed, np.zeros_like(whole.meta), 4), "w")
 
 
+def test_marlin_of_other_types_is_refused(tmp_path: Path) -> None:
+    whole = pack_marlin(integers(64, 32, 4), 4)
+    for packed, meta in ((whole.weight_packed.astype(np.int64), whole.meta), (whole.weight_packed, whole.meta.astype(np.int32))):
+        parts = {"q.weight_packed": packed, "q.meta": meta, "q.scale_packed": drawn(1, 64)}
+        with pytest.raises(StcsimError, match="q.weight: expected weight_packed of int32 and meta of int16, found int"):
+            open_checkpoint(write(tmp_path / "a.safetensors", parts))
+
+
 def bitmask_parts(weight: Array, dtype: str = "fp16") -> dict[str, Array]:
     packed = pack_bitmask(weight, dtype)
     shape = np.array(packed.shape, np.int64).reshape(-1, 1)
