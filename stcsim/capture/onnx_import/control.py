@@ -1,4 +1,4 @@
-"""Nodes with bodies, If, Loop, Scan and SequenceMap: which body runs, and how many times, as constants, shapes and given values say.
+"""Nodes with bodies, If, Loop, Scan and SequenceMap: which body runs, and how often, as constants, shapes and values say.
 
 A body whose turns are all the same is one set of operations with a count: sizes must not depend on what is in its states, and two
 turns must read the same weights. One whose turns differ, as with a cache that grows or weights that each turn takes from a stack,
