@@ -79,8 +79,8 @@ InputOption = Annotated[
 ValueOption = Annotated[
     list[str] | None,
     typer.Option(
-        "--value", metavar="NAME=NUMBER,…", help="What an input of an ONNX model holds, e.g. sr=16000, where its branches or loops "
-        "depend on it. May be repeated.",
+        "--value", metavar="NAME=NUMBER,…",
+        help="What an input of an ONNX model holds, e.g. sr=16000, where branches or loops depend on it. May be repeated.",
     ),
 ]  # fmt: skip
 InstructionName = Annotated[

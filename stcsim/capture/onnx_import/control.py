@@ -1,4 +1,4 @@
-"""Nodes with bodies, If, Loop, Scan and SequenceMap: which body runs, and how many times, as constants, shapes and given values say.
+"""Nodes with bodies, If, Loop, Scan and SequenceMap: which body runs, and how often, as constants, shapes and values say.
 
 A body whose turns are all the same is one set of operations with a count: sizes must not depend on what is in its states, and two
 turns must read the same weights. One whose turns differ, as with a cache that grows or weights that each turn takes from a stack,
@@ -15,8 +15,9 @@ import numpy as np
 import onnx
 from onnx import TensorProto, helper
 
-from stcsim.capture.onnx_import.live import live_nodes, read_names
+from stcsim.capture.onnx_import.node import MISSHAPEN, Unread
 from stcsim.capture.onnx_import.sequences import scalar, sequence_of
+from stcsim.capture.onnx_import.trips import TRUE, turns_of_loop
 from stcsim.capture.onnx_import.turns import (
     MAX_TURNS,
     Slices,
@@ -37,15 +38,10 @@ if TYPE_CHECKING:
 
 Inputs = Sequence[Value | None]
 
-MAX_COUNTED = 10_000
-"""Turns after which a condition is asked no more."""
-
 _TRIED = 2
 """Turns that are walked to see whether all are the same."""
 
 UNKNOWN = Value(None)
-
-TRUE = scalar(1, TensorProto.BOOL)
 
 
 def run_if(walk: Walk, node: onnx.NodeProto, inputs: Inputs) -> list[Value] | None:
@@ -64,12 +60,16 @@ def run_if(walk: Walk, node: onnx.NodeProto, inputs: Inputs) -> list[Value] | No
 
 
 def run_loop(walk: Walk, node: onnx.NodeProto, inputs: Inputs) -> list[Value] | None:
-    """Walk the body of a Loop as often as it runs, and return the last states and what all turns collected."""
+    """Walk the body of a Loop as often as it runs, and return the last states and what all turns collected.
+
+    Raises:
+        Unread: a body that takes or returns something else.
+    """
     body = _bodies(node)["body"]
     most, condition, *first = (*inputs, None, None)[: max(len(inputs), 2)]
     states = [value or UNKNOWN for value in first]
     if len(body.input) != len(states) + 2 or len(body.output) < len(states) + 1:
-        return None
+        raise Unread(MISSHAPEN)
     count, *names = [entry.name for entry in body.input]
 
     def turn(at: Walk, place: int | None, before: Sequence[Value]) -> list[Value]:
@@ -77,17 +77,21 @@ def run_loop(walk: Walk, node: onnx.NodeProto, inputs: Inputs) -> list[Value] | 
         feeds = {count: replace(number, turn=_mark(place)), names[0]: TRUE, **dict(zip(names[1:], before, strict=True))}
         return at.body(body, feeds)[1:]
 
-    turns = _turns_of_loop(walk, body, most, condition, states)
+    turns = turns_of_loop(walk, body, most, condition, states)
     return _run(walk, node, turn, States(states, unchanged(body, names[1:], 1)), turns)
 
 
 def run_scan(walk: Walk, node: onnx.NodeProto, inputs: Inputs) -> list[Value] | None:
-    """Walk the body of a Scan for each slice of what it goes along."""
+    """Walk the body of a Scan for each slice of what it goes along.
+
+    Raises:
+        Unread: a body that takes something else.
+    """
     body, attributes = _bodies(node)["body"], {each.name: helper.get_attribute_value(each) for each in node.attribute}
     scanned = attributes.get("num_scan_inputs", 0)
     values = [value or UNKNOWN for value in inputs]
     if not 0 < scanned <= len(values) or len(body.input) != len(values):
-        return None
+        raise Unread(MISSHAPEN)
     states = values[: len(values) - scanned]
     slices = Slices(values[len(states) :], attributes)
     names = [entry.name for entry in body.input]
@@ -206,62 +210,6 @@ def _collected(results: Sequence[Sequence[Value]], axes: Sequence[int], turns: i
         made = carried(replace(sequence_of(values), shape=shape, element=first.element, items=None, data=data, role=first.role))
         found.append(made)
     return found
-
-
-def _turns_of_loop(
-    walk: Walk, body: onnx.GraphProto, most: Value | None, condition: Value | None, states: Sequence[Value]
-) -> int | None:
-    """Return how many turns a Loop takes, ``None`` when that depends on data.
-
-    Only those nodes are walked, turn by turn, on which the condition depends.
-    """
-    if (most is not None and most.data is None) or (condition is not None and condition.data is None):
-        return None
-    limit = MAX_COUNTED if most is None or most.data is None else max(int(most.data.item()), 0)
-    if condition is not None and condition.data is not None and not condition.data.item():
-        return 0
-    if body.output[0].name == body.input[1].name:
-        return limit if most is not None else None
-    reduced, kept = _deciding(body)
-    names, before = [entry.name for entry in body.input], [*states]
-    apart = walk.apart()
-    for place in range(min(limit, MAX_COUNTED)):
-        number = scalar(place) if place else Value((), TensorProto.INT64, role="index")
-        feeds = {names[0]: number, names[1]: TRUE, **dict(zip(names[2:], before, strict=True))}
-        if not place:  # a condition that holds whatever the turn is always holds
-            unknown = {name: replace(carried(value), data=None) for name, value in zip(names[2:], before, strict=True)}
-            always = _decided(walk.apart(), reduced, {**feeds, **unknown})[0]
-            if always.data is not None and always.data.all():
-                return limit if most is not None else None
-            feeds[names[0]] = scalar(0)
-        decision, *after = _decided(apart, reduced, feeds)
-        if decision.data is None:
-            return None
-        if not decision.data.all():
-            return place + 1
-        before = [carried(after[kept.index(at)]) if at in kept else value for at, value in enumerate(before)]
-    return limit if limit <= MAX_COUNTED and most is not None else None
-
-
-def _decided(walk: Walk, body: onnx.GraphProto, feeds: dict[str, Value]) -> list[Value]:
-    try:
-        return walk.body(body, feeds)
-    except TraceError:
-        return [UNKNOWN] * len(body.output)
-
-
-def _deciding(body: onnx.GraphProto) -> tuple[onnx.GraphProto, list[int]]:
-    """Return the part of a Loop's body that its condition depends on, over all turns, and which states those are."""
-    names = [entry.name for entry in body.input][2:]
-    kept: list[int] = []
-    while True:
-        outputs = [body.output[0], *(body.output[1 + place] for place in kept)]
-        nodes = live_nodes(body, [entry.name for entry in outputs])
-        read = {name for node in nodes for name in read_names(node)} | {entry.name for entry in outputs}
-        more = [place for place, name in enumerate(names) if name in read and place not in kept]
-        if not more:
-            return onnx.GraphProto(node=nodes, initializer=body.initializer, output=outputs), kept
-        kept += more
 
 
 def _tried(walk: Walk, body: onnx.GraphProto, feeds: dict[str, Value] | None = None) -> tuple[Walk, list[Value]] | None:

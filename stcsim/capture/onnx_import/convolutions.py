@@ -79,7 +79,11 @@ def transposed_convolution(node: Node) -> list[Product]:
 
 
 def deformable_convolution(node: Node) -> list[Product | Memory]:
-    """Return a deformable convolution: its columns are sampled where offsets say, then multiplied by the filters."""
+    """Return a deformable convolution: its columns are sampled where offsets say, then multiplied by the filters.
+
+    Raises:
+        Unread: when channels do not fit the filters.
+    """
     (image, (batch, channels, *_)), (filters, (outputs, inner, *taps)) = node.tensor(0), node.tensor(1)
     offsets, mask, groups = node.tensor(2)[0], node.input(4), node.attribute("group", 1)
     if inner * groups != channels:

@@ -17,7 +17,7 @@ from stcsim.capture.onnx_import.inference import STANDARD, Inference
 from stcsim.capture.onnx_import.layers import Op
 from stcsim.capture.onnx_import.live import live_nodes
 from stcsim.capture.onnx_import.native import Native
-from stcsim.capture.onnx_import.node import Node
+from stcsim.capture.onnx_import.node import BROKEN, MISSHAPEN, Node, Unread
 from stcsim.capture.onnx_import.record import READERS, Notes, Record
 from stcsim.capture.onnx_import.rewriting import rewritten
 from stcsim.capture.onnx_import.sequences import SEQUENCES, joined
@@ -27,6 +27,9 @@ from stcsim.capture.onnx_import.views import VIEWS
 from stcsim.capture.unhandled import multiplying
 
 NOTHING = Value((0,), role="constant")
+
+MAX_BODIES = 20_000
+"""Bodies that are walked in one file, those of every turn that is looked at."""
 
 
 class Walk:
@@ -38,6 +41,7 @@ class Walk:
         self._values: dict[str, Value] = {}
         self._inference = Inference(opsets, declared, native)
         self._uses = Uses(onnx.GraphProto())
+        self._bodies_left = [MAX_BODIES]
 
     @property
     def ops(self) -> list[Op]:
@@ -64,7 +68,14 @@ class Walk:
         return self
 
     def body(self, graph: onnx.GraphProto, inputs: Mapping[str, Value]) -> list[Value]:
-        """Walk what a graph's outputs need, fed with ``inputs``, and return its outputs."""
+        """Walk what a graph's outputs need, fed with ``inputs``, and return its outputs.
+
+        Raises:
+            Unread: after so many bodies that the file is not meant to be read so.
+        """
+        self._bodies_left[0] -= 1
+        if self._bodies_left[0] < 0:
+            raise Unread(f"more than {MAX_BODIES:,} turns to look at")
         self._values.update(inputs)
         outside, self._uses = self._uses, Uses(graph)
         for tensor in graph.initializer:
@@ -113,20 +124,29 @@ class Walk:
 
     def _results(self, proto: onnx.NodeProto, inputs: Sequence[Value | None]) -> Sequence[Value]:
         """Record what a node does, and return its outputs."""
-        standard = proto.domain in STANDARD
-        if standard and proto.op_type in CONTROL:
-            found = CONTROL[proto.op_type](self, proto, inputs)
-            return found if found is not None and len(found) == len(proto.output) else self._inference.declared(proto)
+        if proto.domain not in STANDARD or proto.op_type not in (*CONTROL, *SEQUENCES, "ConcatFromSequence"):
+            return self._usual(*_cast(proto, inputs))
         unknown = [Value(None)] * len(proto.output)
-        if standard and proto.op_type in SEQUENCES and len(unknown) == 1:
-            return [SEQUENCES[proto.op_type](self._described(proto, inputs, unknown))]
-        if standard and proto.op_type == "ConcatFromSequence" and len(unknown) == 1:
-            return self._read(joined(self._described(proto, inputs, unknown)), proto)
-        proto, inputs = _cast(proto, inputs)
-        function = self._definition(proto, inputs)
+        try:
+            if proto.op_type in CONTROL:
+                found = CONTROL[proto.op_type](self, proto, inputs)
+                return found if found is not None and len(found) == len(unknown) else self._inference.declared(proto)
+            node = self._described(proto, inputs, unknown)
+            return [SEQUENCES[node.operator](node)] if node.operator in SEQUENCES else self._read(joined(node), proto)
+        except Unread as reason:
+            self.notes.unhandled.miss(label(proto), proto.op_type, str(reason))
+        except BROKEN:
+            self.notes.unhandled.miss(label(proto), proto.op_type, MISSHAPEN)
+        return unknown
+
+    def _usual(self, proto: onnx.NodeProto, inputs: Sequence[Value | None]) -> Sequence[Value]:
+        """Record a node that has no body and no sequence, and return its outputs."""
+        outputs = self._inference.outputs(proto, inputs)
+        known = all(value.shape is not None for name, value in zip(proto.output, outputs, strict=True) if name)
+        function = self._definition(proto, inputs) if known else None
         if function is not None:
             return self._function(function, proto, inputs)
-        return self._read(self._described(proto, inputs, self._inference.outputs(proto, inputs)), proto)
+        return self._read(self._described(proto, inputs, outputs), proto)
 
     def _read(self, node: Node, proto: onnx.NodeProto) -> Sequence[Value]:
         return self._record.read(node, lambda: self._uses.only_multiplied(proto.output))

@@ -14,6 +14,9 @@ from stcsim.capture.onnx_import.views import contiguous
 
 UNKNOWN = Value(None)
 
+MAX_ITEMS = 4096
+"""Pieces that a tensor is cut into at most."""
+
 
 def sequence_of(items: Sequence[Value]) -> Value:
     """Return a sequence of these tensors."""
@@ -88,15 +91,15 @@ def _split(node: Node) -> Value:
 
 
 def _piece_sizes(split: Value | None, length: int) -> list[int] | None:
-    """Return the lengths of the pieces of an axis, ``None`` when they depend on data."""
-    if split is None:
-        return [1] * length
-    if split.data is None:
+    """Return the lengths of the pieces of an axis, ``None`` when they depend on data, or there are too many."""
+    if split is not None and split.data is None:
         return None
-    if split.shape == ():
-        size = max(int(split.data), 1)
-        return [min(size, length - start) for start in range(0, length, size)]
-    return [int(size) for size in split.data]
+    if split is not None and split.data is not None and split.shape != ():
+        return [int(size) for size in split.data]
+    size = 1 if split is None or split.data is None else max(int(split.data), 1)
+    if length > size * MAX_ITEMS:
+        return None
+    return [min(size, length - start) for start in range(0, length, size)]
 
 
 def _passed(node: Node) -> Value:

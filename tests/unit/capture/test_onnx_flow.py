@@ -290,8 +290,8 @@ def test_a_map_walks_every_item(opened: Read) -> None:
 
 def test_sizes_of_a_step_after_a_loop_are_known(opened: Read) -> None:
     turn = body([node("Add", "h i", "next"), node("Identity", "go", "on")], [*LOOP[:2], ("h", INT64, ())], ["on", "next"])
-    nodes = [node("Loop", "n true zero", "sum", body=turn), node("Reshape", "sum one", "rows"), node("Concat", "rows rest", "shape", axis=0),
-             node("Reshape", "x shape", "z"), node("MatMul", "z w")]  # fmt: skip
+    nodes = [node("Loop", "n true zero", "sum", body=turn), node("Reshape", "sum one", "rows"),
+             node("Concat", "rows rest", "shape", axis=0), node("Reshape", "x shape", "z"), node("MatMul", "z w")]  # fmt: skip
     trace = opened(
         nodes,
         {"x": (6, 8)},

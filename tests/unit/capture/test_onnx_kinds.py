@@ -1,4 +1,4 @@
-"""Kinds of ONNX files: dead nodes, products of parameters, Einsums of many operands, sequences, functions, deformable convolutions."""
+"""Kinds of ONNX files: dead nodes, products of parameters, Einsums, sequences, functions, deformable convolutions."""
 
 from __future__ import annotations
 
@@ -65,11 +65,13 @@ FOLDED = {
     "low rank": ([node("MatMul", "u v", "w")], [weight("u", 8, 2), weight("v", 2, 4)]),
     "LoRA": ([node("MatMul", "u v", "uv"), node("Mul", "uv half", "s"), node("Add", "base s", "w")],
              [weight("u", 8, 2), weight("v", 2, 4), scalar("half", 0.5), weight("base", 8, 4)]),
-    "turned": ([node("Gemm", "u v", "vu", transA=1), node("Transpose", "vu", "w", perm=[1, 0])], [weight("u", 2, 4), weight("v", 2, 8)]),
+    "turned": ([node("Gemm", "u v", "vu", transA=1), node("Transpose", "vu", "w", perm=[1, 0])],
+               [weight("u", 2, 4), weight("v", 2, 8)]),
     "spectral norm": ([node("MatMul", "base v", "bv"), node("MatMul", "u bv", "sigma"), node("Div", "base sigma", "w")],
                       [weight("base", 8, 4), weight("u", 8), weight("v", 4)]),
     "Einsum of parameters": ([node("Einsum", "u v", "w", equation="ir,ro->io")], [weight("u", 8, 2), weight("v", 2, 4)]),
-    "a mask": ([node("ConstantOfShape", "shape", "ones"), node("Mul", "base ones", "w")], [constant("shape", [8, 4]), weight("base", 8, 4)]),
+    "a mask": ([node("ConstantOfShape", "shape", "ones"), node("Mul", "base ones", "w")],
+               [constant("shape", [8, 4]), weight("base", 8, 4)]),
     "reshaped": ([node("MatMul", "u v", "uv"), node("Reshape", "uv shape", "w")],
                  [weight("u", 4, 2), weight("v", 2, 8), constant("shape", [8, 4])]),
     "quantized": ([node("DequantizeLinear", "q s", "w")], [weight("q", 8, 4, kind=TensorProto.INT8), scalar("s", 0.5)]),
@@ -197,10 +199,11 @@ def test_an_item_of_a_sequence_of_unknown_length_costs_the_node_that_multiplies_
 
 
 def test_functions_of_the_file_are_read_as_what_they_hold(tmp_path: Path) -> None:
-    inner = helper.make_function("local", "Twice", ["a", "b"], ["c"], [node("MatMul", "a b", "t"), node("MatMul", "t b", "c")],
-                                 [helper.make_opsetid("", 20)])  # fmt: skip
-    outer = helper.make_function("local", "Four", ["a", "b"], ["c"], [node("local.Twice", "a b", "t"), node("local.Twice", "t b", "c")],
-                                 [helper.make_opsetid("", 20), helper.make_opsetid("local", 1)])  # fmt: skip
+    opsets = [helper.make_opsetid("", 20), helper.make_opsetid("local", 1)]
+    twice = [node("MatMul", "a b", "t"), node("MatMul", "t b", "c")]
+    four = [node("local.Twice", "a b", "t"), node("local.Twice", "t b", "c")]
+    inner = helper.make_function("local", "Twice", ["a", "b"], ["c"], twice, opsets)
+    outer = helper.make_function("local", "Four", ["a", "b"], ["c"], four, opsets)
     made = model([node("local.Four", "x w")], {"x": (5, 8)}, [weight("w", 8, 8)])
     made.functions.extend([inner, outer])
     trace = read(tmp_path, made)
@@ -210,8 +213,8 @@ def test_functions_of_the_file_are_read_as_what_they_hold(tmp_path: Path) -> Non
 def test_operators_that_are_functions_by_definition_are_read_by_it(opened: Read) -> None:
     if onnx.defs.onnx_opset_version() < 27:
         pytest.skip("this onnx has no CausalConvWithState (opset 27)")
-    trace = opened(node_list := [node("CausalConvWithState", "x w", "y state")], {"x": (2, 4, 8)}, weight("w", 4, 1, 3), opset=27)
-    assert node_list and trace.macs == 2 * 4 * 8 * 3 and trace.source.unhandled == ()
+    trace = opened([node("CausalConvWithState", "x w", "y state")], {"x": (2, 4, 8)}, weight("w", 4, 1, 3), opset=27)
+    assert trace.macs == 2 * 4 * 8 * 3 and trace.source.unhandled == ()
 
 
 # --- deformable and transposed convolutions
