@@ -17,7 +17,7 @@ from stcsim.capture.onnx_import.inference import STANDARD, Inference
 from stcsim.capture.onnx_import.layers import Op
 from stcsim.capture.onnx_import.live import live_nodes
 from stcsim.capture.onnx_import.native import Native
-from stcsim.capture.onnx_import.node import Node
+from stcsim.capture.onnx_import.node import BROKEN, MISSHAPEN, Node
 from stcsim.capture.onnx_import.record import READERS, Notes, Record
 from stcsim.capture.onnx_import.rewriting import rewritten
 from stcsim.capture.onnx_import.sequences import SEQUENCES, joined
@@ -106,9 +106,13 @@ class Walk:
 
     def _node(self, proto: onnx.NodeProto) -> None:
         inputs = self._inputs(proto)
-        found = self._results(proto, inputs)
+        try:
+            found = [*zip(proto.output, self._results(proto, inputs), strict=True)]
+        except BROKEN:  # a body or a function that is not there, or has other outputs
+            self._record.notes.unhandled.miss(label(proto), proto.op_type, MISSHAPEN)
+            found = [*zip(proto.output, self._inference.declared(proto), strict=True)]
         turn = next((value.turn for value in inputs if value is not None and value.turn), "")
-        for name, value in zip(proto.output, found, strict=True):
+        for name, value in found:
             self._values[name] = _called(name, value, turn)
 
     def _results(self, proto: onnx.NodeProto, inputs: Sequence[Value | None]) -> Sequence[Value]:
