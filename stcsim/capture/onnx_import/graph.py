@@ -117,9 +117,13 @@ class Walk:
 
     def _node(self, proto: onnx.NodeProto) -> None:
         inputs = self._inputs(proto)
-        found = self._results(proto, inputs)
+        try:
+            found = [*zip(proto.output, self._results(proto, inputs), strict=True)]
+        except BROKEN:  # a body or a function that is not there, or has other outputs
+            self._record.notes.unhandled.miss(label(proto), proto.op_type, MISSHAPEN)
+            found = [*zip(proto.output, self._inference.declared(proto), strict=True)]
         turn = next((value.turn for value in inputs if value is not None and value.turn), "")
-        for name, value in zip(proto.output, found, strict=True):
+        for name, value in found:
             self._values[name] = _called(name, value, turn)
 
     def _results(self, proto: onnx.NodeProto, inputs: Sequence[Value | None]) -> Sequence[Value]:
