@@ -6,6 +6,11 @@ import difflib
 import reprlib
 from collections.abc import Iterable
 
+from stcsim.printable import escaped, shortened
+
+_MOST_PLACE, _MOST_FOUND, _MOST_EXPECTED = 400, 300, 1000
+"""Characters of each part of a sentence; a user's input may be longer, and stands in the first two."""
+_MOST_COMPARED = 200
 _SHORT = reprlib.Repr()
 _SHORT.maxlevel, _SHORT.maxlist, _SHORT.maxstring, _SHORT.maxother = 3, 8, 80, 80
 
@@ -21,9 +26,11 @@ class StcsimError(Exception):
     """
 
     def __init__(self, where: str, expected: str, found: str) -> None:
-        """Keep the three parts so that callers can test them apart."""
+        """Keep the three parts so that callers can test them apart; the message has them on one line, shortened."""
         self.where, self.expected, self.found = where, expected, found
-        super().__init__(f"{where}: expected {expected}, found {found}")
+        parts = zip((where, expected, found), (_MOST_PLACE, _MOST_EXPECTED, _MOST_FOUND), strict=True)
+        place, wanted, instead = (shortened(escaped(part), most) for part, most in parts)
+        super().__init__(f"{place}: expected {wanted}, found {instead}")
 
 
 class ArchError(StcsimError):
@@ -41,7 +48,11 @@ class UnsupportedError(StcsimError):
 def closest(word: object, known: Iterable[str]) -> str:
     """Return ``" (did you mean 'x'?)"`` for the known word nearest to ``word``, in any case of letters, else an empty text."""
     lower = {each.lower(): each for each in known}
-    matches = difflib.get_close_matches(str(word).lower(), lower, n=1, cutoff=0.5)
+    try:
+        meant = str(word)[:_MOST_COMPARED].lower()
+    except Exception:  # a number of thousands of digits, or an object that cannot be printed
+        return ""
+    matches = difflib.get_close_matches(meant, lower, n=1, cutoff=0.5)
     return f" (did you mean '{lower[matches[0]]}'?)" if matches else ""
 
 
@@ -51,3 +62,11 @@ def quoted(value: object) -> str:
         return " ".join(_SHORT.repr(value).split()) if not isinstance(value, str) else _SHORT.repr(value)
     except ValueError:  # Python refuses to print integers of thousands of digits
         return "a number too long to print"
+
+
+def described(value: object) -> str:
+    """Return what kind of thing a file holds, without a word of it: the file may be another one than was meant."""
+    return _KINDS.get(type(value), "a number" if isinstance(value, int | float) else "something else")
+
+
+_KINDS = {str: "a text", list: "a list", dict: "an object", bool: "true or false", type(None): "nothing"}

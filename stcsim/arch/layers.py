@@ -6,27 +6,19 @@ here (``stcsim.arch`` does that, once, on the finished stack); keys, leaves and 
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, get_args
-
-import yaml
+from typing import get_args
 
 from stcsim.arch.leaf import Kind, Section, Source
 from stcsim.arch.tree import EXPECTED, Tree, section_at
 from stcsim.data import data_folder, data_names, shipped_name
-from stcsim.errors import ArchError, closest, quoted
-
-try:
-    from yaml import CSafeLoader as SafeLoader
-except ImportError:  # PyYAML built without libyaml: same result, slower
-    from yaml import SafeLoader  # type: ignore[assignment]
+from stcsim.errors import ArchError, StcsimError, closest, described, quoted
+from stcsim.yaml_text import read_yaml
 
 _LEAF_KEYS = ("value", "kind", "from")
 _LEAF_SHAPE = "a mapping {value: ..., kind: ..., from: ...}"
-_MAX_DEPTH = 50
 _KINDS: tuple[str, ...] = get_args(Kind)
 
 
@@ -147,7 +139,7 @@ def _walk(data: object, model: type[Section], prefix: str, file: str, bare_sourc
     fields = model.model_fields
     if not isinstance(data, dict):
         where = f"{file}: {prefix[:-1]}" if prefix else file
-        raise ArchError(where, f"a mapping with {', '.join(fields)}", shown(data))
+        raise ArchError(where, f"a mapping with {', '.join(fields)}", shown(data) if prefix else described(data))
     for key, item in data.items():
         path = f"{prefix}{key if str(key).isprintable() else shown(key)}"
         where = f"{file}: {path}"
@@ -207,57 +199,13 @@ def _read(path: Path, file: str) -> str:
         raise ArchError(file, "text in UTF-8", "other bytes") from None
 
 
-class _DuplicateKeyError(yaml.MarkedYAMLError):
-    """A key stands twice in one mapping, which YAML forbids and PyYAML lets pass."""
-
-
-class _Loader(SafeLoader):
-    """Safe loading, with duplicate keys refused and 1e3 read as a number (YAML 1.2; PyYAML speaks 1.1)."""
-
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
-        """Return the mapping after a look at its keys.
-
-        Raises:
-            _DuplicateKeyError: when a key is there twice.
-        """
-        seen: set[str] = set()
-        for key, _ in node.value:
-            if isinstance(key, yaml.ScalarNode):
-                if key.value in seen:
-                    raise _DuplicateKeyError(problem=f"'{key.value}'", problem_mark=key.start_mark)
-                seen.add(key.value)
-        return super().construct_mapping(node, deep)
-
-
-_Loader.add_implicit_resolver(
-    "tag:yaml.org,2002:float", re.compile(r"^[-+]?(\d+(\.\d*)?|\.\d+)[eE][-+]?\d+$"), list("-+.0123456789")
-)
-
-
-def _check_depth(text: str) -> None:
-    """Refuse absurd nesting, which would overrun the stack of the C loader."""
-    depth = 0
-    for event in yaml.parse(text, Loader=_Loader):
-        depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
-        if depth > _MAX_DEPTH:
-            raise yaml.MarkedYAMLError(problem=f"more than {_MAX_DEPTH} levels")
-
-
 def parse_yaml(text: str, where: str) -> object:
-    """Return what a YAML text says; only plain mappings, lists, texts, numbers, true, false and null come out of it.
+    """Return what a YAML text says, as ``stcsim.yaml_text`` reads it.
 
     Raises:
-        ArchError: with the line, when the text is no YAML, names a key twice, or nests too deeply.
+        ArchError: with the line, when it cannot be read.
     """
     try:
-        _check_depth(text)
-        data: object = yaml.load(text, Loader=_Loader)  # a safe loader
-    except yaml.MarkedYAMLError as error:
-        place = f" in line {mark.line + 1}, column {mark.column + 1}" if (mark := error.problem_mark) else ""
-        if isinstance(error, _DuplicateKeyError):
-            raise ArchError(where, "each key once", f"{error.problem} again{place}") from None
-        raise ArchError(where, "valid YAML", f"a mistake{place} ({error.problem})") from None
-    except (yaml.YAMLError, ValueError, LookupError, AttributeError, TypeError, RecursionError):
-        # PyYAML lets Python's own errors through, e.g. for the date 2024-13-45 or for !!int abc
-        raise ArchError(where, "valid YAML", "characters or values that cannot be read") from None
-    return data
+        return read_yaml(text, where)
+    except StcsimError as error:
+        raise ArchError(error.where, error.expected, error.found) from None

@@ -8,9 +8,10 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Literal
 
-from stcsim.errors import TraceError, closest
+from stcsim.errors import TraceError, closest, quoted
 from stcsim.trace import Gemm, Source, Trace
 from stcsim.trace.model import inside
+from stcsim.words import whole_of
 
 REQUIRED = ("name", "m", "n", "k")
 NUMBERS = ("m", "n", "k", "batch", "count")
@@ -93,9 +94,9 @@ def _gemm(where: str, row: dict[str, str]) -> Gemm:
         cell = row.get(column, "")
         if not cell and column not in REQUIRED:
             continue
-        if not (cell.isascii() and cell.isdecimal()) or int(cell) < 1:
-            raise TraceError(f"{where}: {column}", "a whole number above 0", f"'{cell}'" if cell else "an empty cell")
-        sizes[column] = int(cell)
+        if not cell.isascii() or not (number := whole_of(cell)):
+            raise TraceError(f"{where}: {column}", "a whole number above 0", quoted(cell) if cell else "an empty cell")
+        sizes[column] = number
     weights = row.get("weights", "").lower() or "yes"
     if weights not in WEIGHTS:
         raise TraceError(f"{where}: weights", "yes or no", f"'{row['weights']}'")

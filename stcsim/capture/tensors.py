@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from stcsim.errors import TraceError, closest
+from stcsim.words import whole_of
 
 #: Element types of an input, as torch calls them. Numbers are activations, the others ids, counts or masks.
 TYPES = ("float32", "float16", "bfloat16", "int64", "int32", "int8", "uint8", "bool")
@@ -76,7 +77,7 @@ def _read(where: str, word: str) -> TensorShape:
     name, _, rest = word.rpartition("=")
     sizes, colon, dtype = rest.partition(":")
     parts = sizes.replace("×", "x").split("x")
-    if not all(part == BATCH or (part.isdecimal() and int(part)) for part in parts) or (name and not name.isidentifier()):
+    if not all(part == BATCH or whole_of(part) for part in parts) or (name and not name.isidentifier()):
         raise TraceError(where, "[NAME=]SIZES[:TYPE], such as 1x3x224x224 or ids=1x128:int64", f"'{word}'")
     if colon and dtype not in TYPES:
         raise TraceError(where, f"one of {', '.join(TYPES)}", f"'{dtype}'{closest(dtype, TYPES)}")

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from stcsim.errors import StcsimError, quoted
+from stcsim.errors import StcsimError, described, quoted
+from stcsim.json_text import KeyTwiceError, parse_json
 
 INDEX = "model.safetensors.index.json"
 WHOLE = "model.safetensors"
@@ -62,11 +62,13 @@ def _indexed(folder: Path, index: Path) -> dict[Path, tuple[str, ...] | None]:
 
 def _json(path: Path) -> Mapping[str, Any]:
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
+        content = parse_json(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise StcsimError(str(path), "a file that can be read", (error.strerror or str(error)).lower()) from None
+    except KeyTwiceError as error:
+        raise StcsimError(str(path), "every key of an object once", f"{quoted(error.key)} twice") from None
     except (ValueError, RecursionError):
         raise StcsimError(str(path), "JSON", "something else") from None
     if not isinstance(content, dict):
-        raise StcsimError(str(path), "a JSON object", quoted(content))
+        raise StcsimError(str(path), "a JSON object", described(content))
     return content

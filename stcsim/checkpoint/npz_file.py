@@ -5,9 +5,7 @@ from __future__ import annotations
 import struct
 import zipfile
 from collections.abc import Callable
-from math import prod
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -15,6 +13,7 @@ from stcsim.checkpoint.element_types import STORAGE_TYPES
 from stcsim.checkpoint.mapped import MappedFile
 from stcsim.checkpoint.stored import PLAIN, Codes, StoredTensor
 from stcsim.errors import StcsimError
+from stcsim.npz_members import member_of
 
 _A_FILE = "an archive of numpy (.npz)"
 _LOCAL_HEADER_BYTES = 30
@@ -32,7 +31,7 @@ def read_npz(path: Path) -> tuple[MappedFile, dict[str, StoredTensor]]:
         with zipfile.ZipFile(path) as archive:
             members = [info for info in archive.infolist() if info.filename.endswith(".npy")]
             tensors = [_stored(file, archive, info) for info in members]
-    except zipfile.BadZipFile:
+    except (zipfile.BadZipFile, ValueError, NotImplementedError, UnicodeDecodeError, OSError):
         file.close()
         raise StcsimError(str(path), _A_FILE, "no zip archive, or a truncated one") from None
     except BaseException:
@@ -45,20 +44,11 @@ def _stored(file: MappedFile, archive: zipfile.ZipFile, info: zipfile.ZipInfo) -
     """Return one member."""
     name = info.filename.removesuffix(".npy")
     where = f"{file.path}: {name}"
-    try:
-        with archive.open(info) as member:
-            shape, fortran, dtype = _npy_header(member)
-            header_bytes = member.tell()
-    except (ValueError, OSError, EOFError, zipfile.BadZipFile, SyntaxError) as error:
-        raise StcsimError(where, "an array of numpy", str(error).splitlines()[0] if str(error) else "something else") from None
-    if dtype.hasobject:
-        raise StcsimError(where, "an array of numbers", "Python objects, which would have to be unpickled (that runs code)")
+    shape, fortran, dtype, header_bytes = found = member_of(archive, info, where)
     element = "bool" if dtype.kind == "b" else _NAMES.get(dtype.newbyteorder("<").str, "")
     if not element:
         raise StcsimError(where, "an array of floats or integers", f"one of {dtype.name}")
-    nbytes = prod(shape) * dtype.itemsize
-    if info.file_size - header_bytes != nbytes:
-        raise StcsimError(where, f"{nbytes:,} bytes of numbers", f"{info.file_size - header_bytes:,}")
+    nbytes = found.nbytes
     mapped = info.compress_type == zipfile.ZIP_STORED and dtype.newbyteorder("=") == dtype and not fortran
     if not mapped:
         return StoredTensor(name, shape, element, nbytes, PLAIN, _loader(file.path, info.filename, shape), in_pieces=False)
@@ -71,13 +61,6 @@ def _stored(file: MappedFile, archive: zipfile.ZipFile, info: zipfile.ZipInfo) -
         return file.array(start, array, shape or (1,))[first:last]
 
     return StoredTensor(name, shape, element, nbytes, PLAIN, read, file.releaser(start, start + nbytes))
-
-
-def _npy_header(member: Any) -> tuple[tuple[int, ...], bool, np.dtype[Any]]:
-    version = np.lib.format.read_magic(member)
-    reader: Any = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
-    shape, fortran, dtype = reader(member)
-    return tuple(shape), fortran, dtype
 
 
 def _data_offset(file: MappedFile, info: zipfile.ZipInfo) -> int:
@@ -94,8 +77,11 @@ def _loader(path: Path, member: str, shape: tuple[int, ...]) -> Callable[[int, i
         try:
             with np.load(path, allow_pickle=False) as archive:
                 array: Codes = archive[member.removesuffix(".npy")]
-        except (ValueError, OSError, EOFError, zipfile.BadZipFile) as error:
-            raise StcsimError(f"{path}: {member}", "an array that can be read", str(error).splitlines()[0]) from None
+        except MemoryError:
+            raise StcsimError(f"{path}: {member}", "an array that fits in memory", f"shape {shape}") from None
+        except Exception as error:  # numpy, zipfile and zlib each have errors of their own
+            words = str(error).splitlines() or [type(error).__name__]
+            raise StcsimError(f"{path}: {member}", "an array that can be read", words[0]) from None
         native = np.ascontiguousarray(array.astype(array.dtype.newbyteorder("=")))
         numbers = native.view(np.uint8) if native.dtype.kind == "b" else native
         return numbers.reshape(shape or (1,))[first:last]

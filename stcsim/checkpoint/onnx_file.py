@@ -17,6 +17,7 @@ from stcsim.checkpoint.mapped import MappedFile
 from stcsim.checkpoint.stored import PLAIN, Codes, StoredTensor, of_array
 from stcsim.checkpoint.use import Order, Use
 from stcsim.errors import StcsimError, quoted
+from stcsim.words import whole_of
 
 #: Which inputs of an operator may be weights, and how they lie. Gemm says so by its attributes.
 _OPERANDS: dict[str, dict[int, Order]] = {
@@ -141,11 +142,13 @@ class _Graph:
         kind, shape = BY_ONNX.get(tensor.data_type), tuple(int(each) for each in tensor.dims)
         if kind is None:
             return None
+        if min(shape, default=0) < 0:
+            raise StcsimError(f"{self.path}: {name}", "a shape of sizes from 0 on", str(shape))
         nbytes = (prod(shape) * kind.bits + 7) // 8
         if tensor.data_location == onnx.TensorProto.EXTERNAL:
             return self._external(tensor, name, kind, shape, nbytes)
         if not tensor.raw_data:
-            numbers = onnx.numpy_helper.to_array(tensor)
+            numbers = self._numbers(tensor, name, shape)
             codes = (
                 numbers if numbers.dtype.kind in "fiu" and numbers.dtype.isbuiltin == 1 else numbers.view(f"u{numbers.itemsize}")
             )
@@ -153,6 +156,13 @@ class _Graph:
         if len(tensor.raw_data) != nbytes:
             raise StcsimError(f"{self.path}: {name}", f"{nbytes:,} bytes for shape {shape}", f"{len(tensor.raw_data):,}")
         return of_array(name, _unpacked(np.frombuffer(tensor.raw_data, "|u1"), kind, shape), kind.name, nbytes)
+
+    def _numbers(self, tensor: Any, name: str, shape: tuple[int, ...]) -> Codes:
+        """Return numbers that lie in a list, not as bytes."""
+        try:
+            return np.asarray(onnx.numpy_helper.to_array(tensor))
+        except Exception:  # onnx leaves it to numpy, and to what it meets on the way
+            raise StcsimError(f"{self.path}: {name}", f"as many numbers as shape {shape} has", "more or fewer") from None
 
     def _external(self, tensor: Any, name: str, kind: StorageType, shape: tuple[int, ...], nbytes: int) -> StoredTensor:
         """Return a tensor that lies in a file beside the model, mapped."""
@@ -166,9 +176,9 @@ class _Graph:
             self.stack.callback(self.mapped[path].close)
         file = self.mapped[path]
         offset, length = (said.get(key, default) for key, default in (("offset", "0"), ("length", str(nbytes))))
-        if not (offset.isdigit() and length.isdigit()) or int(length) != nbytes:
+        start = whole_of(offset)
+        if start is None or whole_of(length) != nbytes:
             raise StcsimError(where, f"{nbytes:,} bytes for shape {shape}", f"offset {quoted(offset)}, length {quoted(length)}")
-        start = int(offset)
         if start + nbytes > len(file):
             raise StcsimError(where, f"bytes up to {start + nbytes:,} of {location}", f"a file of {len(file):,}")
         release = file.releaser(start, start + nbytes)

@@ -7,7 +7,6 @@ handed out, so that a truncated or forged file is one sentence and never a wrong
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from math import prod
@@ -17,7 +16,8 @@ from typing import Any
 from stcsim.checkpoint.element_types import BY_SAFETENSORS, StorageType
 from stcsim.checkpoint.mapped import MappedFile
 from stcsim.checkpoint.stored import PLAIN, Codes, StoredTensor
-from stcsim.errors import StcsimError, quoted
+from stcsim.errors import StcsimError, described, quoted
+from stcsim.json_text import KeyTwiceError, parse_json
 
 MAX_HEADER_BYTES = 100_000_000
 """What the safetensors library itself accepts."""
@@ -65,27 +65,14 @@ def _header(file: MappedFile) -> tuple[Mapping[str, Any], int]:
     if length > len(file) - 8:
         raise StcsimError(where, f"a header of {length:,} bytes", f"a file that ends after {len(file) - 8:,} of them")
     try:
-        header = json.loads(file.bytes(8, 8 + length).decode("utf-8"), object_pairs_hook=_once)
-    except _Twice as error:
-        raise StcsimError(f"{where}: header", "every name once", f"{quoted(str(error))} twice") from None
+        header = parse_json(file.bytes(8, 8 + length).decode("utf-8"))
+    except KeyTwiceError as error:
+        raise StcsimError(f"{where}: header", "every name once", f"{quoted(error.key)} twice") from None
     except (ValueError, RecursionError):
         raise StcsimError(f"{where}: header", "JSON", "something else (is this a safetensors file?)") from None
     if not isinstance(header, dict):
-        raise StcsimError(f"{where}: header", "a JSON object with a field for each tensor", quoted(header))
+        raise StcsimError(f"{where}: header", "a JSON object with a field for each tensor", described(header))
     return header, 8 + length
-
-
-class _Twice(Exception):
-    """A name stands twice in one JSON object."""
-
-
-def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    """Return the object of ``pairs``, in which no name may stand twice."""
-    found = dict(pairs)
-    if len(found) < len(pairs):
-        names = [name for name, _ in pairs]
-        raise _Twice(next(name for at, name in enumerate(names) if name in names[:at]))
-    return found
 
 
 def _entries(where: str, header: Mapping[str, Any], size: int) -> list[_Entry]:

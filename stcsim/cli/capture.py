@@ -14,7 +14,8 @@ import typer
 from stcsim.cli import completion
 from stcsim.cli import options as opt
 from stcsim.cli.output import check_outputs
-from stcsim.errors import StcsimError
+from stcsim.errors import StcsimError, quoted
+from stcsim.words import whole_of
 
 if TYPE_CHECKING:
     from stcsim.trace import Trace
@@ -93,8 +94,8 @@ def sizes_of(shape: str | None) -> tuple[int, ...] | None:
     if shape is None:
         return None
     words = shape.lower().split("x")
-    if not all(word.isdecimal() and int(word) > 0 for word in words):
-        raise StcsimError("shape", "sizes above 0 with an x between, e.g. 3x224x224", f"'{shape}'")
+    if not all(whole_of(word) for word in words):
+        raise StcsimError("shape", "sizes above 0 with an x between, e.g. 3x224x224", quoted(shape))
     return tuple(map(int, words))
 
 

@@ -7,12 +7,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import yaml
 
 from stcsim.checkpoint import StoredTensor
 from stcsim.checkpoint.weights import GemmWeight
-from stcsim.errors import StcsimError, closest, quoted
+from stcsim.errors import StcsimError, closest, described, quoted
 from stcsim.pruning.folds import Fold, Member, input_axis, output_axis, places_of
+from stcsim.yaml_text import read_yaml
 
 _FIELDS = ("makers", "vectors", "takers")
 _EXPECTED = "a list of folds, each {makers: [layer, …], vectors: [tensor, …], takers: [layer, …]}"
@@ -29,13 +29,13 @@ def read_folds(path: Path, tensors: Mapping[str, StoredTensor], weights: Mapping
         StcsimError: when the file is none, names no layer, sizes do not fit, or channels stand in two folds.
     """
     try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+        content = read_yaml(path.read_text(encoding="utf-8"), f"fold {path}")
     except OSError as error:
         raise StcsimError(f"fold {path}", "a file that can be read", (error.strerror or str(error)).lower()) from None
-    except (yaml.YAMLError, ValueError, RecursionError):
-        raise StcsimError(f"fold {path}", "YAML or JSON", "something else") from None
+    except UnicodeDecodeError:
+        raise StcsimError(f"fold {path}", "YAML or JSON", "bytes that are no text in UTF-8") from None
     if not isinstance(content, list) or not content:
-        raise StcsimError(f"fold {path}", _EXPECTED, quoted(content))
+        raise StcsimError(f"fold {path}", _EXPECTED, described(content))
     folds = [_fold(f"fold {path}, fold {at}", fields, tensors, weights) for at, fields in enumerate(content, 1)]
     seen: set[tuple[str, int]] = set()
     for at, fold in enumerate(folds, 1):

@@ -13,7 +13,7 @@ from stcsim.errors import StcsimError, UnsupportedError, quoted
 from stcsim.numerics.sparse.pruning import PAIRS
 from stcsim.words import ConvOrder, Method, WeightLayout, text, word
 
-_PATTERN = re.compile(r"(\d+):(\d+)")
+_PATTERN = re.compile(r"(\d{1,9}):(\d{1,9})")
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from stcsim.arch import Arch
-from stcsim.errors import UnsupportedError
+from stcsim.errors import TraceError, UnsupportedError
 from stcsim.isa import DType, type_bytes
 from stcsim.isa import dtype as find_dtype
 from stcsim.timing.offers.heuristic import has_heuristics
+from stcsim.trace import Conv2d, Memory, Op, Trace
 from stcsim.words import Pick, text
 
+_MOST_ELEMENTS = 2**58
+"""Elements that a network may move in one pass: bytes are added up in 64 bits, and the largest networks move 2^40."""
 _A_TYPE = "the name of an element type, e.g. 'fp16'"
 
 
@@ -64,3 +67,23 @@ def kernel_of(arch: Arch, kernel: object) -> str | None:
         expected = f"{Pick.SEARCH}, or the name of a kernel, since the heuristics of cuBLAS on {generation} are unknown"
         raise UnsupportedError("kernel", expected, f"'{Pick.HEURISTIC}'")
     return Pick.HEURISTIC.value
+
+
+def check_extent(trace: Trace) -> None:
+    """Refuse a network whose bytes cannot be added up in 64 bits.
+
+    Raises:
+        TraceError: naming the operation that moves most.
+    """
+    if sum(_moved(op) for op in trace.ops) >= _MOST_ELEMENTS:
+        most = max(trace.ops, key=_moved)
+        where = f"{trace.name}: {most.kind} '{most.name}'"
+        raise TraceError(where, f"a network that moves below {_MOST_ELEMENTS:.0e} elements", f"{_moved(most):.1e} of them here")
+
+
+def _moved(op: Op) -> int:
+    """Return the elements that all launches of an operation read and write."""
+    if isinstance(op, Memory):
+        return op.count * (op.elements_read + op.elements_written + op.constant_elements)
+    read = op.batch * (op.c * op.h * op.w if isinstance(op, Conv2d) else op.k * (op.m + op.n))
+    return op.count * (read + op.weight_elements + op.output_elements)

@@ -9,7 +9,7 @@ from stcsim import words
 from stcsim.arch import Arch, ArchOrName, arch_from_dict, load_arch
 from stcsim.errors import StcsimError
 from stcsim.replay.choice import Progress
-from stcsim.replay.door import element_on, kernel_of, out_type_of
+from stcsim.replay.door import check_extent, element_on, kernel_of, out_type_of
 from stcsim.replay.footprint import footprint
 from stcsim.replay.intervals import bars
 from stcsim.replay.layer_rules import LayerRules
@@ -70,6 +70,7 @@ def run(
     modes = modes_of(arch, rules.element, sparsity)
     for element in sorted(rules.types, key=lambda each: each.name):
         arch.require(element.name, False)
+    check_extent(trace)
     steps = schedule(trace, fusion)
     residency = Residency(steps, rules.type_of, has_edges(trace), l2_capacity_bytes(arch))
     planned = [_planned(step, placed, rules, arch, modes) for step, placed in zip(steps, residency.placed(), strict=True)]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from importlib.util import find_spec
@@ -12,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from stcsim.errors import StcsimError, quoted
 from stcsim.files import write_whole
 from stcsim.isa.patterns import pattern_of
+from stcsim.json_text import KeyTwiceError, parse_json
 from stcsim.result.document import columns, document, flat, json_text, plain
 from stcsim.result.load import build
 from stcsim.result.rows import LayerRow, MemoryRow, PruneGroup
@@ -125,9 +125,11 @@ class RunResult:
         file = fspath(path)
         try:
             with open(file, encoding="utf-8") as text:
-                content = json.load(text)
+                content = parse_json(text.read())
         except OSError as error:
             raise StcsimError(file, "a file that can be read", error.strerror or str(error)) from None
+        except KeyTwiceError as error:
+            raise StcsimError(file, "every key of an object once", f"{quoted(error.key)} twice") from None
         except (ValueError, RecursionError):
             raise StcsimError(file, "JSON", "something else") from None
         return cls.from_dict(content, file)

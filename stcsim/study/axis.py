@@ -31,7 +31,7 @@ NETWORK_AXES = {
 
 GEMM_AXES = ("m", "n", "k")
 _MAX_VALUES = 1000
-_NUMBER = re.compile("0*[1-9][0-9]{0,8}")
+_NUMBER = re.compile("0{0,90}[1-9][0-9]{0,8}")
 _GEMM = re.compile("(m|[0-9]+)x(n|[0-9]+)x(k|[0-9]+)")
 _VALUES = "numbers with commas between, or ranges such as 1..64 (doubling) or 64..512:64 (steps)"
 _IMAGES = f"heights x widths such as 800x1280, {_VALUES}"

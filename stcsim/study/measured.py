@@ -9,9 +9,9 @@ from enum import StrEnum
 from pathlib import Path
 from typing import TypeVar
 
-from stcsim.errors import StcsimError, TraceError, closest
+from stcsim.errors import StcsimError, TraceError, closest, quoted
 from stcsim.isa import dtype, type_bytes
-from stcsim.words import Data, Launch, Sparsity, word
+from stcsim.words import Data, Launch, Sparsity, whole_of, word
 
 T = TypeVar("T")
 W = TypeVar("W", bound=StrEnum)
@@ -165,9 +165,10 @@ def _named(find: Callable[[str], T], name: str, where: str) -> T:
 
 
 def _whole(text: str, where: str) -> int:
-    if not text.strip().isdecimal() or int(text) < 1:
-        raise TraceError(where, "a whole number above 0", f"'{text}'")
-    return int(text)
+    number = whole_of(text)
+    if not number:
+        raise TraceError(where, "a whole number above 0", quoted(text))
+    return number
 
 
 def _positive(text: str, where: str) -> float:
@@ -176,11 +177,11 @@ def _positive(text: str, where: str) -> float:
     except ValueError:
         value = float("nan")
     if not 0 < value < float("inf"):
-        raise TraceError(where, "a time above 0 in microseconds", f"'{text}'")
+        raise TraceError(where, "a time above 0 in microseconds", quoted(text))
     return value
 
 
 def _choice(text: str, known: tuple[str, ...], where: str) -> str:
     if text not in known:
-        raise TraceError(where, f"one of {', '.join(known)}", f"'{text}'")
+        raise TraceError(where, f"one of {', '.join(known)}", quoted(text))
     return text

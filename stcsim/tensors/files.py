@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import zipfile
 from collections.abc import Mapping
 from contextlib import ExitStack
 from importlib.util import find_spec
@@ -13,6 +12,7 @@ import numpy as np
 import torch
 
 from stcsim.errors import StcsimError
+from stcsim.npz_members import member_of
 
 _NUMBERS = (torch.float64, torch.float32, torch.float16, torch.bfloat16, torch.int8)
 
@@ -65,10 +65,14 @@ def read_tensor(arrays: Mapping[str, Any], key: str, where: str) -> Any:
     Raises:
         StcsimError: when it cannot be read, or holds no numbers of a known type.
     """
+    if isinstance(arrays, np.lib.npyio.NpzFile):
+        _look_at(arrays, key, where)
     try:
         array = arrays[key]
-    except (ValueError, OSError, zipfile.BadZipFile) as error:  # an npz is read piece by piece; objects are refused
-        raise StcsimError(where, "an array of numbers", f"what numpy cannot read ({_first_line(error)})") from None
+    except MemoryError:
+        raise StcsimError(where, "an array that fits in memory", "a larger one") from None
+    except Exception as error:  # an npz is read piece by piece, and zlib has errors of its own
+        raise StcsimError(where, "an array of numbers", f"what cannot be read ({_first_line(error)})") from None
     if isinstance(array, np.ndarray):
         if array.dtype.kind not in "fi" or array.dtype.itemsize > 8 or array.dtype.kind == "i" and array.itemsize > 1:
             raise StcsimError(where, "float16, float32, float64 or int8", f"an array of {array.dtype.name}")
@@ -77,6 +81,14 @@ def read_tensor(arrays: Mapping[str, Any], key: str, where: str) -> Any:
         known = ", ".join(str(each).removeprefix("torch.") for each in _NUMBERS)
         raise StcsimError(where, f"one of {known}", str(array.dtype).removeprefix("torch."))
     return array
+
+
+def _look_at(archive: Any, key: str, where: str) -> None:
+    """Refuse a member of an npz that is no array, or claims too much, before it is read."""
+    members = {info.filename: info for info in archive.zip.infolist()}
+    info = members.get(f"{key}.npy") or members.get(key)
+    if info is not None:
+        member_of(archive.zip, info, where)
 
 
 def _first_line(error: Exception) -> str:

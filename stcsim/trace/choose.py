@@ -15,7 +15,7 @@ FIRST, LAST = "first", "last"
 """Words that stand for the first and the last layer with weights."""
 
 EXPECTED = "a layer's name or number, a pattern such as '*.fc*', a range such as 2-5, first or last"
-_RANGE = re.compile(r"(\d+)(?:-(\d+))?")
+_RANGE = re.compile(r"(\d{1,99})(?:-(\d{1,99}))?")
 
 
 class Layer(Protocol):

@@ -9,9 +9,12 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Self
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from stcsim.errors import TraceError, closest
+from stcsim.printable import UNPRINTABLE
 
 Size = Annotated[int, Field(strict=True, gt=0, lt=2**31)]
 Offset = Annotated[int, Field(strict=True, ge=0, lt=2**31)]
+Text = Annotated[str, Field(pattern=f"^[^{UNPRINTABLE}]*$")]
+"""Text that may be printed: no control characters, which steer a terminal, and no lone surrogates, which cannot be written."""
 ElementCount = Annotated[int, Field(strict=True, ge=0, lt=2**63)]
 
 
@@ -63,6 +66,8 @@ def quoted(name: object) -> str:
 def _refusal(model: type[Model], fields: Mapping[str, object], error: ValidationError) -> TraceError:
     """Say in one sentence the first thing that is wrong; a misspelt field comes before the one it leaves missing."""
     problems = error.errors(include_url=False)
+    if not problems[0]["loc"]:  # pydantic names no field where its name is no Unicode
+        return TraceError(model.place + quoted(fields.get("name")) or "fields", "names of fields in Unicode", "a lone surrogate")
     problem = next((p for p in problems if p["type"] == "extra_forbidden"), problems[0])
     field = str(problem["loc"][0]) + "".join(f"[{step}]" for step in problem["loc"][1:] if isinstance(step, int))
     where = ": ".join(part for part in (model.place + quoted(fields.get("name")), field) if model.place or part is field)
@@ -86,6 +91,8 @@ _PHRASES = {
     "less_than": "a number below {lt}",
     "int_type": "a whole number",
     "string_type": "text",
+    "string_unicode": "text in Unicode",
+    "string_pattern_mismatch": "text without control characters",
     "bool_type": "true or false",
     "tuple_type": "a list",
     "too_long": "{max_length} values",

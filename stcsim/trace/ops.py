@@ -8,7 +8,7 @@ from typing import ClassVar, Literal
 from pydantic import Field, model_validator
 
 from stcsim.errors import TraceError, closest
-from stcsim.trace.model import ElementCount, Model, Offset, Size, inside, quoted, shorten
+from stcsim.trace.model import ElementCount, Model, Offset, Size, Text, inside, quoted, shorten
 
 
 class Gemm(Model):
@@ -28,17 +28,17 @@ class Gemm(Model):
 
     place: ClassVar[str] = "gemm"
     kind: Literal["gemm"] = "gemm"
-    name: str
+    name: Text
     m: Size
     n: Size
     k: Size
     batch: Size = 1
     weight_operand: Literal["a", None] = "a"
     scales_with_batch: Literal["n", "batch", None] = None
-    weight_of: str = ""
-    inputs: tuple[str, ...] = ()
+    weight_of: Text = ""
+    inputs: tuple[Text, ...] = ()
     count: Size = 1
-    origin: str = ""
+    origin: Text = ""
 
     @property
     def macs(self) -> int:
@@ -76,7 +76,7 @@ class Conv2d(Model):
 
     place: ClassVar[str] = "conv2d"
     kind: Literal["conv2d"] = "conv2d"
-    name: str
+    name: Text
     batch: Size
     c: Size
     h: Size
@@ -90,10 +90,10 @@ class Conv2d(Model):
     groups: Size = 1
     transposed: bool = Field(default=False, strict=True)
     output_padding: tuple[Offset, Offset] = (0, 0)
-    weight_of: str = ""
-    inputs: tuple[str, ...] = ()
+    weight_of: Text = ""
+    inputs: tuple[Text, ...] = ()
     count: Size = 1
-    origin: str = ""
+    origin: Text = ""
 
     @model_validator(mode="after")
     def _can_run(self) -> Conv2d:
@@ -200,16 +200,16 @@ class Memory(Model):
     weight_elements: ClassVar[int] = 0
 
     kind: Literal["memory"] = "memory"
-    name: str
-    operator: str
+    name: Text
+    operator: Text
     elements_read: ElementCount
     elements_written: ElementCount
     constant_elements: ElementCount = 0
     scales_with_batch: bool = Field(default=True, strict=True)
-    fuses_into: str = ""
-    inputs: tuple[str, ...] = ()
+    fuses_into: Text = ""
+    inputs: tuple[Text, ...] = ()
     count: Size = 1
-    origin: str = ""
+    origin: Text = ""
 
     @property
     def output_elements(self) -> int:

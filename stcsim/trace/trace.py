@@ -11,11 +11,12 @@ from typing import Annotated, Any, ClassVar, Final, Literal
 from pydantic import Field, field_validator, model_validator
 
 from stcsim.data import data_folder, data_names, shipped_name
-from stcsim.errors import StcsimError, TraceError, UnsupportedError, closest, quoted
+from stcsim.errors import StcsimError, TraceError, UnsupportedError, closest, described, quoted
 from stcsim.files import write_whole
 from stcsim.isa import dtype as known_dtype
+from stcsim.json_text import KeyTwiceError, parse_json
 from stcsim.trace.edges import check_edges
-from stcsim.trace.model import Model, Offset, Size, inside, shorten
+from stcsim.trace.model import Model, Offset, Size, Text, inside, shorten
 from stcsim.trace.ops import Conv2d, Gemm, Memory, Op, build_op
 
 __all__ = ["Conv2d", "Gemm", "Memory", "Op", "Source", "Trace", "TraceOrName", "load_trace", "trace_names"]
@@ -37,11 +38,11 @@ class Source(Model):
 
     place: ClassVar[str] = "source"
 
-    model: str
-    library: str
-    version: str
-    notes: str = ""
-    unhandled: tuple[str, ...] = ()
+    model: Text
+    library: Text
+    version: Text
+    notes: Text = ""
+    unhandled: tuple[Text, ...] = ()
 
 
 class Trace(Model):
@@ -55,12 +56,12 @@ class Trace(Model):
     """
 
     format_version: Literal[1] = FORMAT_VERSION
-    name: str
-    title: str
+    name: Text
+    title: Text
     source: Source
     batch: Size
-    input_shape: tuple[Size, ...] | dict[str, Offset] = Field(description='a shape, or lengths such as {"tokens": 128}')
-    dtype: str = "fp16"
+    input_shape: tuple[Size, ...] | dict[Text, Offset] = Field(description='a shape, or lengths such as {"tokens": 128}')
+    dtype: Text = "fp16"
     rescalable: bool = Field(default=True, strict=True)
     ops: tuple[Annotated[Op, Field(discriminator="kind")], ...]
 
@@ -191,15 +192,17 @@ def _find(name_or_path: str | os.PathLike[str]) -> Path:
 def _read(path: Path, file: str) -> dict[str, Any]:
     """Return the JSON object in ``path``."""
     try:
-        fields = json.loads(path.read_text(encoding="utf-8"))
+        fields = parse_json(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise TraceError(file, "a file that can be read", error.strerror or str(error)) from None
     except json.JSONDecodeError as error:
         raise TraceError(file, "JSON", f"'{error.msg}' at line {error.lineno}, column {error.colno}") from None
+    except KeyTwiceError as error:
+        raise TraceError(file, "every key of an object once", f"{shorten(error.key)} twice") from None
     except (ValueError, RecursionError) as error:
         raise TraceError(file, "JSON", shorten(str(error))) from None
     if not isinstance(fields, dict):
-        raise TraceError(file, "a JSON object with the fields of a trace", shorten(fields))
+        raise TraceError(file, "a JSON object with the fields of a trace", described(fields))
     return fields
 
 

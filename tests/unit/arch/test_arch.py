@@ -433,9 +433,9 @@ def test_mistakes_in_set(override: str, message: str) -> None:
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("", f"my.yaml: expected a mapping with {TOP_KEYS}, found null"),
-        ("a100", f"my.yaml: expected a mapping with {TOP_KEYS}, found 'a100'"),
-        ("[1, 2]", f"my.yaml: expected a mapping with {TOP_KEYS}, found [1, 2]"),
+        ("", f"my.yaml: expected a mapping with {TOP_KEYS}, found nothing"),
+        ("a100", f"my.yaml: expected a mapping with {TOP_KEYS}, found a text"),
+        ("[1, 2]", f"my.yaml: expected a mapping with {TOP_KEYS}, found a list"),
         ("base: a1000", f"my.yaml: base: expected one of {NAMES}, or the path of a file, found 'a1000' (did you mean 'a100'?)"),
         ("base: 100", "my.yaml: base: expected the name of a shipped GPU or the path of a file, found 100"),
         ("base:", "my.yaml: base: expected the name of a shipped GPU or the path of a file, found null"),

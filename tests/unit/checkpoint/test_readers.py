@@ -179,7 +179,7 @@ def test_a_folder_without_a_model_is_refused(tmp_path: Path) -> None:
     assert "found only pytorch_model.bin, a pickle, which runs code when it is read" in refusal(tmp_path)
     write(tmp_path / "model.safetensors", {"a": W})
     (tmp_path / "config.json").write_text("[]", encoding="utf-8")
-    assert "config.json: expected a JSON object, found []" in refusal(tmp_path)
+    assert "config.json: expected a JSON object, found a list" in refusal(tmp_path)
     (tmp_path / "config.json").write_text("{", encoding="utf-8")
     assert "config.json: expected JSON, found something else" in refusal(tmp_path)
 

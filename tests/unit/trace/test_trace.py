@@ -245,7 +245,7 @@ GEMM_FIELDS = "kind, name, m, n, k, batch, weight_operand, scales_with_batch, we
 BAD_FILES: list[tuple[dict[str, Any] | str, str]] = [
     ('{"name": "x",\n  oops}', "expected JSON, found 'Expecting property name enclosed in double quotes' at line 2, column 3"),
     ("", "expected JSON, found 'Expecting value' at line 1, column 1"),
-    ("[1, 2]", "expected a JSON object with the fields of a trace, found [1, 2]"),
+    ("[1, 2]", "expected a JSON object with the fields of a trace, found a list"),
     ({**TRACE, "format_version": 2}, "format_version: expected 1, found 2, from a newer stcsim"),
     ({**TRACE, "format_version": "1"}, "format_version: expected 1, found '1'"),
     ({"ops": []}, "format_version: expected 1, found no such field"),
