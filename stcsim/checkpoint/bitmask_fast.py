@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
-import numba
 import numpy as np
 
+from stcsim.jit import compiled
+
 # cache: a first compile takes seconds. error_model: no zero-division checks; nothing here divides.
-_jit: Any = numba.njit(cache=True, error_model="numpy")
+_jit: Any = compiled()
 
 #: Where the two bits of a half byte are set; -1 for one that has not two.
 PLACES = np.array(

@@ -5,7 +5,6 @@ Heavy libraries are imported inside the commands, so that ``stcsim --help`` answ
 
 from __future__ import annotations
 
-import os
 import sys
 from collections.abc import Callable, Sequence
 from typing import Annotated
@@ -25,6 +24,7 @@ from stcsim.cli.inspect import inspect
 from stcsim.cli.kernels import kernels
 from stcsim.cli.microbench import microbench
 from stcsim.cli.mma import mma
+from stcsim.cli.net import one_sentence
 from stcsim.cli.prune import prune
 from stcsim.cli.reproduce import reproduce
 from stcsim.cli.roofline import roofline
@@ -34,7 +34,6 @@ from stcsim.cli.steps import refuse_negatives
 from stcsim.cli.traces import traces
 from stcsim.cli.validate import validate
 from stcsim.cli.workflow import workflow
-from stcsim.errors import StcsimError
 from stcsim.version import __version__
 
 _EXAMPLES = """Examples:
@@ -103,15 +102,8 @@ def _stcsim(
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Run one command; a user's error is one sentence on stderr and exit code 2."""
-    for stream in (sys.stdout, sys.stderr):
-        if hasattr(stream, "reconfigure"):
-            stream.reconfigure(errors="replace")  # a terminal that cannot show "µ" shows "?"
-    try:
-        refuse_negatives(sys.argv[1:] if arguments is None else arguments)
-        app(args=arguments, prog_name="stcsim")
-    except StcsimError as error:
-        print(f"stcsim: {error}", file=sys.stderr)
-        raise SystemExit(2) from None
-    except BrokenPipeError:  # `stcsim … | head` has seen enough
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    """Run one command; whatever goes wrong is one sentence on stderr and exit code 2."""
+    words = sys.argv[1:] if arguments is None else arguments
+    with one_sentence(words):
+        refuse_negatives(words)
+        app(args=words, prog_name="stcsim")

@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from stcsim.errors import StcsimError
-from stcsim.files import check_writable, write_whole
+from stcsim.files import check_writable, is_stdout, write_whole
+from stcsim.printable import harmless
 from stcsim.words import Format
 
 if TYPE_CHECKING:
@@ -50,6 +51,7 @@ def output(format: str, json: Path | None = None, csv: Path | None = None, **oth
     Raises:
         StcsimError: when a file cannot be written, or two things would stand on standard output.
     """
+    json, csv = (STDOUT if path is not None and is_stdout(path) else path for path in (json, csv))
     check_outputs(json=json, csv=csv, **others)
     taken = [f"--{name} -" for name, path in (("json", json), ("csv", csv)) if path == STDOUT]
     taken += [f"--format {format}"] if format != Format.TABLE else []
@@ -99,7 +101,7 @@ def deliver(
     if out.prints and out.format is Format.MARKDOWN:
         from stcsim.report.markdown import markdown
 
-        sys.stdout.write(markdown(table(found)))
+        sys.stdout.write(harmless(markdown(table(found))))
     elif out.prints and out.format is Format.TABLE:
         from stcsim.report.terminal.console import show
 

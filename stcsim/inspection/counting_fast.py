@@ -8,11 +8,12 @@ from __future__ import annotations
 
 from typing import Any
 
-import numba
 import numpy as np
 
+from stcsim.jit import compiled
+
 # cache: a first compile takes seconds. error_model: no zero-division checks; nothing here divides.
-_jit: Any = numba.njit(cache=True, error_model="numpy")
+_jit: Any = compiled()
 
 
 @_jit

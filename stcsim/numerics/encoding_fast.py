@@ -10,11 +10,12 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
-import numba
 import numpy as np
 
+from stcsim.jit import compiled
+
 # nogil: callers may share work out to threads. error_model: no zero-division checks in the loop; nothing in it divides.
-_jit: Any = numba.njit(cache=True, nogil=True, error_model="numpy")
+_jit: Any = compiled(nogil=True)
 
 
 class FloatTarget(NamedTuple):

@@ -5,9 +5,9 @@ from __future__ import annotations
 import math
 from typing import Any
 
-import numba
+from stcsim.jit import compiled
 
-_jit: Any = numba.njit(cache=True, nogil=True, error_model="numpy")
+_jit: Any = compiled(nogil=True)
 
 
 @_jit

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-import numba
+from stcsim.jit import compiled
 
 # cache: a first compile takes seconds. No fastmath: the sum is one chain, the same on every machine.
-_jit: Any = numba.njit(cache=True, error_model="numpy")
+_jit: Any = compiled()
 
 
 @_jit

@@ -16,7 +16,7 @@ from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
 from stcsim.errors import StcsimError
-from stcsim.files import write_whole
+from stcsim.files import draft_of, write_whole
 from stcsim.version import __version__
 
 _WEIGHT, _MASK, _ACTIVATION, _CHANNELS = "weight", "mask", "amax_activation", "amax_weight"
@@ -132,7 +132,7 @@ class Folder:
             StcsimError: when nothing can be written there.
         """
         path = self._stage(name)
-        draft = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+        draft = draft_of(path)
         about = {"key": key, "dtype": state.dtype, "loss": state.loss}
         try:
             safetensors.torch.save_file(_tensors(state), draft, {_METADATA: json.dumps(about)})

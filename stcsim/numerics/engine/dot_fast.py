@@ -14,8 +14,9 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
-import numba
 import numpy as np
+
+from stcsim.jit import compiled
 
 LANES = 128
 """Columns computed side by side: the scratch rows stay in the first-level cache."""
@@ -26,7 +27,7 @@ _HUGE = 2.0**500
 """Above every exponent that occurs; keeps an infinity from becoming its own unit."""
 
 # nogil: ``fast`` runs row blocks in threads. error_model: no zero-division checks in the loop; nothing in it divides by zero.
-_jit: Any = numba.njit(cache=True, nogil=True, error_model="numpy")
+_jit: Any = compiled(nogil=True)
 
 
 class Constants(NamedTuple):

@@ -7,11 +7,12 @@ from __future__ import annotations
 
 from typing import Any
 
-import numba
 import numpy as np
 
+from stcsim.jit import compiled
+
 # cache: a first compile takes seconds. error_model: no zero-division checks; nothing here divides.
-_jit: Any = numba.njit(cache=True, error_model="numpy")
+_jit: Any = compiled()
 
 #: Nibble of each set of non-zeros (bit i: unit i is not zero), torch's choice where a group keeps a zero; 0 is too many.
 NIBBLE = np.array(

@@ -8,11 +8,12 @@ from __future__ import annotations
 from itertools import combinations
 from typing import Any
 
-import numba
 import numpy as np
 
+from stcsim.jit import compiled
+
 # cache: a first compile takes seconds. error_model: no zero-division checks; nothing here divides.
-_jit: Any = numba.njit(cache=True, error_model="numpy")
+_jit: Any = compiled()
 
 #: (35, 8): which four of eight channels go to the first stripe, and which to the second; row 0 changes nothing.
 DEALS = np.array(

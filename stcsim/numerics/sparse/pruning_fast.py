@@ -5,11 +5,12 @@ from __future__ import annotations
 from itertools import combinations, product
 from typing import Any
 
-import numba
 import numpy as np
 
+from stcsim.jit import compiled
+
 # cache: a first compile takes seconds. error_model: no zero-division checks; nothing here divides.
-_jit: Any = numba.njit(cache=True, error_model="numpy")
+_jit: Any = compiled()
 
 #: The two columns that each of the six row patterns keeps, in lexicographic order.
 ROW_PATTERNS = np.array(list(combinations(range(4), 2)), np.int64)

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from stcsim.errors import StcsimError
+from stcsim.files import write_whole
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -37,7 +38,7 @@ def check_figure(path: Path, option: str) -> None:
 def write_drawing(
     draw: Callable[[], Figure], path: Path, option: str, style: Mapping[str, object] | None = None, dpi: int = 150
 ) -> None:
-    """Write what ``draw`` returns into ``path``, drawn in the house style and ``style``.
+    """Write what ``draw`` returns into ``path``, whole or not at all, drawn in the house style and ``style``.
 
     Raises:
         StcsimError: when the file is not PNG, SVG or PDF, or cannot be written.
@@ -50,6 +51,6 @@ def write_drawing(
     with matplotlib.rc_context(settings):
         draw().savefig(drawn, format=suffix[1:], dpi=dpi, metadata=_DATELESS[suffix])
     try:
-        path.write_bytes(drawn.getvalue())
-    except OSError as error:
-        raise StcsimError(f"{option} {path}", "a file that can be written", error.strerror or str(error)) from None
+        write_whole(path, drawn.getvalue())
+    except StcsimError as error:
+        raise StcsimError(f"{option} {path}", error.expected, error.found) from None

@@ -7,8 +7,11 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-from rich.console import Console, RenderableType
+from rich.console import Console, ConsoleOptions, RenderableType, RenderResult
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.segment import Segment
+
+from stcsim.printable import harmless
 
 _FILE_COLUMNS = 160
 
@@ -19,12 +22,24 @@ Advance = Callable[[int, int], None]
 def show(content: RenderableType) -> None:
     """Print ``content`` on stdout, as wide as the terminal, and wide in a file or pipe."""
     to_file = not sys.stdout.isatty() and "COLUMNS" not in os.environ
-    Console(width=_FILE_COLUMNS if to_file else None, highlight=False, emoji=False).print(content)
+    Console(width=_FILE_COLUMNS if to_file else None, highlight=False, emoji=False).print(_Harmless(content))
+
+
+class _Harmless:
+    """Content of which no character steers the terminal: names in a file may be anybody's."""
+
+    def __init__(self, content: RenderableType) -> None:
+        self._content = content
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        """Yield what the content yields."""
+        for segment in console.render(self._content, options):
+            yield segment if segment.control else Segment(harmless(segment.text), segment.style)
 
 
 def say(message: str) -> None:
     """Print one line on stderr."""
-    print(f"stcsim: {message}", file=sys.stderr, flush=True)
+    print(f"stcsim: {harmless(message)}", file=sys.stderr, flush=True)
 
 
 @contextmanager

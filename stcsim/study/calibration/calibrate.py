@@ -8,15 +8,14 @@ import signal
 import statistics
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import date
-from multiprocessing import get_context
 from pathlib import Path
 
 from stcsim.arch import Arch, arch_from_dict, load_arch
 from stcsim.errors import ArchError, StcsimError, TraceError
+from stcsim.processes import pool_of
 from stcsim.study.calibration.fit import Bounds, Fit, Notify, Range, choose, minimiser, search
 from stcsim.study.measured import Measured, read_measured
 from stcsim.study.validate import Predicted, check_row, predict, spread
@@ -220,7 +219,7 @@ def _free(arch: Arch, params: Sequence[str] | None, bounds: Bounds, rows: Sequen
 @contextmanager
 def predictor(jobs: int) -> Iterator[PredictRows]:
     """Give a function that predicts rows on ``jobs`` processes, which start once; few rows are predicted here."""
-    with ProcessPoolExecutor(jobs, mp_context=get_context("spawn"), initializer=_ignore_interrupt) as pool:
+    with pool_of(jobs, _ignore_interrupt) as pool:
 
         def predict_rows(rows: Sequence[Measured], arch: Arch) -> list[Predicted]:
             chunks = [(rows[i : i + _CHUNK], arch) for i in range(0, len(rows), _CHUNK)]

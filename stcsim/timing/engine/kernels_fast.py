@@ -9,8 +9,7 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
-import numba
-
+from stcsim.jit import compiled, inlined
 from stcsim.timing.plan import DRAM, EPILOGUE, INGRESS, L2, LATENCY, PROLOGUE, SMEM, TAIL, TENSOR
 
 MAX_TICK = 1 << 56
@@ -21,9 +20,8 @@ DONE, TOO_LONG, GIVEN_UP = range(3)
 
 # cache: a first compile takes seconds. error_model: no zero-division checks in the loop; nothing in it divides by zero.
 # nogil: runs of steady.py go side by side. inline: a call that hands arrays over costs more than what most of these do.
-_OPTIONS: dict[str, Any] = {"error_model": "numpy", "_nrt": False}
-_inline: Any = numba.njit(inline="always", **_OPTIONS)
-_compiled: Any = numba.njit(cache=True, nogil=True, **_OPTIONS)
+_inline: Any = inlined(_nrt=False)
+_compiled: Any = compiled(nogil=True, _nrt=False)
 
 
 class Constants(NamedTuple):

@@ -1,0 +1,68 @@
+"""Compiled functions whose machine code is kept on disk; a broken file there is written anew, not fatal.
+
+Every module that compiles with numba takes ``compiled`` and ``inlined`` from here, so that what can go wrong with numba itself
+(its settings, its cache) is met in one place.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from stcsim.errors import StcsimError
+
+try:
+    import numba
+    from numba.core import caching
+except ImportError:
+    raise
+except Exception as error:  # numba reads its settings when it is imported, and NUMBA_NUM_THREADS=0 is no setting
+    raise StcsimError("environment", "values that numba takes in the variables NUMBA_…", str(error).rstrip(".")) from None
+
+_FunctionCache: Any = caching.FunctionCache
+
+
+class _MendingCache(_FunctionCache):  # type: ignore[misc]
+    """A cache that takes a file which cannot be read, cut short or overwritten, for one that is not there."""
+
+    def load_overload(self, sig: Any, target_context: Any) -> Any:
+        """Return the machine code of one signature, ``None`` where there is none that can be used."""
+        try:
+            return super().load_overload(sig, target_context)
+        except Exception:  # whatever unpickling half a file or other bytes comes to
+            self._forget()
+            return None
+
+    def save_overload(self, sig: Any, data: Any) -> None:
+        """Keep the machine code of one signature, if it can be kept."""
+        try:
+            super().save_overload(sig, data)
+        except Exception:
+            self._forget()
+
+    def _forget(self) -> None:
+        """Empty the index, so that what it names is compiled again and written over."""
+        try:
+            self.flush()
+        except OSError:  # a folder that may not be written to: the code lives in memory only
+            pass
+
+
+def compiled(**options: Any) -> Any:
+    """Return a decorator that compiles a function without Python objects, keeps the machine code, and divides as numpy does.
+
+    Args:
+        options: of ``numba.njit`` beside ``cache`` and ``error_model``.
+    """
+
+    def compile_later(function: Any) -> Any:
+        dispatcher = numba.njit(cache=True, error_model="numpy", **options)(function)
+        if hasattr(dispatcher, "_cache"):  # NUMBA_DISABLE_JIT gives the function itself back
+            dispatcher._cache = _MendingCache(dispatcher.py_func)
+        return dispatcher
+
+    return compile_later
+
+
+def inlined(**options: Any) -> Any:
+    """Return a decorator for what is compiled as a part of its callers; options as ``compiled``."""
+    return numba.njit(inline="always", error_model="numpy", **options)
