@@ -19,7 +19,7 @@ from itertools import pairwise
 from typing import NamedTuple
 
 from stcsim.errors import StcsimError, UnsupportedError, closest, quoted
-from stcsim.words import flag, size, text
+from stcsim.words import flag, size, text, whole_of
 
 _FORMS = (
     "chain",
@@ -199,14 +199,15 @@ def _field(part: str) -> dict[str, object]:
     name, _, number = part.partition("=")
     if part == "chain":
         return {}
-    if name == "tile" and all(each.isdecimal() for each in number.split("x")):
-        return {"tile": tuple(int(each) for each in number.split("x"))}
+    sizes = tuple(whole_of(each) for each in number.split("x"))
+    if name == "tile" and None not in sizes:
+        return {"tile": sizes}
     known = {"split-k": "split_k", "split-k-serial": "split_k", "split-k-pairwise": "split_k", "stream-k": "stream_k"}
     known |= {"split-tiles": "split_tiles", "promote": "promote_every"}
-    if name not in known or not number.isdecimal():
+    if name not in known or len(sizes) != 1 or sizes[0] is None:
         raise UnsupportedError("order", f"words of {', '.join(_FORMS)}", f"{quoted(part)}{closest(part, _FORMS)}")
     kind = name.removeprefix("split-k").removeprefix("-")
-    return {known[name]: int(number), **({kind: True} if kind in ("serial", "pairwise") else {})}
+    return {known[name]: sizes[0], **({kind: True} if kind in ("serial", "pairwise") else {})}
 
 
 def _tile(tile: object) -> None:
