@@ -12,6 +12,8 @@ LONGEST = 600
 """Characters of a sentence; only what is longer is cut."""
 _MOST_PLACE, _MOST_FOUND = 180, 200
 """Of these, what the two parts may take in which a user's input stands, which may have any length."""
+_MOST_COMPARED = 200
+"""Characters of a word up to which a guess is made at what was meant."""
 _SHORT = reprlib.Repr()
 _SHORT.maxlevel, _SHORT.maxlist, _SHORT.maxstring, _SHORT.maxother = 3, 8, 80, 80
 
@@ -61,7 +63,11 @@ def _sentence(where: str, expected: str, found: str) -> str:
 def closest(word: object, known: Iterable[str]) -> str:
     """Return ``" (did you mean 'x'?)"`` for the known word nearest to ``word``, in any case of letters, else an empty text."""
     lower = {each.lower(): each for each in known}
-    matches = difflib.get_close_matches(str(word).lower(), lower, n=1, cutoff=0.5)
+    try:
+        meant = str(word)[:_MOST_COMPARED].lower()
+    except Exception:  # a number of thousands of digits, or an object that cannot be printed
+        return ""
+    matches = difflib.get_close_matches(meant, lower, n=1, cutoff=0.5)
     return f" (did you mean '{lower[matches[0]]}'?)" if matches else ""
 
 

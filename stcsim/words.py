@@ -108,6 +108,7 @@ class Format(StrEnum):
 
 W = TypeVar("W", bound=StrEnum)
 
+_TOO_LARGE = 2**63
 MOST_DIGITS = 100
 """Digits of a number in a text; every one that is of use has fewer, and Python refuses to read many thousands."""
 
@@ -146,8 +147,9 @@ def size(value: object, argument: str, least: int = 1) -> int:
         whole = None if isinstance(value, bool) else operator.index(value)  # type: ignore[arg-type]
     except TypeError:
         whole = None
-    if whole is None or whole < least:
+    if whole is None or not least <= whole < _TOO_LARGE:
         expected = f"a whole number above {least - 1}" if least > 0 else f"a whole number from {least} on"
+        expected += ", below 2^63" if whole is not None and whole >= _TOO_LARGE else ""
         raise UnsupportedError(argument, expected, quoted(value))
     return int(whole)
 

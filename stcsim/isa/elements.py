@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 
-from stcsim.errors import UnsupportedError, closest
+from stcsim.errors import UnsupportedError, closest, quoted
 from stcsim.isa.columns import DType
 
 _E4M3 = DType(
@@ -107,16 +107,17 @@ def find(name: str, where: str, stands_for: Callable[[DType], str]) -> DType:
     Raises:
         UnsupportedError: when no such type is known, or it may not stand there.
     """
-    row = DTYPES.get(name) or _named(name.lower().removeprefix("torch."))
+    row = _named(name) if isinstance(name, str) else None
     if row is None or not stands_for(row):
         known = [each.name for each in DTYPES.values() if stands_for(each) == each.name]
         words = [word for each in DTYPES.values() if stands_for(each) for word in each.names]
-        raise UnsupportedError(where, f"one of {', '.join(known)}", f"'{name}'{closest(name.lower(), words)}")
+        raise UnsupportedError(where, f"one of {', '.join(known)}", f"{quoted(name)}{closest(name, words)}")
     return DTYPES[stands_for(row)]
 
 
-def _named(word: str) -> DType | None:
-    return next((row for row in DTYPES.values() if word in row.names), None)
+def _named(name: str) -> DType | None:
+    word = name.lower().removeprefix("torch.")
+    return DTYPES.get(name) or next((row for row in DTYPES.values() if word in row.names), None)
 
 
 def dtype(name: str) -> DType:

@@ -1,7 +1,7 @@
 """Arrays and the raw codes in them: the one door by which operands come in, what their codes stand for, how they compare.
 
 A raw code is the bit pattern of one element, as an unsigned integer. Exports ``held``, ``alike``, ``sparse_type``, ``to_codes``,
-``values``, ``magnitude_keys``, ``magnitudes`` and ``place``. torch is never imported: a tensor brings it along.
+``values``, ``magnitude_keys``, ``magnitudes``, ``place`` and ``shape_of``. torch is never imported: a tensor brings it along.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from stcsim.errors import StcsimError
+from stcsim.errors import StcsimError, quoted
 from stcsim.isa import DTYPES, DType, code_dtype
 from stcsim.numerics.formats import Codes, Floats, code_type, decoded, integers
 
@@ -25,6 +25,7 @@ __all__ = [
     "magnitude_keys",
     "magnitudes",
     "place",
+    "shape_of",
     "sparse_type",
     "to_codes",
     "values",
@@ -47,12 +48,16 @@ def held(array: npt.ArrayLike) -> Held:
     """Return what ``array`` holds: a numpy array, a list, or a torch tensor, of which bf16 and fp8 become raw codes.
 
     Raises:
-        StcsimError: for a tensor that has no data in memory.
+        StcsimError: for a tensor that has no data in memory, and for what is no array.
     """
     torch = sys.modules.get("torch")
     if torch is not None and isinstance(array, torch.Tensor):
         return _of_tensor(array.detach())
-    found = np.asarray(array)
+    try:
+        found = np.asarray(array)
+    except Exception as error:  # ragged lists, and whatever the method that makes an array of an object comes to
+        words = str(error).splitlines() or [type(error).__name__]
+        raise StcsimError("array", "numbers in rows of one length", f"{quoted(type(array).__name__)} ({words[0]})") from None
     native = found if found.dtype.isnative else found.astype(found.dtype.newbyteorder("="))
     return Held(native, native.dtype.name)
 
@@ -64,6 +69,15 @@ def alike(array: npt.NDArray[Any], source: npt.ArrayLike) -> Any:
         return array
     plain = array if hasattr(np, str(source.dtype).removeprefix("torch.")) else array.view(f"i{array.itemsize}")
     return torch.from_numpy(plain).view(source.dtype).to(source.device)
+
+
+def shape_of(array: npt.ArrayLike) -> tuple[int, ...]:
+    """Return the shape of what ``held`` takes.
+
+    Raises:
+        StcsimError: as ``held``.
+    """
+    return tuple(held(array).array.shape)
 
 
 def _of_tensor(tensor: Any) -> Held:

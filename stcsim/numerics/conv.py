@@ -17,7 +17,7 @@ from stcsim.errors import StcsimError, quoted
 from stcsim.numerics.codes import Codes, alike, held, to_codes
 from stcsim.numerics.epilogue import Epilogue
 from stcsim.numerics.matmul import gemm, input_types
-from stcsim.numerics.sparse.sparse24 import Sparse24
+from stcsim.numerics.sparse.sparse24 import Sparse24, check_form
 from stcsim.words import size
 
 
@@ -60,6 +60,7 @@ def conv2d(
     if isinstance(w, Sparse24):
         if filter_shape is None:
             raise StcsimError("conv2d", "filter_shape (r, s) beside a compressed w", "none")
+        check_form(w)
         matrix: Any = Sparse24(_grouped(w.values, groups), _grouped(w.metadata, groups), w.dtype, w.k)
         shape = _pair(filter_shape, "filter_shape")
     else:
@@ -78,10 +79,10 @@ def filter_matrix(w: npt.NDArray[Any]) -> npt.NDArray[Any]:
     """Return filters (filters, c, r, s) as the A of the implicit GEMM, (filters, r * s * c) with c fastest.
 
     Raises:
-        StcsimError: when ``w`` has not four dimensions.
+        StcsimError: when ``w`` has not four dimensions, or is empty.
     """
-    if w.ndim != 4:
-        raise StcsimError("conv2d: w", "shape (filters, c / groups, r, s)", str(w.shape))
+    if w.ndim != 4 or not w.size:
+        raise StcsimError("conv2d: w", "shape (filters, c / groups, r, s), none of them 0", str(w.shape))
     return np.ascontiguousarray(w.transpose(0, 2, 3, 1)).reshape(w.shape[0], -1)
 
 
@@ -100,12 +101,27 @@ def im2col(
     """
     if x.ndim != 4 or x.shape[1] % groups:
         raise StcsimError("conv2d: x", f"shape (batch, c, h, w) with c a multiple of {groups} groups", str(x.shape))
-    wide = np.pad(x, [(0, 0), (0, 0), *((each, each) for each in padding)])
+    extent = [x.shape[2 + at] + 2 * padding[at] for at in (0, 1)]
     reach = [dilation[at] * (shape[at] - 1) + 1 for at in (0, 1)]
-    if wide.shape[2] < reach[0] or wide.shape[3] < reach[1]:
-        raise StcsimError(
-            "conv2d: x", f"an image of at least {reach[0]} x {reach[1]} with its padding", f"{wide.shape[2]} x {wide.shape[3]}"
-        )
+    if extent[0] < reach[0] or extent[1] < reach[1]:
+        expected = f"an image of at least {reach[0]} x {reach[1]} with its padding"
+        raise StcsimError("conv2d: x", expected, f"{extent[0]} x {extent[1]}")
+    try:
+        return _windows(x, reach, stride, padding, dilation, groups)
+    except (MemoryError, ValueError, OverflowError):  # numpy's words for an array beyond all memory
+        raise StcsimError("conv2d: x", "an image that fits in memory with its padding", f"{extent[0]} x {extent[1]}") from None
+
+
+def _windows(
+    x: npt.NDArray[Any],
+    reach: list[int],
+    stride: tuple[int, int],
+    padding: tuple[int, int],
+    dilation: tuple[int, int],
+    groups: int,
+) -> npt.NDArray[Any]:
+    """Return what each pixel of the output sees, as ``im2col`` does."""
+    wide = np.pad(x, [(0, 0), (0, 0), *((each, each) for each in padding)])
     windows = np.lib.stride_tricks.sliding_window_view(wide, reach, axis=(2, 3))
     windows = windows[:, :, :: stride[0], :: stride[1], :: dilation[0], :: dilation[1]]
     batch, channels, p, q, r, s = windows.shape

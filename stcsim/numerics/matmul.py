@@ -18,13 +18,13 @@ from stcsim.errors import StcsimError, UnsupportedError, quoted
 from stcsim.isa import DTYPES, DType, code_dtype, instructions
 from stcsim.isa.capabilities import ArchLike, capability
 from stcsim.isa.instructions import Instruction
-from stcsim.numerics.codes import Codes, code_type, sparse_type, to_codes
+from stcsim.numerics.codes import Codes, code_type, shape_of, sparse_type, to_codes
 from stcsim.numerics.epilogue import Epilogue
 from stcsim.numerics.orders import Cut, Order, Region
 from stcsim.numerics.orders import order as to_order
 from stcsim.numerics.rules import Datapath, datapath, sum_type
 from stcsim.numerics.sparse.selection import kept_columns, padded
-from stcsim.numerics.sparse.sparse24 import Sparse24, compress, expand
+from stcsim.numerics.sparse.sparse24 import Sparse24, check_form, compress, expand
 from stcsim.numerics.tensor_core import product
 from stcsim.words import Blocking, Sparsity, flag, size, text, word
 
@@ -75,6 +75,8 @@ def gemm(
         StcsimError: when types or shapes do not fit, ``arch`` has no instruction for them, or A is not 2:4.
     """
     types = input_types(a, dtype, b_dtype)
+    if isinstance(a, Sparse24):
+        check_form(a)
     accumulator = None if acc_dtype is None else _accumulator(acc_dtype)
     chosen = _instruction(capability(arch), instruction, types, accumulator, _is_sparse(a, sparsity))
     blocking, ordered = word(Blocking, blocking, "blocking"), flag(ordered, "ordered")
@@ -209,7 +211,7 @@ def _columns(a: npt.ArrayLike | Sparse24) -> int:
     """Return k, the columns of A before compression."""
     if isinstance(a, Sparse24):
         return a.k
-    shape = np.shape(a)
+    shape = shape_of(a)
     if len(shape) < 2 or not shape[-1]:
         raise StcsimError("gemm: A", "shape (..., m, k) with at least one column", str(shape))
     return int(shape[-1])

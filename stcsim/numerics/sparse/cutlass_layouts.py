@@ -14,11 +14,12 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from stcsim.errors import StcsimError, UnsupportedError
+from stcsim.errors import StcsimError, UnsupportedError, quoted
 from stcsim.isa import DType, instructions
 from stcsim.numerics.codes import sparse_type
 from stcsim.numerics.sparse.layouts import inverse, reorder
-from stcsim.numerics.sparse.sparse24 import Sparse24, pack_metadata, unpack_metadata, validate
+from stcsim.numerics.sparse.sparse24 import Sparse24, check_form, pack_metadata, unpack_metadata, validate
+from stcsim.words import size
 
 Array = npt.NDArray[Any]
 
@@ -67,7 +68,7 @@ def cutlass_layout(s: Sparse24) -> CutlassLayout:
         StcsimError: when m is not a multiple of 32 (8-bit and 4-bit types: 16) or a row does not fill an even number of
             words, or ``validate`` refuses the matrix.
     """
-    row = _laid_out(s.dtype)
+    row = _laid_out(check_form(s).dtype)
     _expect_whole(s, _block_rows(row), _word_bits(row) // 2 * row.sparse_group, "CUTLASS layout")
     plain = pack_metadata(s, _word_bits(row))
     m, columns = plain.shape[-2:]
@@ -82,6 +83,7 @@ def from_cutlass_layout(layout: CutlassLayout) -> Sparse24:
     Raises:
         StcsimError: when shapes or types do not fit each other, or an encoding is undefined.
     """
+    _expect_arrays(layout, CutlassLayout)
     row = _laid_out(layout.dtype)
     bits, metadata = _word_bits(row), layout.metadata
     if metadata.dtype.kind not in "iu" or metadata.dtype.itemsize * 8 != bits or metadata.ndim < 2:
@@ -112,7 +114,7 @@ def cutlass_hopper_layout(s: Sparse24, tile_k: int = 128) -> HopperLayout:
         UnsupportedError: for the 4-bit types, which Hopper lacks.
         StcsimError: when m, k or ``tile_k`` is not whole atoms or blocks, or ``validate`` refuses the matrix.
     """
-    row, atom_k = _atom(s.dtype, tile_k)
+    row, atom_k = _atom(check_form(s).dtype, tile_k)
     validate(s, ordered=False)
     _expect_whole(s, 64, atom_k, "Hopper layout")
     lead, m = s.metadata.shape[:-2], s.metadata.shape[-2]
@@ -128,6 +130,7 @@ def from_cutlass_hopper_layout(layout: HopperLayout) -> Sparse24:
         UnsupportedError: for the 4-bit types, which Hopper lacks.
         StcsimError: when shapes do not fit each other, or an encoding is undefined.
     """
+    _expect_arrays(layout, HopperLayout)
     row, atom_k = _atom(layout.dtype, layout.tile_k)
     if layout.values.ndim < 2:
         raise StcsimError("values of the Hopper layout", "at least two dimensions", f"{layout.values.ndim}")
@@ -144,6 +147,12 @@ def from_cutlass_hopper_layout(layout: HopperLayout) -> Sparse24:
     cut = stored.reshape(*lead, *(blocks[each] for each in order))
     plain = reorder(cut, len(lead), inverse(order))
     return validate(replace(s, metadata=np.ascontiguousarray(plain).reshape(s.metadata.shape)), ordered=False)
+
+
+def _expect_arrays(layout: object, kind: type[CutlassLayout] | type[HopperLayout]) -> None:
+    """Refuse what is no such layout, or one of something else than arrays of numpy."""
+    if not isinstance(layout, kind) or not all(isinstance(each, np.ndarray) for each in (layout.values, layout.metadata)):
+        raise StcsimError("layout", f"a {kind.__name__}, with arrays of numpy", quoted(layout))
 
 
 def _laid_out(dtype: str) -> DType:
@@ -179,7 +188,7 @@ def _atom(dtype: str, tile_k: int) -> tuple[DType, int]:
     row = _laid_out(dtype)
     if row.bits < 8:
         raise UnsupportedError("Hopper layout", "an element type of 8 bits or more", f"'{dtype}'")
-    block, atom_k = 512 // row.bits, min(tile_k, 128)
+    block, atom_k = 512 // row.bits, min(size(tile_k, "tile_k"), 128)
     if atom_k < 1 or atom_k % block:
         raise StcsimError(f"tile_k of the Hopper layout of {dtype}", f"a multiple of {block}", f"{tile_k}")
     return row, atom_k

@@ -20,7 +20,8 @@ import numpy as np
 import numpy.typing as npt
 
 from stcsim.errors import StcsimError
-from stcsim.words import ConvOrder, word
+from stcsim.numerics.codes import held
+from stcsim.words import ConvOrder, size, word
 
 Found = Literal["rsc", "crs", "both", "neither"]
 
@@ -43,7 +44,7 @@ def reduction_order(w: npt.ArrayLike, *, kept: int = 2, group: int = 4) -> Found
     Raises:
         StcsimError: when ``w`` has fewer than two dimensions.
     """
-    nonzero = np.asarray(w) != 0
+    nonzero = _nonzero(w)
     fits = [order.value for order in ORDERS if crowded_groups(nonzero, order, kept=kept, group=group) == 0]
     return "both" if len(fits) == 2 else fits[0] if fits else "neither"  # type: ignore[return-value]
 
@@ -54,7 +55,8 @@ def crowded_groups(w: npt.ArrayLike, order: str, *, kept: int = 2, group: int = 
     Raises:
         StcsimError: when ``w`` has fewer than two dimensions, or the order is not known.
     """
-    matrix = as_matrix(np.asarray(w) != 0, order)
+    kept, group = size(kept, "kept", 0), size(group, "group")
+    matrix = as_matrix(_nonzero(w), order)
     if matrix.shape[1] % group:
         return None
     counts = matrix.reshape(-1, group).sum(axis=1, dtype=np.uint8 if group < 256 else np.int64)
@@ -81,6 +83,17 @@ def from_matrix(matrix: npt.NDArray[Any], shape: tuple[int, ...], order: str) ->
     if order == "crs":
         return matrix.reshape(shape)
     return np.ascontiguousarray(np.moveaxis(matrix.reshape(shape[0], *shape[2:], shape[1]), -1, 1))
+
+
+def _nonzero(w: npt.ArrayLike) -> npt.NDArray[np.bool_]:
+    """Return where weights are not 0."""
+    array, name = held(w)
+    try:
+        if array.dtype.kind in "biufV":
+            return np.asarray(array != 0)
+    except TypeError:  # fields, or bytes without a meaning
+        pass
+    raise StcsimError("weights", "an array of numbers", f"one of {name}")
 
 
 def _check(dimensions: int, order: str) -> None:

@@ -37,11 +37,12 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from stcsim.errors import StcsimError, UnsupportedError
+from stcsim.errors import StcsimError, UnsupportedError, quoted
 from stcsim.isa import DType
 from stcsim.isa.instructions import parse
 from stcsim.numerics.codes import code_type, sparse_type
 from stcsim.numerics.sparse.sparse24 import Sparse24, validate
+from stcsim.words import size
 
 Words = npt.NDArray[np.uint32]
 
@@ -121,6 +122,8 @@ def from_register_image(image: RegisterImage) -> Sparse24:
         UnsupportedError: when there is no such sparse instruction.
         StcsimError: when the registers or the selector do not fit it, or an encoding is undefined.
     """
+    if not isinstance(image, RegisterImage) or not all(isinstance(each, np.ndarray) for each in (image.a, image.metadata)):
+        raise StcsimError("from_register_image", "a RegisterImage, with arrays of uint32", quoted(image))
     cut = _fragment(image.instruction)
     _check_selector(cut, image.instruction, image.selector)
     lead, lanes = image.a.shape[:-2], 32 * cut.warps
@@ -156,7 +159,7 @@ def _fragment(instruction: str) -> _Fragment:
 
 def _check_selector(cut: _Fragment, instruction: str, selector: int) -> None:
     selectors = range(4 // cut.threads)
-    if selector not in selectors:
+    if size(selector, "selector", 0) not in selectors:
         raise StcsimError(f"sparsity selector of {instruction}", " or ".join(str(each) for each in selectors), f"{selector}")
 
 

@@ -12,7 +12,8 @@ import numpy as np
 import numpy.typing as npt
 
 from stcsim.errors import StcsimError
-from stcsim.numerics.codes import magnitudes
+from stcsim.numerics.codes import magnitudes, shape_of
+from stcsim.words import size
 
 Order = npt.NDArray[np.int64]
 LEVELS = 1 << 30
@@ -58,8 +59,10 @@ def permute_channels(
     Raises:
         StcsimError: at a NaN or an infinity, or when the channels are not a multiple of four.
     """
-    if not -np.ndim(w) <= axis < np.ndim(w):
-        raise StcsimError("axis of permute_channels", f"a dimension of weights that have {np.ndim(w)}", f"{axis}")
+    ndim = len(shape_of(w))
+    if not -ndim <= size(axis, "axis", -ndim) < ndim:
+        raise StcsimError("axis of permute_channels", f"a dimension of weights that have {ndim}", f"{axis}")
+    escapes, seed = size(escapes, "escapes", 0), size(seed, "seed", 0)
     weights = magnitudes(w, dtype)
     channels = weights.shape[axis]
     if channels % 4:

@@ -13,9 +13,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from stcsim.errors import StcsimError, UnsupportedError, closest
-from stcsim.numerics.codes import Codes, alike, held, magnitude_keys, magnitudes, place, values
-from stcsim.words import Method, size, text
+from stcsim.errors import StcsimError, UnsupportedError
+from stcsim.isa import DTYPES
+from stcsim.numerics.codes import Codes, alike, held, magnitude_keys, magnitudes, place, shape_of, values
+from stcsim.words import Method, size, text, word
 
 METHODS = tuple(Method)
 PAIRS = "4:8-pairs"
@@ -78,10 +79,9 @@ def keep_mask(
         UnsupportedError: when the pattern or the method is not known.
         StcsimError: at a NaN, or when a dimension is not a multiple of the group.
     """
-    if method not in METHODS:
-        raise UnsupportedError("pruning method", f"one of {', '.join(METHODS)}", f"'{method}'{closest(method, METHODS)}")
+    method = word(Method, method, "pruning method")
     kept, group = _parse(pattern)
-    shape = np.shape(w)
+    shape = shape_of(w)
     along = _axis("axis of prune", axis, len(shape))
     _whole(shape, along, group)
     if method == "magnitude" and pattern == PAIRS:
@@ -148,7 +148,7 @@ def _decisive(scores: npt.ArrayLike, shape: tuple[int, ...]) -> npt.NDArray[Any]
         return numbers.view(np.uint8)
     if numbers.dtype.kind in "iu":
         return numbers
-    if numbers.dtype.kind == "V":
+    if numbers.dtype.kind == "V" and name in {row.numpy for row in DTYPES.values()}:
         numbers = numbers.astype(np.float32)
     if numbers.dtype.kind != "f":
         raise StcsimError("scores", "numbers", f"an array of {name}")

@@ -7,14 +7,16 @@ and ``storage_bytes``. Sources: PTX ISA, "Sparse matrix storage"; torch's ``_sem
 from __future__ import annotations
 
 from dataclasses import dataclass
+from math import prod
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from stcsim.errors import StcsimError
+from stcsim.errors import StcsimError, quoted
 from stcsim.isa import DType
 from stcsim.numerics.codes import Codes, code_type, place, sparse_type, to_codes
+from stcsim.words import size
 
 KEEPS_FIRST, KEEPS_SECOND = 0b0100, 0b1110
 """The two nibbles of a 1:2 pair: the pair is seen as four 16-bit halves (PTX ISA)."""
@@ -117,8 +119,7 @@ def validate(s: Sparse24, ordered: bool = True) -> Sparse24:
     Raises:
         StcsimError: when types or shapes do not fit, or an encoding is undefined; row and group are named.
     """
-    row = sparse_type(s.dtype)
-    check_columns(row, s.k)
+    row = sparse_type(check_form(s).dtype)
     _expect("values of Sparse24", code_type(row).name, s.values.dtype.name, s.values.dtype == code_type(row))
     _expect("metadata of Sparse24", "uint8", s.metadata.dtype.name, s.metadata.dtype == np.uint8)
     lead = s.values.shape[:-1]
@@ -132,6 +133,20 @@ def validate(s: Sparse24, ordered: bool = True) -> Sparse24:
     return s
 
 
+def check_form(s: Sparse24) -> Sparse24:
+    """Return ``s`` when it has arrays and a number where they belong; ``validate`` looks at what is in them.
+
+    Raises:
+        StcsimError: when it is no ``Sparse24``, or holds something else.
+    """
+    if not isinstance(s, Sparse24):
+        raise StcsimError("compressed matrix", "a Sparse24 (numerics.compress makes one)", quoted(s))
+    for name, array in (("values", s.values), ("metadata", s.metadata)):
+        _expect(f"{name} of Sparse24", "an array of numpy", quoted(array), isinstance(array, np.ndarray))
+    check_columns(sparse_type(s.dtype), size(s.k, "k", 0))
+    return s
+
+
 def pack_metadata(s: Sparse24, word_bits: int = 16) -> Codes:
     """Return the metadata in words, (..., m, groups * 4 / word_bits) uint16 or uint32; the lowest group stands lowest.
 
@@ -140,7 +155,7 @@ def pack_metadata(s: Sparse24, word_bits: int = 16) -> Codes:
             refuses the matrix.
     """
     validate(s, ordered=False)
-    _expect("word_bits", "16 or 32", f"{word_bits}", word_bits in (16, 32))
+    _expect("word_bits", "16 or 32", quoted(word_bits), size(word_bits, "word_bits", 0) in (16, 32))
     groups, each = s.metadata.shape[-1], word_bits // 4
     if groups % each:
         expected = f"a multiple of {each} groups in a row for words of {word_bits} bits"
@@ -155,6 +170,8 @@ def unpack_metadata(words: Codes) -> npt.NDArray[np.uint8]:
     Raises:
         StcsimError: when the words are neither of 16 nor of 32 bits.
     """
+    if not isinstance(words, np.ndarray) or not words.ndim:
+        raise StcsimError("metadata words", "an array of numpy", quoted(words))
     fits = words.dtype.kind in "iu" and words.dtype.itemsize in (2, 4)
     _expect("metadata words", "16-bit or 32-bit integers", words.dtype.name, fits)
     octets = np.ascontiguousarray(words.astype(words.dtype.newbyteorder("<"))).view(np.uint8)
@@ -169,8 +186,11 @@ def storage_bytes(shape: tuple[int, ...], dtype: str) -> StorageBytes:
     Raises:
         StcsimError: when k is not a multiple of the group.
     """
-    row, elements = sparse_type(dtype), int(np.prod(shape, dtype=np.int64))
-    check_columns(row, shape[-1])
+    row, sizes = sparse_type(dtype), list(shape) if isinstance(shape, tuple | list) else []
+    if not sizes:
+        raise StcsimError("shape", "whole numbers (..., m, k)", quoted(shape))
+    elements = prod(size(each, "shape", 0) for each in sizes)
+    check_columns(row, sizes[-1])
     values, metadata = row.bytes_of(elements // 2), row.metadata_bytes(elements)
     return StorageBytes(values, metadata, values + metadata, row.bytes_of(elements))
 

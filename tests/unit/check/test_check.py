@@ -370,7 +370,11 @@ GOOD = np.ones((40, 64), np.float32)
         ({"fc.weight": GOOD * np.nan}, "fp16", "{0}: fc.weight: expected finite numbers, found NaN or infinity"),
         ({"fc": GOOD * 1e6}, "fp16", "{0}: fc: expected numbers that fp16 can hold, found 1e+06"),
         ({"fc": GOOD.astype(np.int64)}, "int8", "{0}: fc: expected float16, float32, float64 or int8, found an array of int64"),
-        ({"fc": np.array([{}])}, "fp16", "{0}: fc: expected an array of numbers, found what numpy cannot read ("),
+        (
+            {"fc": np.array([{}])},
+            "fp16",
+            "{0}: fc: expected an array of numbers, found Python objects, which would have",
+        ),
         (
             {"lin.weight": GOOD},
             "fp16",
