@@ -9,7 +9,7 @@ import pytest
 
 os.environ.pop("COLUMNS", None)  # set for the processes of pytest-xdist; a test that wants a width sets it
 
-_LONGEST_FIRST = ("validation", "bounds", "numerics")
+_LONGEST_FIRST = ("validation", "bounds", "numerics", "fuzz")
 """Folders with the longest modules: where these are handed out first, workers end together."""
 
 
