@@ -28,7 +28,7 @@ from stcsim.capture.unhandled import multiplying
 
 NOTHING = Value((0,), role="constant")
 
-MAX_BODIES = 20_000
+MAX_BODIES = 6_000
 """Bodies that are walked in one file, those of every turn that is looked at."""
 
 
