@@ -18,6 +18,7 @@ from stcsim.capture.onnx_import.evaluation import evaluated
 from stcsim.capture.onnx_import.known import Known, NotKnown, Rule
 from stcsim.capture.onnx_import.native import Native, NodeDeath, NodeFault
 from stcsim.capture.onnx_import.own_shapes import MISSING, WRONG
+from stcsim.capture.onnx_import.plain_shapes import PLAIN
 from stcsim.capture.onnx_import.schemas import Choice, chosen
 from stcsim.capture.onnx_import.values import MAX_SHAPE_LIKE, Role, Shape, Value, declared_value, label
 from stcsim.errors import TraceError
@@ -126,6 +127,10 @@ class Inference:
         rule = WRONG.get(operator) or CONTRIB.get(operator) or (MISSING.get(operator) if choice is None else None)
         if rule is not None:
             return _by_rule(rule, node, inputs)
+        if operator in PLAIN and len(node.output) == 1 and choice is not None:
+            (found,) = _by_rule(PLAIN[operator], node, inputs)
+            if found.shape is not None and found.element:
+                return [found]
         return self._by_schema(node, inputs, choice) if choice is not None else self._guess(node, inputs)
 
     def _by_schema(self, node: onnx.NodeProto, inputs: Sequence[Value | None], choice: Choice) -> list[Value]:
@@ -191,13 +196,17 @@ def _by_rule(rule: Rule, node: onnx.NodeProto, inputs: Sequence[Value | None]) -
         shapes = [shape and tuple(map(int, shape)) for shape in rule.shapes(Known(attributes, inputs))]
     except (NotKnown, ArithmeticError, AttributeError, IndexError, TypeError, ValueError):
         pass  # broken attributes and shapes that do not fit: the readers say so where it costs an operation
-    elements = [_element_by(rule, place, inputs) for place in range(len(node.output))]
+    elements = [
+        _element_by(rule.elements[min(place, len(rule.elements) - 1)], attributes, inputs) for place in range(len(node.output))
+    ]
     padded = [*shapes[: len(elements)], *[None] * (len(elements) - len(shapes))]
     return [Value(shape, element) for shape, element in zip(padded, elements, strict=True)]
 
 
-def _element_by(rule: Rule, place: int, inputs: Sequence[Value | None]) -> int:
-    source = rule.elements[min(place, len(rule.elements) - 1)]
+def _element_by(source: int | str, attributes: Mapping[str, Any], inputs: Sequence[Value | None]) -> int:
+    if isinstance(source, str) and source.startswith("@"):
+        told = attributes.get(source[1:])
+        return told if isinstance(told, int) else getattr(told, "data_type", 0)
     if isinstance(source, str):
         return int(TensorProto.DataType.Value(source))
     for index in (source, 0):

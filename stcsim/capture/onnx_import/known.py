@@ -79,7 +79,8 @@ class Rule(NamedTuple):
 
     Attributes:
         shapes: those of its first outputs; ``None`` where one is not known.
-        elements: of each output, the input whose element type it has, or the name of the type; the last stands for all others.
+        elements: of each output, the input whose element type it has, the name of the type, or that of the attribute which tells
+            it with an @ before; the last stands for all others.
     """
 
     shapes: Callable[[Known], Sequence[Shape | None]]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cache
 
 from onnx import TensorProto
 
@@ -195,6 +196,7 @@ def _element(node: Node) -> str:
     return min(found, key=lambda row: (-row.bits, row.name)).name
 
 
+@cache
 def _timed_type(element: int) -> DType:
     """Return the type that a tensor core takes an ONNX type in; half precision for what it does not take."""
     try:

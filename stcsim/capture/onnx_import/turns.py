@@ -47,7 +47,7 @@ def from_outside(value: Value, ops: Sequence[Op]) -> Value:
 
 
 def times(ops: Sequence[Op], turns: int, counted: int = 1) -> list[Op] | None:
-    """Return the operations of ``counted`` turns that are the same as those of ``turns``; ``None`` if a trace cannot hold them."""
+    """Return the operations of ``counted`` turns that are the same as those of ``turns``; ``None`` if no trace holds them."""
     counts = [op.count // counted * turns for op in ops]
     if max(counts, default=0) > MAX_COUNT:
         return None

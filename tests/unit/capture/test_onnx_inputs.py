@@ -134,6 +134,25 @@ def test_inputs_that_do_not_fit(opened: Callable[..., Trace], given: tuple[str, 
         opened(tokens(), *given)
 
 
+@pytest.mark.parametrize("written", ["?", "None", "-1", "unk__7", "unk", "unknown", "", "dynamic"])
+def test_a_placeholder_is_no_name(opened: Callable[..., Trace], written: str) -> None:
+    made = model([node("Conv", "x w")], {"x": (written, 3, written, written)}, [weight("w", 8, 3, 3, 3)])
+    trace = opened(made, "x=2x3x16x24")
+    assert trace.macs == 2 * 8 * 14 * 22 * 27 and trace.batch == 2
+    assert opened(made, "x=1x3x16x24", batch=5).batch == 5
+
+
+def test_first_axes_without_names_need_not_be_alike(opened: Callable[..., Trace]) -> None:
+    made = model([node("MatMul", "x y", "z")], {"x": ("?", 4), "y": ("?", "?")})
+    assert opened(made, "x=2x4", "y=4x7").macs == 2 * 4 * 7
+
+
+def test_a_name_that_is_one_must_be_alike_everywhere(opened: Callable[..., Trace]) -> None:
+    made = model([node("MatMul", "x y", "z")], {"x": ("n", "k"), "y": ("k", 5)})
+    with pytest.raises(TraceError, match="expected 4 on axis 0, as for 'k' elsewhere, found 6"):
+        opened(made, "x=2x4", "y=6x5")
+
+
 def test_a_dynamic_batch_that_is_not_given(opened: Callable[..., Trace]) -> None:
     expected = r"a size for every axis \(give batch 1, or e.g. the input x=1x3x8x8\), found dynamic axis 0 \(batch\)$"
     with pytest.raises(TraceError, match=expected):
