@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Self
 
 from pydantic import BaseModel, ConfigDict, Field, SerializerFunctionWrapHandler, ValidationError, model_serializer
 
-from stcsim.errors import TraceError, closest
+from stcsim.errors import TraceError, UnsupportedError, closest
+from stcsim.isa import dtype as known_dtype
 
 Size = Annotated[int, Field(strict=True, gt=0, lt=2**31)]
 Offset = Annotated[int, Field(strict=True, ge=0, lt=2**31)]
@@ -58,6 +59,19 @@ def inside(place: str, joint: str = " ") -> Iterator[None]:
         yield
     except TraceError as error:
         raise TraceError(f"{place}{joint}{error.where}", error.expected, error.found) from None
+
+
+def checked_type(name: str) -> str:
+    """Return the name of an element type.
+
+    Raises:
+        TraceError: for an unknown one.
+    """
+    try:
+        known_dtype(name)
+    except UnsupportedError as error:
+        raise TraceError(error.where, error.expected, error.found) from None
+    return name
 
 
 def shorten(value: object, limit: int = 60) -> str:

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import ClassVar, Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from stcsim.errors import TraceError, closest
-from stcsim.trace.model import ElementCount, Model, Offset, Size, inside, quoted, shorten
+from stcsim.trace.model import ElementCount, Model, Offset, Size, checked_type, inside, quoted, shorten
 
 
 class Gemm(Model):
@@ -24,9 +24,11 @@ class Gemm(Model):
         inputs: names of the operations whose output it reads; without a weight A's producer comes first.
         count: identical launches.
         origin: class of the module and operator it was captured from.
+        dtype: element type of its own; empty where it runs in the one of the network.
     """
 
     place: ClassVar[str] = "gemm"
+    later: ClassVar[tuple[str, ...]] = ("dtype",)
     kind: Literal["gemm"] = "gemm"
     name: str
     m: Size
@@ -39,6 +41,12 @@ class Gemm(Model):
     inputs: tuple[str, ...] = ()
     count: Size = 1
     origin: str = ""
+    dtype: str = ""
+
+    @field_validator("dtype")
+    @classmethod
+    def _is_known(cls, dtype: str) -> str:
+        return checked_type(dtype) if dtype else dtype
 
     @property
     def macs(self) -> int:

@@ -11,12 +11,11 @@ from typing import Annotated, Any, ClassVar, Final, Literal
 from pydantic import Field, field_validator, model_validator
 
 from stcsim.data import data_folder, data_names, shipped_name
-from stcsim.errors import StcsimError, TraceError, UnsupportedError, closest, quoted
+from stcsim.errors import StcsimError, TraceError, closest, quoted
 from stcsim.files import write_whole
-from stcsim.isa import dtype as known_dtype
 from stcsim.partial import Partial
 from stcsim.trace.edges import check_edges
-from stcsim.trace.model import ElementCount, Model, Offset, Size, inside, shorten
+from stcsim.trace.model import ElementCount, Model, Offset, Size, checked_type, inside, shorten
 from stcsim.trace.ops import Conv2d, Gemm, Memory, Op, build_op
 
 __all__ = ["Conv2d", "Gemm", "Memory", "Op", "Source", "Trace", "TraceOrName", "load_trace", "trace_names"]
@@ -77,11 +76,7 @@ class Trace(Model):
     @field_validator("dtype")
     @classmethod
     def _is_known(cls, dtype: str) -> str:
-        try:
-            known_dtype(dtype)
-        except UnsupportedError as error:
-            raise TraceError(error.where, error.expected, error.found) from None
-        return dtype
+        return checked_type(dtype)
 
     @field_validator("ops", mode="before")
     @classmethod

@@ -104,11 +104,11 @@ def traces_table(traces: Sequence[Trace]) -> RenderableType:
 
 def eligible_share(trace: Trace) -> float:
     """Return the share of MACs that may run 2:4: a weight operand, and a reduction that divides as the type asks."""
-    multiple = find_dtype(trace.dtype).sparse_k_multiple
     eligible = 0
     for op in trace.ops:
         if op.kind != "memory":
             gemm = op.gemm() if op.kind == "conv2d" else op
+            multiple = find_dtype(gemm.dtype or trace.dtype).sparse_k_multiple
             eligible += op.macs * op.count if gemm.weight_operand and gemm.k % multiple == 0 else 0
     return eligible / trace.macs if eligible else 0.0
 
