@@ -165,7 +165,11 @@ def _run(
         alike = 0 < len(ops) == starts[1] and not walk.reads_a_number(node.output, last)
         if alike or turns > MAX_TURNS:
             apart, last, results = (apart, last, collected[0]) if alike else same
-            walk.adopt(apart, times(ops, turns, _TRIED) if alike else times(apart.ops, turns))
+            all_turns = times(ops, turns, _TRIED) if alike else times(apart.ops, turns)
+            if all_turns is None:
+                _left_out(walk, node, [apart], f"{turns:,} turns")
+                return None
+            walk.adopt(apart, all_turns)
             made = [renamed(value) for value in (*last, *_collected([results], axes, turns))]
             return [replace(value, data=None) for value in made]
     apart, starts, last, collected = _walked(walk, turn, states, turns)

@@ -28,7 +28,7 @@ from stcsim.capture.unhandled import multiplying
 
 NOTHING = Value((0,), role="constant")
 
-MAX_BODIES = 20_000
+MAX_BODIES = 6_000
 """Bodies that are walked in one file, those of every turn that is looked at."""
 
 
@@ -83,10 +83,12 @@ class Walk:
         for sparse in graph.sparse_initializer:
             name = sparse.values.name
             self._values[name] = Value(tuple(sparse.dims), sparse.values.data_type, role="constant", parameter=name)
-        for proto in live_nodes(graph):
-            for each in rewritten(proto, self._inputs(proto)):
-                self._node(each)
-        self._uses = outside
+        try:
+            for proto in live_nodes(graph):
+                for each in rewritten(proto, self._inputs(proto)):
+                    self._node(each)
+        finally:
+            self._uses = outside
         return [self._values.get(entry.name, Value(None)) for entry in graph.output]
 
     def apart(self) -> Walk:
@@ -119,8 +121,8 @@ class Walk:
         inputs = self._inputs(proto)
         try:
             found = [*zip(proto.output, self._results(proto, inputs), strict=True)]
-        except BROKEN:  # a body or a function that is not there, or has other outputs
-            self._record.notes.unhandled.miss(label(proto), proto.op_type, MISSHAPEN)
+        except (Unread, *BROKEN) as error:  # a body or a function that is not there, or has other outputs
+            self.notes.unhandled.miss(label(proto), proto.op_type, str(error) if isinstance(error, Unread) else MISSHAPEN)
             found = [*zip(proto.output, self._inference.declared(proto), strict=True)]
         turn = next((value.turn for value in inputs if value is not None and value.turn), "")
         for name, value in found:
@@ -131,17 +133,11 @@ class Walk:
         if proto.domain not in STANDARD or proto.op_type not in (*CONTROL, *SEQUENCES, "ConcatFromSequence"):
             return self._usual(*_cast(proto, inputs))
         unknown = [Value(None)] * len(proto.output)
-        try:
-            if proto.op_type in CONTROL:
-                found = CONTROL[proto.op_type](self, proto, inputs)
-                return found if found is not None and len(found) == len(unknown) else self._inference.declared(proto)
-            node = self._described(proto, inputs, unknown)
-            return [SEQUENCES[node.operator](node)] if node.operator in SEQUENCES else self._read(joined(node), proto)
-        except Unread as reason:
-            self.notes.unhandled.miss(label(proto), proto.op_type, str(reason))
-        except BROKEN:
-            self.notes.unhandled.miss(label(proto), proto.op_type, MISSHAPEN)
-        return unknown
+        if proto.op_type in CONTROL:
+            found = CONTROL[proto.op_type](self, proto, inputs)
+            return found if found is not None and len(found) == len(unknown) else self._inference.declared(proto)
+        node = self._described(proto, inputs, unknown)
+        return [SEQUENCES[node.operator](node)] if node.operator in SEQUENCES else self._read(joined(node), proto)
 
     def _usual(self, proto: onnx.NodeProto, inputs: Sequence[Value | None]) -> Sequence[Value]:
         """Record a node that has no body and no sequence, and return its outputs."""

@@ -18,7 +18,7 @@ from stcsim.errors import TraceError
 if TYPE_CHECKING:
     from stcsim.capture.onnx_import.graph import Walk
 
-MAX_COUNTED = 10_000
+MAX_COUNTED = 4_096
 """Turns after which a condition is asked no more."""
 
 UNKNOWN = Value(None)

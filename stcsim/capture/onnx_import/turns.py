@@ -14,6 +14,9 @@ from stcsim.capture.onnx_import.values import Value
 from stcsim.capture.onnx_import.views import contiguous
 from stcsim.trace import Gemm, Memory
 
+MAX_COUNT = 2**31 - 1
+"""The largest count that an operation of a trace may have."""
+
 MAX_TURNS = 1024
 """Turns that are walked where they differ."""
 
@@ -43,9 +46,12 @@ def from_outside(value: Value, ops: Sequence[Op]) -> Value:
     return replace(value, data=None, sources=tuple(dict.fromkeys(name for name in found if name not in known)))
 
 
-def times(ops: Sequence[Op], turns: int, counted: int = 1) -> list[Op]:
-    """Return the operations of ``counted`` turns that are the same as those of ``turns``."""
-    return [op.changed(count=op.count // counted * turns) for op in ops]
+def times(ops: Sequence[Op], turns: int, counted: int = 1) -> list[Op] | None:
+    """Return the operations of ``counted`` turns that are the same as those of ``turns``; ``None`` if no trace holds them."""
+    counts = [op.count // counted * turns for op in ops]
+    if max(counts, default=0) > MAX_COUNT:
+        return None
+    return [op.changed(count=count) for op, count in zip(ops, counts, strict=True)]
 
 
 def put_together(ops: Sequence[Op], starts: Sequence[int]) -> tuple[list[Op], Callable[[Value], Value]]:

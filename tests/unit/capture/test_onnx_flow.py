@@ -303,3 +303,52 @@ def test_sizes_of_a_step_after_a_loop_are_known(opened: Read) -> None:
         TRUE,
     )
     assert trace.macs == 6 * 8 * 2
+
+
+# --- files that are not meant to be read so
+
+
+def test_a_loop_without_an_end_is_told(opened: Read) -> None:
+    turn = body([node("MatMul", "h w", "next"), node("Identity", "go", "on")], LOOP, ["on", "next"])
+    nodes = [node("MatMul", "x w", "y", name="before"), node("Loop", "- true x", "z", body=turn)]
+    trace = opened(nodes, {"x": (5, 8)}, weight("w", 8, 8), TRUE, outputs=["y", "z"])
+    assert counts(trace) == [("before", 1)] and trace.source.unhandled == (
+        "loop: Loop of MatMul (how often it runs depends on data)",
+    )
+
+
+def test_more_turns_than_a_trace_counts_are_told(opened: Read) -> None:
+    turn = body([node("MatMul", "h w", "next"), node("Identity", "go", "on")], LOOP, ["on", "next"])
+    nodes = [node("MatMul", "x w", "y", name="before"), node("Loop", "n true x", "z", body=turn)]
+    trace = opened(nodes, {"x": (5, 8)}, weight("w", 8, 8), number("n", 2**40), TRUE, outputs=["y", "z"])
+    assert counts(trace) == [("before", 1)] and trace.source.unhandled == ("loop: Loop of MatMul (1,099,511,627,776 turns)",)
+
+
+def test_loops_of_loops_that_grow_end(opened: Read) -> None:
+    grown = [node("Concat", "h x", "next", axis=0), node("MatMul", "next w", "out"), node("Identity", "go", "on")]
+    inner = body(grown, LOOP, ["on", "next"])
+    for _ in range(2):
+        inner = body([node("Loop", "n true h", "next", body=inner), node("Identity", "go", "on")], LOOP, ["on", "next"])
+    nodes = [node("MatMul", "x w", "y", name="before"), node("Loop", "n true x", "z", body=inner)]
+    trace = opened(nodes, {"x": (5, 8)}, weight("w", 8, 4), number("n", 500), TRUE, outputs=["y", "z"])
+    assert counts(trace) == [("before", 1)] and "more than 6,000 turns to look at" in trace.source.unhandled[0]
+
+
+BROKEN = {
+    "no body": node("Loop", "n true x", "z"),
+    "a body of other inputs": node("Loop", "n true x", "z", body=body([node("Relu", "h", "on")], [("h", FLOAT, None)], ["on"])),
+    "a Scan with an axis too many": node(
+        "Scan", "x x", "z", num_scan_inputs=1, scan_input_axes=[1, 0],
+        body=body([node("Relu", "h", "next")], [("h", FLOAT, None), ("s", FLOAT, None)], ["next"]),
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("broken", BROKEN.values(), ids=BROKEN)
+def test_a_broken_body_costs_its_node(opened: Read, broken: Any) -> None:
+    nodes = [node("MatMul", "x w", "y", name="before"), broken]
+    trace = opened(nodes, {"x": (5, 8)}, weight("w", 8, 8), number("n", 3), TRUE, outputs=["y", "z"])
+    assert (
+        counts(trace) == [("before", 1)]
+        and "its inputs and attributes are not those of the operator" in trace.source.unhandled[0]
+    )
