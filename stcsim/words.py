@@ -7,8 +7,10 @@ line has the same words, and writes the argument as its option (``stcsim.cli.com
 from __future__ import annotations
 
 import operator
+import os
 from collections.abc import Iterable, Sequence
 from enum import StrEnum
+from pathlib import Path
 from typing import TypeVar
 
 from stcsim.errors import UnsupportedError, closest, quoted
@@ -190,9 +192,28 @@ def texts(value: object, argument: str, expected: str) -> tuple[str, ...]:
     """
     if isinstance(value, str):
         return (value,)
-    if not isinstance(value, Iterable):
-        raise UnsupportedError(argument, expected, quoted(value))
-    return tuple(text(each, argument, expected) for each in value)
+    try:
+        several = list(value)  # type: ignore[call-overload]
+    except TypeError:  # an array without dimensions says that it can be iterated over
+        raise UnsupportedError(argument, expected, quoted(value)) from None
+    return tuple(text(each, argument, expected) for each in several)
+
+
+def path_of(value: object, argument: str) -> Path:
+    """Return ``value``, which names a file or folder that may or may not exist.
+
+    Raises:
+        UnsupportedError: for anything else, and for a name that no file can have.
+    """
+    if not isinstance(value, str | os.PathLike) or not isinstance(os.fspath(value), str):
+        raise UnsupportedError(argument, "the path of a file or folder", quoted(value))
+    path = Path(value)
+    try:
+        path.exists()
+    except (OSError, ValueError) as error:  # too long, or with a character of no name
+        found = (error.strerror or "no name") if isinstance(error, OSError) else str(error)
+        raise UnsupportedError(argument, "the path of a file or folder", f"{quoted(str(value))} ({found.lower()})") from None
+    return path
 
 
 def listed(value: object, argument: str, expected: str) -> Sequence[object]:

@@ -66,11 +66,13 @@ def open_trace(
     Raises:
         TraceError: when the file cannot be used, an axis stays open, or the batch cannot be had.
     """
-    from stcsim.errors import TraceError
+    from stcsim.errors import TraceError, quoted
     from stcsim.trace import load_trace
 
     path = Path(trace) if isinstance(trace, str | os.PathLike) else Path()
     kind = path.suffix.lower()
+    if inputs is not None and not isinstance(inputs, str | list | tuple):
+        raise TraceError("inputs", "texts such as 'x=1x3x224x224'", quoted(inputs))
     if inputs and kind != ONNX:
         raise TraceError("inputs", "an ONNX model, of which they fix axes", f"'{path}'")
     if values and kind != ONNX:

@@ -19,6 +19,7 @@ from stcsim.replay import problem_of, why_not_sparse
 from stcsim.replay.door import element_of
 from stcsim.timing.problem import a_row_bytes
 from stcsim.trace import Gemm
+from stcsim.words import flag, path_of, texts
 
 NEARLY = 0.05
 """Up to this share of groups off, a weight is called nearly 2:4."""
@@ -106,9 +107,10 @@ def inspect_checkpoint(
         StcsimError: when the file is none that can be read, or a pattern names no tensor.
         UnsupportedError: when no such type is known.
     """
-    patterns = (weights,) if isinstance(weights, str) else tuple(weights)
-    options = Options(element_of(dtype).name if dtype is not None else None, patterns, permute, magnitudes)
-    with open_checkpoint(path) as checkpoint:
+    patterns, file = texts(weights, "weights", "names of weights or patterns"), path_of(path, "path")
+    element = None if dtype is None else element_of(dtype).name
+    options = Options(element, patterns, flag(permute, "permute"), flag(magnitudes, "magnitudes"))
+    with open_checkpoint(file) as checkpoint:
         names = _named(checkpoint, options.weights)
         roles, looked, done = Roles(checkpoint), [], 0
         whole = sum(checkpoint[name].nbytes for name in names)

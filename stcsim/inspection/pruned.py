@@ -11,6 +11,7 @@ from stcsim.inspection.look import inspect_checkpoint
 from stcsim.inspection.matching import Match, match_layers
 from stcsim.trace import Memory, Trace, TraceOrName, load_trace
 from stcsim.trace.choose import chosen
+from stcsim.words import path_of
 
 _COMMENT = "#"
 
@@ -31,10 +32,10 @@ def pruned_layers(trace: TraceOrName, pruned: str | os.PathLike[str], *, dtype: 
 
 def match_pruned(trace: Trace, pruned: str | os.PathLike[str], *, dtype: str | None = None) -> Match:
     """Return the same with everything that found no partner. Arguments and errors are those of :func:`pruned_layers`."""
-    path = Path(pruned)
+    path = path_of(pruned, "pruned")
     if not path.is_dir() and path.suffix.lower() not in FORMATS + PICKLES:
         return _match_list(trace, path)
-    found = inspect_checkpoint(path, dtype=dtype or trace.dtype, magnitudes=False)
+    found = inspect_checkpoint(path, dtype=trace.dtype if dtype is None else dtype, magnitudes=False)
     return match_layers([op for op in trace.ops if not isinstance(op, Memory)], found)
 
 

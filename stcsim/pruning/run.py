@@ -28,7 +28,7 @@ from stcsim.pruning.settings import Settings, settings
 from stcsim.pruning.slabs import Places
 from stcsim.pruning.target import check_target
 from stcsim.pruning.write import Job, Written, write
-from stcsim.words import ConvOrder, Method, WeightLayout
+from stcsim.words import ConvOrder, Method, WeightLayout, path_of
 
 Advance = Callable[[int, int], None]
 """Called with what is done and how much there is."""
@@ -81,9 +81,9 @@ def prune_checkpoint(
         StcsimError: when files cannot be read or written, a weight is NaN, a mask does not fit the pattern.
     """
     wanted = settings(method, pattern, conv_order, only, keep_dense, permute, fold, scores, mask, layout)
-    target, mask_file = Path(out), None if masks is None else Path(masks)
+    target, mask_file = path_of(out, "out"), None if masks is None else path_of(masks, "masks")
     with ExitStack() as stack:
-        source = stack.enter_context(_open(Path(path)))
+        source = stack.enter_context(_open(path_of(path, "path")))
         check_target(source, target, mask_file)
         plan = _plan(source, wanted, stack)
         orders, folded = _permutations(source, plan, progress)

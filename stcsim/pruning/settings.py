@@ -11,7 +11,7 @@ from typing import Any
 
 from stcsim.errors import StcsimError, UnsupportedError, quoted
 from stcsim.numerics.sparse.pruning import PAIRS
-from stcsim.words import ConvOrder, Method, WeightLayout, text, word
+from stcsim.words import ConvOrder, Method, WeightLayout, path_of, text, texts, word
 
 _PATTERN = re.compile(r"(\d{1,9}):(\d{1,9})")
 
@@ -73,7 +73,7 @@ def settings(
     Raises:
         UnsupportedError: when a word is not known, or two settings exclude each other.
     """
-    if permute not in (True, False, "only"):
+    if not isinstance(permute, bool | str) or permute not in (True, False, "only"):
         raise UnsupportedError("permute", "True, False or 'only'", quoted(permute))
     way = word(Method, method, "method")
     whole = text(pattern, "pattern", f"N:M, or {PAIRS}")
@@ -119,10 +119,10 @@ def _pattern(pattern: str) -> tuple[int, int]:
 
 
 def _several(words: Any) -> tuple[str, ...]:
-    return (words,) if isinstance(words, str) else tuple(words)
+    return texts(words, "layers", "names of layers, patterns or numbers")
 
 
 def _path(path: str | os.PathLike[str] | None) -> Path | None:
-    if path is not None and not os.fspath(path):
+    if isinstance(path, str) and not path:
         raise StcsimError("command line", "the path of a file", "an empty text")
-    return None if path is None else Path(path)
+    return None if path is None else path_of(path, "path")

@@ -47,9 +47,10 @@ class LayerRules:
         found = element_of if arch is None else partial(element_on, arch)
         self.element = found(trace.dtype if dtype is None else dtype)
         self.keep_dense = texts(keep_dense, "keep_dense", EXPECTED)
-        if not isinstance(dtype_of or {}, Mapping):
+        dtype_of = {} if dtype_of is None else dtype_of
+        if not isinstance(dtype_of, Mapping):
             raise UnsupportedError("dtype_of", "a mapping of patterns to element types", quoted(dtype_of))
-        self.dtype_of = dict(dtype_of or {})
+        self.dtype_of = dict(dtype_of)
         layers = [op for op in trace.ops if op.weight_elements]
         self._dense = {name: pattern for pattern in self.keep_dense for name in chosen(trace.ops, pattern, "keep_dense", layers)}
         self.pruned_as = None if pruned_as is None else texts(pruned_as, "pruned_as", EXPECTED)

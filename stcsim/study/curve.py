@@ -144,7 +144,7 @@ def sweep(
     """
     axis, source, gpus = over if isinstance(over, Axis) else parse_axis(over), _opened(source), _gpus(archs)
     places = [(value, _at(source, axis, value)) for value in axis.values]
-    asked = listed(dtypes, "dtypes", "element types") if dtypes else [places[0][1].dtype]
+    asked = listed(dtypes, "dtypes", "element types") if not _is_none(dtypes) else [places[0][1].dtype]
     elements = _once("dtypes", [element_of(name, "dtypes").name for name in asked])
     for arch in gpus:
         for element in elements:
@@ -213,3 +213,8 @@ def _once(argument: str, names: Sequence[str]) -> Sequence[str]:
 def _within(progress: replay.Progress, at: int, runs: int, layers: int) -> replay.Progress:
     """Return the progress of run number ``at`` as progress of all ``runs`` of so many layers."""
     return lambda done, total: progress(at * layers + layers * done // total, runs * layers)
+
+
+def _is_none(words: object) -> bool:
+    """Whether nothing was asked for; an array has no truth value."""
+    return words is None or (isinstance(words, str | tuple | list) and not words)

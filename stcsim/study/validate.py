@@ -9,11 +9,10 @@ from collections import defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from os import PathLike
-from pathlib import Path
 from typing import Any
 
 from stcsim.arch import Arch, ArchOrName, arch_names, load_arch
-from stcsim.errors import TraceError, UnsupportedError
+from stcsim.errors import TraceError, UnsupportedError, quoted
 from stcsim.isa import dtype
 from stcsim.processes import on_processes
 from stcsim.result import Interval
@@ -24,7 +23,7 @@ from stcsim.timing.choice.select import HEURISTIC
 from stcsim.timing.problem import gemm_problem
 from stcsim.trust.accuracy import Known, error_model
 from stcsim.version import __version__
-from stcsim.words import size, text
+from stcsim.words import path_of, size, text
 
 Progress = Callable[[int, int], None]
 
@@ -133,15 +132,15 @@ def validate(
         TraceError: a bad table, or no row left to predict.
         ArchError: there is no such GPU.
     """
-    paths = [paths] if isinstance(paths, str | PathLike) else list(paths)
+    files = [path_of(each, "paths") for each in ([paths] if isinstance(paths, str | PathLike) else _several(paths))]
     arch, jobs = None if arch is None else load_arch(arch), (os.cpu_count() or 1) if jobs is None else size(jobs, "jobs")
     grades = text(grades, "grades", "letters of grades, e.g. 'AB'")
-    found = read_measured(map(Path, paths))
+    found = read_measured(files)
     rows = [row for row in found if (arch is None or row.arch == arch.name) and (not grades or row.grade in grades.upper())]
     if not rows:
         of_grade = f" of grade {' or '.join(grades.upper())}" if grades else ""
         wanted = f"rows of {arch.name if arch else 'a known GPU'}{of_grade}"
-        raise TraceError(", ".join(map(str, paths)), wanted, "none")
+        raise TraceError(", ".join(map(str, files)), wanted, "none")
     archs = {row.arch: arch or _arch_of(row) for row in rows}
     for row in rows:
         check_row(row, archs[row.arch])
@@ -149,8 +148,15 @@ def validate(
     known = {name: error_model().known(each) for name, each in archs.items()}
     report = summarise([replace(row, likely=_likely(row, known[row.measured.arch])) for row in predicted])
     trees = {name: each.to_dict() for name, each in archs.items()}
-    inputs = {"paths": list(map(str, paths)), "archs": trees, "grades": grades, "version": __version__}
+    inputs = {"paths": list(map(str, files)), "archs": trees, "grades": grades, "version": __version__}
     return replace(report, inputs=inputs)
+
+
+def _several(paths: object) -> list[object]:
+    try:
+        return list(paths)  # type: ignore[call-overload,no-any-return]
+    except TypeError:
+        raise UnsupportedError("paths", "the path of a table or folder, or several", quoted(paths)) from None
 
 
 def _likely(row: Predicted, known: Known) -> Interval:

@@ -79,7 +79,10 @@ def checked_type(name: str) -> str:
 
 def shorten(value: object, limit: int = 60) -> str:
     """Return ``value`` as a short quotation."""
-    text = repr(value)
+    try:
+        text = repr(value)
+    except Exception:  # a number of thousands of digits, or an object that cannot be printed
+        return f"a {type(value).__name__} that cannot be printed"
     return text if len(text) <= limit else text[: limit - 3] + "..."
 
 

@@ -120,10 +120,11 @@ class Trace(Model):
         Raises:
             TraceError: when ``batch`` is not positive, or a shape does not follow the batch in whole numbers.
         """
+        if not isinstance(batch, int) or isinstance(batch, bool) or not 1 <= batch < 2**31:
+            expected = "a whole number below 2^31" if isinstance(batch, int) and batch > 1 else "a whole number above 0"
+            raise TraceError(f"{self.name}: batch", expected, quoted(batch))
         if batch == self.batch:
             return self
-        if not isinstance(batch, int) or isinstance(batch, bool) or batch < 1:
-            raise TraceError(f"{self.name}: batch", "a whole number above 0", repr(batch))
         if not self.rescalable:
             why = "; ".join(self.source.fixed_batch[:_REASONS]) or "some shapes do not follow the batch"
             raise TraceError(f"{self.name}: batch", f"{self.batch} ({why})", str(batch))
