@@ -88,7 +88,10 @@ def main() -> int:
     counts = dict.fromkeys(kinds, given.each) if given.each is not None else shares(given.count, kinds)
     tally = Tally()
     progress = _Progress(sum(counts.values()), tally)
-    run_all(tasks_of(counts, given.seed, given.first), given.jobs, progress.add)
+    try:
+        run_all(tasks_of(counts, given.seed, given.first), given.jobs, progress.add)
+    except KeyboardInterrupt:
+        print("stopped; what was tried until then:", file=sys.stderr)
     print(tally.table())
     print("\n".join(tally.fault_lines(given.details)))
     return int(bool(tally.faults))
