@@ -73,6 +73,10 @@ BAD = {
         "m,n,k,dtype\n1,2,3,fp12\n",
         "line 2: dtype: expected one of fp16, .*, found 'fp12' .did you mean 'fp16'..",
     ),
+    "type of 5,000 letters": (
+        f"m,n,k,dtype\n1,2,3,{'x' * 5000}\n",
+        f"line 2: dtype: expected one of fp16, .*, found '{'x' * 56}\\.\\.\\.",
+    ),
     "image smaller than the filter": (
         "Layer name,IFMAP Height,IFMAP Width,Filter Height,Filter Width,Channels,Num Filter,Strides,\nc,3,8,5,3,1,1,1,\n",
         "line 2: filter height: expected at most the image's 3, found 5",
