@@ -240,3 +240,11 @@ def test_cast_like_needs_the_type_alone(opened: Read) -> None:
     trace = opened(nodes, {"x": (6, 8), "ids": (3,)}, scalar("number", 2), constant("one", [1]), constant("rest", [3, 8]),
                    weight("w", 8, 4), kinds={"ids": INT64})  # fmt: skip
     assert trace.macs == 6 * 8 * 4
+
+
+@pytest.mark.parametrize(
+    ("name", "value"), [("value_ints", [2, 3, 8]), ("value", helper.make_tensor("v", INT64, [3], [2, 3, 8]))]
+)
+def test_constants_are_written_in_several_ways(opened: Read, name: str, value: Any) -> None:
+    nodes = [helper.make_node("Constant", [], ["shape"], **{name: value}), node("Reshape", "x shape", "h"), node("MatMul", "h w")]
+    assert gemms(opened(nodes, {"x": (6, 8)}, weight("w", 8, 4)))[0][:3] == (4, 6, 8)
