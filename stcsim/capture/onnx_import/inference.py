@@ -20,7 +20,7 @@ from stcsim.capture.onnx_import.native import Native, NodeDeath, NodeFault
 from stcsim.capture.onnx_import.own_shapes import MISSING, WRONG
 from stcsim.capture.onnx_import.plain_shapes import PLAIN
 from stcsim.capture.onnx_import.schemas import Choice, chosen
-from stcsim.capture.onnx_import.values import MAX_SHAPE_LIKE, Role, Shape, Value, declared_value, label
+from stcsim.capture.onnx_import.values import MAX_SHAPE_LIKE, Role, Shape, Value, declared_value, label, printable
 from stcsim.errors import TraceError
 
 #: Operators whose result is known once the shape of what they read is.
@@ -141,7 +141,7 @@ class Inference:
         data = {
             name: numpy_helper.from_array(value.data)
             for name, value in named.items()
-            if value.data is not None and value.data.size <= MAX_SHAPE_LIKE
+            if value.data is not None and value.data.size <= MAX_SHAPE_LIKE and value.data.dtype.kind in "biuf"
         }
         if len(choice.attributes) < len(node.attribute):
             node = _with_attributes(node, choice.attributes)
@@ -275,4 +275,4 @@ def _check(node: onnx.NodeProto, inputs: Sequence[Value | None], outputs: Sequen
 
 def _misfit(node: onnx.NodeProto, found: str) -> TraceError:
     lines = found.replace("[ShapeInferenceError]", "").strip().splitlines() or ["no reason"]
-    return TraceError(label(node), "inputs whose shapes and types fit each other", lines[0].strip()[:200])
+    return TraceError(label(node), "inputs whose shapes and types fit each other", printable(lines[0].strip()[:200]))

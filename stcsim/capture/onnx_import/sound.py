@@ -84,6 +84,8 @@ def _node(node: NodeProto) -> None:
     """Check names, and the types and tensors of attributes; an attribute without a type is given that of what it holds."""
     if not isinstance(node.name, str) or not isinstance(node.op_type, str):
         raise TraceError("a node", "a name in UTF-8", quoted(node.name))
+    if not f"{node.op_type}{node.domain}".isprintable():
+        raise TraceError(label(node), "an operator of characters that can be printed", quoted(node.op_type))
     _texts("a node", [node.domain, *node.input, *node.output, *(attribute.name for attribute in node.attribute)])
     _texts("a node", (text for entry in node.metadata_props for text in (entry.key, entry.value)))
     for attribute in node.attribute:

@@ -33,12 +33,14 @@ class Uses:
 
     def only_multiplied(self, names: Iterable[str]) -> bool:
         """Whether each of these values is read by matrix products alone, whose kernels multiply by one number for nothing."""
-        return all(self._only_multiplied(name) for name in names)
-
-    def _only_multiplied(self, name: str) -> bool:
-        if name in self._leaves or name not in self._nodes:
-            return False
-        return all(
-            node.op_type in (*PRODUCTS, "Einsum") or (node.op_type in THROUGH and self.only_multiplied(node.output))
-            for node in self._nodes[name]
-        )
+        left, seen = [*names], set[str]()
+        while left:
+            name = left.pop()
+            if name in self._leaves or name not in self._nodes:
+                return False
+            others = [node for node in self._nodes[name] if node.op_type not in (*PRODUCTS, "Einsum")]
+            if any(node.op_type not in THROUGH for node in others):
+                return False
+            seen.add(name)
+            left += [behind for node in others for behind in node.output if behind not in seen]
+        return True

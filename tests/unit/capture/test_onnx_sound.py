@@ -83,6 +83,10 @@ BROKEN: dict[str, tuple[Change, str]] = {
         "opset of 'ONNX': expected a version from 1 to 2147483647, found -1",
     ),
     "functions in a circle": (recursive, "function 'F': expected a function that does not call itself, found one that does"),
+    "an operator that turns the terminal": (
+        lambda made: setattr(made.graph.node[1], "op_type", "Re\x1b[1mlu"),
+        r"r: expected an operator of characters that can be printed, found 'Re\x1b[1mlu'",
+    ),
     "an input that turns the terminal": (
         lambda made: setattr(made.graph.input[0], "name", "\x1b[2J"),
         r"input '\x1b[2J': expected a name of characters that can be printed, found others",

@@ -175,6 +175,13 @@ def test_one_number_times_a_factor_costs_nothing(opened: Read) -> None:
     assert [op.name for op in opened(outside, *scale, outputs=["z", "y"]).ops] == ["layer", "div", "matmul", "relu"]
 
 
+def test_a_factor_is_followed_through_thousands_of_views(tmp_path: Path) -> None:
+    turns = [node("Transpose", f"t{each}", f"t{each + 1}", perm=[1, 0]) for each in range(1200)]
+    half = onnx.helper.make_tensor("half", TensorProto.FLOAT, [], [0.5])
+    nodes = [node("Mul", "x half", "t0"), *turns, node("MatMul", "t1200 w", "y")]
+    assert steps(read(tmp_path, model(nodes, {"x": (4, 4)}, [half, weight("w", 4, 4)]))) == []
+
+
 def test_sizes_that_depend_on_data_are_left_out_and_named(opened: Read) -> None:
     trace = opened([node("NonZero", "h", "n"), node("Cast", "n", "f", to=TensorProto.FLOAT), node("Relu", "f")])
     assert [op.name for op in trace.ops] == ["layer"]
