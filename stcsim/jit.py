@@ -6,17 +6,24 @@ Every module that compiles with numba takes ``compiled`` and ``inlined`` from he
 
 from __future__ import annotations
 
+import os
 from typing import Any
 
 from stcsim.errors import StcsimError
+
+_THREADS = "NUMBA_NUM_THREADS"
+_EXPECTED = "values that numba takes in the variables NUMBA_…"
+
+if not (os.environ.get(_THREADS) or "1").isdecimal() or not int(os.environ.get(_THREADS) or "1"):
+    del os.environ[_THREADS]  # nothing here runs on threads of numba, which refuses to be imported with 0 of them
 
 try:
     import numba
     from numba.core import caching
 except ImportError:
     raise
-except Exception as error:  # numba reads its settings when it is imported, and NUMBA_NUM_THREADS=0 is no setting
-    raise StcsimError("environment", "values that numba takes in the variables NUMBA_…", str(error).rstrip(".")) from None
+except Exception as error:  # numba reads its settings when it is imported
+    raise StcsimError("environment", _EXPECTED, str(error).rstrip(".")) from None
 
 _FunctionCache: Any = caching.FunctionCache
 
@@ -55,7 +62,10 @@ def compiled(**options: Any) -> Any:
     """
 
     def compile_later(function: Any) -> Any:
-        dispatcher = numba.njit(cache=True, error_model="numpy", **options)(function)
+        try:
+            dispatcher = numba.njit(cache=True, error_model="numpy", **options)(function)
+        except RuntimeError as error:  # settings of the cache, or no folder that could hold it
+            raise StcsimError("environment", _EXPECTED, str(error)) from None
         if hasattr(dispatcher, "_cache"):  # NUMBA_DISABLE_JIT gives the function itself back
             dispatcher._cache = _MendingCache(dispatcher.py_func)
         return dispatcher

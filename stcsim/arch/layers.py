@@ -6,7 +6,7 @@ here (``stcsim.arch`` does that, once, on the finished stack); keys, leaves and 
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import get_args
@@ -88,13 +88,9 @@ def set_layer(overrides: Mapping[str, object] | Sequence[str]) -> Layer:
 
 
 def _override_texts(overrides: object) -> list[str]:
-    many = (
-        [overrides]
-        if isinstance(overrides, str)
-        else list(overrides)
-        if isinstance(overrides, Collection) and not hasattr(overrides, "dtype")
-        else [None]
-    )
+    is_array = hasattr(overrides, "dtype")  # of numbers, which are no texts
+    several = list(overrides) if isinstance(overrides, Iterable) and not is_array else [None]
+    many = [overrides] if isinstance(overrides, str) else several
     texts = [each for each in many if isinstance(each, str)]
     if len(texts) < len(many):
         expected = "path=value texts such as 'l2.capacity_mib=80', or a mapping of paths to values"

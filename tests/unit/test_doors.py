@@ -13,9 +13,11 @@ import stcsim
 from stcsim.errors import StcsimError, quoted
 from tests.numerics.test_misuse import THINGS
 
+Calls = dict[str, tuple[Callable[..., Any], dict[str, Any]]]
+
 
 @pytest.fixture
-def calls(tmp_path: Path) -> dict[str, tuple[Callable[..., Any], dict[str, Any]]]:
+def calls(tmp_path: Path) -> Calls:
     """Public functions, with arguments of which some are tried."""
     weights, table, out = tmp_path / "w.npz", tmp_path / "t.csv", tmp_path / "out.npz"
     np.savez(weights, **{"layers.0.weight": np.ones((64, 64), np.float32), "layers.1.weight": np.ones((64, 64), np.float32)})
@@ -46,7 +48,6 @@ def calls(tmp_path: Path) -> dict[str, tuple[Callable[..., Any], dict[str, Any]]
                 "method": "magnitude",
                 "pattern": "2:4",
                 "only": (),
-                "keep_dense": (),
                 "permute": False,
             },
         ),
@@ -65,7 +66,7 @@ def calls(tmp_path: Path) -> dict[str, tuple[Callable[..., Any], dict[str, Any]]
         ("at_resolution", ("height", "width")),
         ("inspect_checkpoint", ("path", "dtype", "weights", "permute", "magnitudes")),
         ("pruned_layers", ("pruned", "dtype")),
-        ("prune_checkpoint", ("path", "out", "method", "pattern", "only", "keep_dense", "permute")),
+        ("prune_checkpoint", ("path", "out", "method", "pattern", "only", "permute")),
         ("validate", ("paths", "arch", "jobs", "grades")),
     ],
 )

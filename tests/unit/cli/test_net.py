@@ -100,8 +100,13 @@ def test_a_reader_that_has_seen_enough_ends_a_command_quietly() -> None:
     assert done.stdout.startswith("name,kind,m,n,k") and "Traceback" not in done.stderr and "expected" not in done.stderr
 
 
+@pytest.mark.parametrize("threads", ["0", "-1", "x"])
+def test_a_number_of_threads_that_is_none_is_ignored(threads: str) -> None:
+    assert shell(GEMM, NUMBA_NUM_THREADS=threads).returncode == 0
+
+
 def test_a_setting_that_numba_refuses_is_one_sentence() -> None:
-    done = shell(GEMM, NUMBA_NUM_THREADS="0")
+    done = shell(GEMM, NUMBA_CACHE_LOCATOR_CLASSES="x")
     assert done.returncode == 2 and "environment: expected values that numba takes in the variables NUMBA_" in done.stderr
     assert done.stderr.count("\n") == 1
 
