@@ -13,8 +13,12 @@ from typing import Any, Self
 
 import onnx
 
+from stcsim.capture.onnx_import.native_child import READY, answer
+
 MAX_DEATHS = 8
-"""Nodes that may kill the child before the file is refused."""
+"""Nodes that may kill the child before no other is started."""
+
+Child = subprocess.Popen[bytes]
 
 
 class NodeFault(Exception):
@@ -28,14 +32,14 @@ class NodeDeath(NodeFault):
 class Native:
     """ONNX's inference for the nodes of one file; use it as a context, which ends the child.
 
-    The child is started once, and anew after a node that it did not survive.
+    The child is started once, and anew after a node that it did not survive. Where none can be started, ONNX is asked here.
     """
 
     def __init__(self) -> None:
         """Start the child, which gets ready while the caller goes on."""
         self._deaths = 0
         self._answers: dict[bytes, Any] = {}
-        self._child = _started()
+        self._child, self._is_ready = _started(), False
 
     def __enter__(self) -> Self:
         """Return itself."""
@@ -43,7 +47,7 @@ class Native:
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         """End the child."""
-        _ended(self._child)
+        _end(self._child)
 
     @property
     def gave_up(self) -> bool:
@@ -63,55 +67,81 @@ class Native:
         Raises:
             NodeFault: when ONNX refuses the node, or did not survive it.
         """
-        request: tuple[Any, ...] = (
-            node.op_type,
-            version,
-            node.domain,
-            node.SerializeToString(),
-            {name: one.SerializeToString() for name, one in types.items()},
-            {name: one.SerializeToString() for name, one in data.items()},
-            {},
-            dict(opsets),
-            onnx.IR_VERSION,
+        question = marshal.dumps(
+            (
+                node.op_type,
+                version,
+                node.domain,
+                node.SerializeToString(),
+                {name: one.SerializeToString() for name, one in types.items()},
+                {name: one.SerializeToString() for name, one in data.items()},
+                {},
+                dict(opsets),
+                onnx.IR_VERSION,
+            )
         )
-        question = marshal.dumps(request)
         if question not in self._answers:
             self._answers[question] = self._answer(question)
-        answer = self._answers[question]
-        if isinstance(answer, str):
-            raise NodeFault(answer)
-        return {name: onnx.TypeProto.FromString(one) for name, one in answer.items()}
+        found = self._answers[question]
+        if isinstance(found, str):
+            raise NodeFault(found)
+        return {name: onnx.TypeProto.FromString(one) for name, one in found.items()}
 
     def _answer(self, question: bytes) -> Any:
         if self.gave_up:
             raise NodeDeath("ONNX's shape inference died too often")
-        assert self._child.stdin is not None and self._child.stdout is not None
+        if not self._has_child():
+            return answer(onnx.defs, marshal.loads(question))
         try:
-            self._child.stdin.write(question)
-            self._child.stdin.flush()
-            return marshal.load(self._child.stdout)
+            return _asked(self._child, question)
         except (EOFError, OSError, ValueError, TypeError):
             self._deaths += 1
-            _ended(self._child)
-            self._child = _started()
+            _end(self._child)
+            self._child, self._is_ready = _started(), False
             raise NodeDeath("ONNX's shape inference died of it") from None
 
+    def _has_child(self) -> bool:
+        """Whether there is a child that has loaded ONNX."""
+        if self._child is not None and not self._is_ready:
+            try:
+                self._is_ready = _read(self._child) == READY
+            except (EOFError, OSError, ValueError, TypeError):
+                pass  # an interpreter or a version of onnx that cannot be started so
+            if not self._is_ready:
+                _end(self._child)
+                self._child = None
+        return self._child is not None
 
-def _started() -> subprocess.Popen[bytes]:
-    """Return a new child; its words on what it died of are not for the user."""
+
+def _started() -> Child | None:
+    """Return a new child, if there can be one; its words on what it died of are not for the user."""
     extension = find_spec("onnx.onnx_cpp2py_export")
+    if extension is None or extension.origin is None or not sys.executable:
+        return None
     script = Path(__file__).with_name("native_child.py")
-    assert extension is not None and extension.origin is not None
-    return subprocess.Popen(
-        [sys.executable, "-I", "-S", str(script), extension.origin],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.DEVNULL,
-    )
+    command, pipe = [sys.executable, "-I", "-S", str(script), extension.origin], subprocess.PIPE
+    try:
+        return subprocess.Popen(command, stdin=pipe, stdout=pipe, stderr=subprocess.DEVNULL)
+    except OSError:
+        return None
 
 
-def _ended(child: subprocess.Popen[bytes]) -> None:
+def _asked(child: Child | None, question: bytes) -> Any:
+    assert child is not None and child.stdin is not None
+    child.stdin.write(question)
+    child.stdin.flush()
+    return _read(child)
+
+
+def _read(child: Child) -> Any:
+    assert child.stdout is not None
+    return marshal.load(child.stdout)
+
+
+def _end(child: Child | None) -> None:
     """End a child and forget it."""
+    if child is None:
+        return
     for pipe in (child.stdin, child.stdout):
         try:
             if pipe is not None:

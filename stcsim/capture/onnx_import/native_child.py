@@ -11,6 +11,9 @@ import marshal
 import sys
 from typing import Any
 
+READY = "ready"
+"""What the child says first."""
+
 _MEMORY_BYTES, _CPU_S = 8 << 30, 60
 
 
@@ -25,7 +28,8 @@ def _limit() -> None:
         resource.setrlimit(what, (most if hard < 0 else min(most, hard), hard))
 
 
-def _answer(defs: Any, request: tuple[Any, ...]) -> Any:
+def answer(defs: Any, request: tuple[Any, ...]) -> Any:
+    """Return the types of a node's outputs by ``onnx.defs``, or the text of an error."""
     operator, version, domain, *arguments = request
     try:
         return defs.get_schema(operator, version, domain)._infer_node_outputs(*arguments)
@@ -38,13 +42,18 @@ def _main() -> None:
     spec = importlib.util.spec_from_file_location("onnx_cpp2py_export", sys.argv[1])
     module = importlib.util.module_from_spec(spec)  # type: ignore[arg-type]
     spec.loader.exec_module(module)  # type: ignore[union-attr]
+    _say(READY)
     while True:
         try:
             request = marshal.load(sys.stdin.buffer)
         except (EOFError, KeyboardInterrupt):
             return
-        sys.stdout.buffer.write(marshal.dumps(_answer(module.defs, request)))
-        sys.stdout.buffer.flush()
+        _say(answer(module.defs, request))
+
+
+def _say(value: Any) -> None:
+    sys.stdout.buffer.write(marshal.dumps(value))
+    sys.stdout.buffer.flush()
 
 
 if __name__ == "__main__":

@@ -59,6 +59,17 @@ def test_onnx_runs_in_a_process_that_may_die() -> None:
             native.infer(node("MatMul", "a b"), 13, types, {}, {"": 18})
 
 
+@pytest.mark.parametrize("interpreter", ["", "/nowhere/python", "/bin/true"])
+def test_where_no_process_can_be_started_onnx_is_asked_here(monkeypatch: pytest.MonkeyPatch, interpreter: str) -> None:
+    monkeypatch.setattr("sys.executable", interpreter)
+    with Native() as native:
+        found = native.infer(node("Relu", "x"), 14, {"x": helper.make_tensor_type_proto(FLOAT, (4, 4))}, {}, {"": 18})
+        assert [dim.dim_value for dim in found["y"].tensor_type.shape.dim] == [4, 4]
+        with pytest.raises(NodeFault, match="Incompatible dimensions"):
+            types = {name: helper.make_tensor_type_proto(FLOAT, (2, 3)) for name in "ab"}
+            native.infer(node("MatMul", "a b"), 13, types, {}, {"": 18})
+
+
 def test_a_process_that_dies_too_often_is_not_started_again() -> None:
     with Native() as native:
         for size in range(1, MAX_DEATHS + 2):
