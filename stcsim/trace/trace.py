@@ -120,8 +120,8 @@ class Trace(Model):
         Raises:
             TraceError: when ``batch`` is not positive, or a shape does not follow the batch in whole numbers.
         """
-        if not isinstance(batch, int) or isinstance(batch, bool) or not 1 <= batch < 2**31:
-            expected = "a whole number below 2^31" if isinstance(batch, int) and batch > 1 else "a whole number above 0"
+        if not isinstance(batch, int) or isinstance(batch, bool) or not 1 <= batch < 2**63:
+            expected = "a whole number below 2^63" if isinstance(batch, int) and batch > 1 else "a whole number above 0"
             raise TraceError(f"{self.name}: batch", expected, quoted(batch))
         if batch == self.batch:
             return self

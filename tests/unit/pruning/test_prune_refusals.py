@@ -208,11 +208,11 @@ def test_a_full_disk_leaves_nothing(refusal: Callable[..., str], work: Path) -> 
 @pytest.mark.parametrize(
     ("fold", "said"),
     [
-        ("[", "fold f.yaml: expected YAML or JSON, found something else"),
+        ("- {makers: [a], makers: [b]}", "fold f.yaml: expected each key once, found 'makers' again in line 1, column 17"),
         (
             "{}",
             "fold f.yaml: expected a list of folds, each {makers: [layer, …], vectors: [tensor, …], takers: [layer, …]}, "
-            "found {}",
+            "found an object",
         ),
         (
             "- {makers: [b], taker: a}",
