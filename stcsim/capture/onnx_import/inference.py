@@ -17,6 +17,7 @@ from stcsim.capture.onnx_import.contrib import CONTRIB
 from stcsim.capture.onnx_import.evaluation import evaluated
 from stcsim.capture.onnx_import.known import Known, NotKnown, Rule
 from stcsim.capture.onnx_import.native import Native, NodeDeath, NodeFault
+from stcsim.capture.onnx_import.node import BROKEN
 from stcsim.capture.onnx_import.own_shapes import MISSING, WRONG
 from stcsim.capture.onnx_import.plain_shapes import PLAIN
 from stcsim.capture.onnx_import.schemas import Choice, chosen
@@ -194,7 +195,7 @@ def _by_rule(rule: Rule, node: onnx.NodeProto, inputs: Sequence[Value | None]) -
     shapes: list[Shape | None] = []
     try:
         shapes = [shape and tuple(map(int, shape)) for shape in rule.shapes(Known(attributes, inputs))]
-    except (NotKnown, ArithmeticError, AttributeError, IndexError, TypeError, ValueError):
+    except (NotKnown, *BROKEN):
         pass  # broken attributes and shapes that do not fit: the readers say so where it costs an operation
     elements = [
         _element_by(rule.elements[min(place, len(rule.elements) - 1)], attributes, inputs) for place in range(len(node.output))

@@ -137,6 +137,12 @@ def test_a_guess_that_does_not_fit_is_no_fault_of_the_file(tmp_path: Path) -> No
     assert [line.partition(" (")[0] for line in trace.source.unhandled] == ["odd: my.Odd", "lost: MatMul"]
 
 
+@pytest.mark.parametrize("written", [{"value_ints": [4, 8]}, {"value": helper.make_tensor("v", TensorProto.INT64, [2], [4, 8])}])
+def test_constants_however_they_are_written(tmp_path: Path, written: dict[str, Any]) -> None:
+    nodes = [node("Constant", "", "s", **written), node("Reshape", "x s", "h"), node("MatMul", "h w", "y")]
+    assert gemms(read(tmp_path, model(nodes, {"x": (2, 16)}, [weight("w", 8, 5)])))[0][:4] == (5, 4, 8, 1)
+
+
 def test_minus_one_in_a_declared_shape_is_not_known(tmp_path: Path) -> None:
     made = model([node("MatMul", "x w", "h"), node("NonZero", "h", "n", name="z")], {"x": (4, 16)}, [weight("w", 16, 8)])
     made.graph.output[0].CopyFrom(helper.make_tensor_value_info("n", TensorProto.INT64, [2, -1]))
