@@ -35,7 +35,7 @@ def open_csv(path: Path) -> Trace:
         return Trace(
             name=path.stem,
             title=f"{path.stem}, {_counted(found)}",
-            source=Source(model=path.name, library="CSV", version="none", notes=found.layout.says, fixed_batch=_fixed(found)),
+            source=_source(path, found),
             batch=1,
             input_shape={},
             dtype=found.dtype or _USUAL,
@@ -53,6 +53,12 @@ def _gathered(path: Path) -> Gathered:
         raise TraceError(str(path), "a table as text (CSV)", "a file that is no text") from None
     except OSError as error:
         raise TraceError(str(path), "a file that can be read", error.strerror or str(error)) from None
+
+
+def _source(path: Path, found: Gathered) -> Source:
+    """Return where the trace comes from, with what its columns mean."""
+    says = found.layout.says if found.layout else ""
+    return Source(model=path.name, library=found.ops[0].origin, version="none", notes=says, fixed_batch=_fixed(found))
 
 
 def _counted(found: Gathered) -> str:

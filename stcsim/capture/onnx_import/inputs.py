@@ -59,8 +59,9 @@ class InputAxes:
         for entry in graph.input:
             if entry.name in stored:
                 continue
-            tensor = entry.type.tensor_type
-            if not entry.type.HasField("tensor_type") or not tensor.HasField("shape"):
+            kind = entry.type.optional_type.elem_type if entry.type.HasField("optional_type") else entry.type  # taken to be there
+            tensor = kind.tensor_type
+            if not kind.HasField("tensor_type") or not tensor.HasField("shape"):
                 raise TraceError(f"input '{entry.name}'", "a tensor with a known number of axes", "none")
             self._elements[entry.name] = tensor.elem_type
             self._axes[entry.name] = [_axis(entry.name, place, dim) for place, dim in enumerate(tensor.shape.dim)]

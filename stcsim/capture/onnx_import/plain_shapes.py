@@ -101,6 +101,8 @@ def _axis(axis: int, rank: int) -> int:
 
 
 def _constant(known: Known) -> Shapes:
+    if "value" not in known.attributes:  # a number or a list, of which the schema tells the type too
+        raise NotKnown
     return [tuple(known.attributes["value"].dims)]
 
 

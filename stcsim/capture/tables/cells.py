@@ -5,14 +5,16 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Literal
 
-from stcsim.errors import TraceError, UnsupportedError
+from stcsim.errors import TraceError, UnsupportedError, closest
 from stcsim.isa import dtype as known_dtype
+from stcsim.isa import timed_types
 from stcsim.trace.model import shorten
 
 Row = Mapping[str, str]
 """The cells of one line by the field that their column is; what a line does not say is missing or empty."""
 
 _MOST_DIGITS = 10
+_MOST_LETTERS = 40
 _WEIGHTS: dict[str, Literal["a"] | None] = {"yes": "a", "no": None}
 
 
@@ -65,4 +67,5 @@ def element(row: Row) -> str:
     try:
         return known_dtype(word).name if word else ""
     except UnsupportedError as error:
-        raise TraceError("dtype", error.expected, error.found) from None
+        known = [row.name for row in timed_types()]
+        raise TraceError("dtype", error.expected, f"{shorten(word)}{closest(word[:_MOST_LETTERS], known)}") from None

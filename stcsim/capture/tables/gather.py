@@ -16,6 +16,8 @@ MOST_LINES = 1_000
 """Lines of a table that stay operations of their own; of a longer one, equal lines become one."""
 
 _COMMENT = "#"
+_UNNAMED = "gemm"
+"""What an operation is called until its sizes are known, in a table without names."""
 
 
 @dataclass(slots=True)
@@ -60,32 +62,23 @@ def gather(table: Table) -> Gathered:
     if head is None:
         return Gathered((), 0, None)
     layout, fields = _columns(f"line {table.line}", head)
-    at = fields.index("name") if "name" in fields else -1
     groups: dict[tuple[str, ...], _Group] = {}
     each: list[tuple[str, _Group]] = []
-    total = 0
+    at, total = fields.index("name") if "name" in fields else -1, 0
     for cells in lines:
         name = cells[at].strip() if -1 < at < len(cells) else ""
-        if name and not layout.by_name:
-            cells[at] = _NAMED
-        key = tuple(cells)
+        key = tuple(cells) if layout.by_name or not name else (*cells[:at], *cells[at + 1 :])
         group = groups.get(key)
         if group is None:
             if not any(map(str.strip, cells)):
                 continue
-            named = [*cells[:at], name, *cells[at + 1 :]] if name else cells
-            group = groups[key] = _Group(_op(f"line {table.line}", layout, fields, named))
-        group.lines += 1
-        total += 1
+            group = groups[key] = _Group(_op(f"line {table.line}", layout, fields, cells))
+        group.lines, total = group.lines + 1, total + 1
         if total <= MOST_LINES:
             each.append((name or group.op.name, group))
     if total <= MOST_LINES:
         return Gathered(tuple(group.op.changed(name=name) for name, group in each), total, layout)
     return Gathered(tuple(_together(groups.values())), total, layout)
-
-
-_NAMED = "name"
-"""Stands for the name of a layer where only its sizes count."""
 
 
 def _columns(where: str, head: list[str]) -> tuple[Layout, list[str]]:
@@ -108,7 +101,7 @@ def _op(where: str, layout: Layout, fields: list[str], cells: list[str]) -> Prod
     if "name" in row and not row["name"]:
         raise TraceError(f"{where}: name", "a name", "an empty cell")
     with inside(where, joint=": "):
-        op = layout.build(row.get("name", _NAMED), row)
+        op = layout.build(row.get("name", _UNNAMED), row)
     return op if "name" in row else op.changed(name=_sizes(op))
 
 

@@ -73,6 +73,10 @@ BAD = {
         "m,n,k,dtype\n1,2,3,fp12\n",
         "line 2: dtype: expected one of fp16, .*, found 'fp12' .did you mean 'fp16'..",
     ),
+    "type of 5,000 letters": (
+        f"m,n,k,dtype\n1,2,3,{'x' * 5000}\n",
+        f"line 2: dtype: expected one of fp16, .*, found '{'x' * 56}\\.\\.\\.",
+    ),
     "image smaller than the filter": (
         "Layer name,IFMAP Height,IFMAP Width,Filter Height,Filter Width,Channels,Num Filter,Strides,\nc,3,8,5,3,1,1,1,\n",
         "line 2: filter height: expected at most the image's 3, found 5",
@@ -163,7 +167,7 @@ def test_a_type_is_shown_where_lines_differ(tmp_path: Path) -> None:
 def test_a_gemm_topology_of_scale_sim_has_its_filters_as_the_weight(tmp_path: Path) -> None:
     trace = open_trace(written(tmp_path, "Layer, M, N, K,\nLinear1,1024,4800,1600,\n"))
     assert trace.ops == (Gemm(name="Linear1", m=4800, n=1024, k=1600, origin="SCALE-Sim"),)
-    assert "its N filters are m here" in trace.source.notes and not trace.rescalable
+    assert "its N filters are m here" in trace.source.notes and not trace.rescalable and trace.source.library == "SCALE-Sim"
     sparse = open_trace(written(tmp_path, "Layer Name, M, N, K, Sparsity,\nGEMM_1, 1, 5, 16, 2:4,\n"))
     assert sparse.macs == 80
 

@@ -186,6 +186,14 @@ def test_an_optional_value_is_what_it_holds(opened: Read) -> None:
     assert opened(nodes, {"x": (5, 8)}, weight("w", 8, 4)).macs == 5 * 8 * 4
 
 
+def test_an_optional_input_is_taken_to_be_there(tmp_path: Path) -> None:
+    made = model([node("OptionalGetElement", "x", "g"), node("MatMul", "g w")], {"x": (5, 8)}, [weight("w", 8, 4)])
+    held = made.graph.input[0].type
+    optional = helper.make_optional_type_proto(helper.make_tensor_type_proto(FLOAT, (5, 8)))
+    held.CopyFrom(optional)
+    assert read(tmp_path, made).macs == 5 * 8 * 4
+
+
 def test_an_item_of_a_sequence_of_unknown_length_costs_the_node_that_multiplies_it(opened: Read) -> None:
     nodes = [node("MatMul", "x w", "h", name="known"), node("SplitToSequence", "h sizes", "s"), node("SequenceAt", "s n", "p"),
              node("MatMul", "p v", "y", name="lost")]  # fmt: skip
@@ -240,3 +248,11 @@ def test_cast_like_needs_the_type_alone(opened: Read) -> None:
     trace = opened(nodes, {"x": (6, 8), "ids": (3,)}, scalar("number", 2), constant("one", [1]), constant("rest", [3, 8]),
                    weight("w", 8, 4), kinds={"ids": INT64})  # fmt: skip
     assert trace.macs == 6 * 8 * 4
+
+
+@pytest.mark.parametrize(
+    ("name", "value"), [("value_ints", [2, 3, 8]), ("value", helper.make_tensor("v", INT64, [3], [2, 3, 8]))]
+)
+def test_constants_are_written_in_several_ways(opened: Read, name: str, value: Any) -> None:
+    nodes = [helper.make_node("Constant", [], ["shape"], **{name: value}), node("Reshape", "x shape", "h"), node("MatMul", "h w")]
+    assert gemms(opened(nodes, {"x": (6, 8)}, weight("w", 8, 4)))[0][:3] == (4, 6, 8)

@@ -121,3 +121,31 @@ def test_models_of_the_library_have_the_macs_that_the_runtime_performs(tmp_path:
     assert {name: words for name, words in other.items() if "dft" not in name and "stft" not in name} == {}
     assert all("at least one matrix product" in words and "runtime 0" in words for words in other.values())
     assert Counter(words.split()[0] for words in found.values())["equal"] > 300
+
+
+LOOP = "loop_body (int64 i, bool go, float[n, 8] h) => (bool on, float[m, 8] next) { on = Identity (go) "
+
+WRITTEN = {
+    "a loop": f"y = Loop (seven, true, x) <body = {LOOP}next = MatMul (h, w) }}>",
+    "a loop that grows": f"y = Loop (seven, true, x) <body = {LOOP}a = MatMul (h, w) next = Concat <axis = 0> (a, x) }}>",
+    "a Scan": "s, y = Scan <num_scan_inputs = 1, body = b (float[8] s, float[8] r) => (float[8] t, float[8] u) "
+    "{ a = MatMul (s, w) t = Add (a, r) u = MatMul (r, w) }> (zeros, x)",
+    "an Einsum of four": 'y = Einsum <equation = "bi,ij,jk,bk->bk"> (x, w, w, x)',
+    "a map": "q = SplitToSequence <axis = 0> (x) "
+    "r = SequenceMap <body = b (float[1, 8] s) => (float[1, 8] t) { t = MatMul (s, w) }> (q) "
+    "y = ConcatFromSequence <axis = 0> (r)",
+    "a branch": "n = Size (x) big = Greater (n, seven) "
+    "y = If (big) <then_branch = t () => (float[5, 8] p) { p = MatMul (x, w) }, "
+    "else_branch = e () => (float[5, 8] p) { p = Identity (x) }>",
+    "a low rank": "v = MatMul (w, w) y = MatMul (x, v)",
+}
+
+
+@pytest.mark.parametrize("text", WRITTEN.values(), ids=WRITTEN)
+def test_what_the_file_decides_has_the_macs_that_the_runtime_performs(text: str, tmp_path: Path) -> None:
+    head = '<ir_version: 10, opset_import: ["": 20]> g (float[5, 8] x) => (float[a, 8] y) <int64 seven = {7}, bool true = {1}>'
+    model = onnx.parser.parse_model(f"{head} {{ {text} }}")
+    for name, shape in (("w", (8, 8)), ("zeros", (8,))):
+        model.graph.initializer.append(onnx.numpy_helper.from_array(np.zeros(shape, np.float32), name))
+    words = compare(model, {"x": np.ones((5, 8), np.float32)}, tmp_path)
+    assert words.startswith("equal") and words != "equal 0"

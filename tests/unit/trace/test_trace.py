@@ -240,7 +240,7 @@ CONV_FIELDS = (
     "kind, name, batch, c, h, w, k, r, s, stride, padding, dilation, groups, transposed, output_padding, weight_of, inputs, "
     "count, origin"
 )
-GEMM_FIELDS = "kind, name, m, n, k, batch, weight_operand, scales_with_batch, weight_of, inputs, count, origin"
+GEMM_FIELDS = "kind, name, m, n, k, batch, weight_operand, scales_with_batch, weight_of, inputs, count, origin, dtype"
 
 BAD_FILES: list[tuple[dict[str, Any] | str, str]] = [
     ('{"name": "x",\n  oops}', "expected JSON, found 'Expecting property name enclosed in double quotes' at line 2, column 3"),
@@ -351,3 +351,10 @@ def test_values_built_in_python_refuse_in_the_same_words() -> None:
         Gemm(name="1x1x0", m=1, n=1, k=0)
     with pytest.raises(TraceError, match=r"^source: model: expected text, found 3$"):
         Source(model=3, library="l", version="1")  # type: ignore[arg-type]
+
+
+def test_a_product_may_have_a_type_of_its_own_and_is_written_as_before_without() -> None:
+    plain = Gemm(name="g", m=1, n=2, k=3)
+    assert "dtype" not in plain.model_dump() and plain.changed(dtype="int8").model_dump()["dtype"] == "int8"
+    with pytest.raises(TraceError, match=r"^dtype: expected one of fp16, .*, found 'fp12' \(did you mean 'fp16'\?\)$"):
+        plain.changed(dtype="fp12")
