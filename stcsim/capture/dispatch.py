@@ -6,7 +6,7 @@ In inference mode operators made of others arrive whole; those that one kernel d
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from functools import partial
 from math import prod
 from typing import Any, Self
@@ -25,7 +25,7 @@ from stcsim.capture.recurrent import recurrent_outputs
 from stcsim.capture.steps import COPIES, LOOKUPS, OVERWRITES, read_step
 from stcsim.capture.storages import Role, Storages, is_float
 from stcsim.capture.unhandled import Unhandled, least_macs, multiplying, stays_step
-from stcsim.capture.values import Literals, Values
+from stcsim.capture.values import TAKEN, Literals, Values
 from stcsim.trace import Conv2d, Gemm, Memory, Op
 
 #: What products of flexible attention are called here.
@@ -63,13 +63,19 @@ class Recorder(DispatchMode):  # type: ignore[misc, unused-ignore]
     Attributes:
         ops: in the order they ran, each with the operations it reads; what scales with the batch is still unknown.
         unhandled: operators that multiply but have no operation here, with their module.
+        folded: multiply-accumulates of each product of parameters, which is no operation, by its place.
+        notes: what else a reader must know, each once.
     """
 
     supports_higher_order_operators = True
 
-    def __init__(self, module: nn.Module, values: Values | None = None) -> None:
+    def __init__(self, module: nn.Module, values: Values | None = None, kept: Collection[str] = ()) -> None:
         super().__init__()
         self.ops: list[Op] = []
+        self._read: set[str] = set()
+        self.folded: dict[str, int] = {}
+        self._kept = kept
+        self._calls: Counter[str] = Counter()
         self.notes: dict[str, None] = {}
         self.values = values or Values()
         self.unhandled = Unhandled()
@@ -103,11 +109,33 @@ class Recorder(DispatchMode):  # type: ignore[misc, unused-ignore]
             hooks.append(module.register_forward_hook(self._leave_module))
         try:
             with Literals(self.values), flex_on_shapes(), self:
-                self._module(*args, **(kwargs or {}))
+                out = self._module(*args, **(kwargs or {}))
+            self._drop_dead()
+            del out  # what it holds is not dead
         finally:
             for hook in hooks:
                 hook.remove()
         return self
+
+    def _drop_dead(self) -> None:
+        """Leave out operations whose results nothing reads and nothing holds."""
+        needed = self._read.union(self._storages.held())
+        for op in reversed(self.ops):
+            if op.name in needed:
+                needed.update(op.inputs)
+        dead = sum(op.macs * op.count for op in self.ops if op.name not in needed)
+        self.ops = own_weights([op for op in self.ops if op.name in needed])
+        if dead:
+            self.notes.setdefault(f"products whose results nothing reads are left out ({dead:,} MACs)")
+
+    def told(self) -> list[str]:
+        """Return what a reader of the trace must know."""
+        times, macs = len(self.folded), sum(self.folded.values())
+        what = (
+            f"{times} products of parameters ({macs:,} MACs) are" if times > 1 else f"a product of parameters ({macs:,} MACs) is"
+        )
+        folded = [f"{what} folded, made once when an engine is built"] if times else []
+        return [*folded, *self.notes, *(TAKEN[trust] for trust in sorted(self.values.looked_at))]
 
     def _enter_module(self, path: str) -> Any:
         def enter(module: nn.Module, _: object) -> None:
@@ -137,10 +165,12 @@ class Recorder(DispatchMode):  # type: ignore[misc, unused-ignore]
         out = self.values.run(func, partial(outputs_of, func, operator), args, kwargs)
         outputs = [leaf for leaf in tree_leaves(out) if isinstance(leaf, torch.Tensor)]
         inputs = [leaf for leaf in tree_leaves((args, kwargs)) if isinstance(leaf, torch.Tensor)]
+        if not outputs:  # a value that leaves the network, or a check
+            self._read.update(self._storages.sources(inputs))
         changes = func._schema.is_mutable
         if changes or not self._storages.shares(outputs, inputs):  # else a view
             written = outputs or inputs  # some that write in place return nothing
-            self._observe(func.namespace, Call(operator, args, kwargs, written, self._storages), inputs, changes)
+            self._observe(func.namespace, Call(operator, args, kwargs, written, self._storages, self.values), inputs, changes)
         self._running = False
         return out
 
@@ -150,7 +180,7 @@ class Recorder(DispatchMode):  # type: ignore[misc, unused-ignore]
         tensors = [leaf for leaf in tree_leaves((args, kwargs)) if isinstance(leaf, torch.Tensor)]
         if func.name() == "flex_attention":
             out = flex_outputs(args)
-            call = Call(FLEX, (*args[:3], None), {}, out, self._storages)
+            call = Call(FLEX, (*args[:3], None), {}, out, self._storages, self.values)
             self._observe("aten", call, args[:3], in_place=False)
             self.notes.setdefault("flex_attention is counted with all of its blocks, masked or not")
         else:
@@ -165,7 +195,9 @@ class Recorder(DispatchMode):  # type: ignore[misc, unused-ignore]
         if self._multiplies(namespace, call.operator, inputs):
             known = namespace == "aten" or call.operator == "grouped_mm_fallback"
             drafts = read_product(call) if known else None
-            if drafts is None:
+            if self._folds(call, inputs, drafts or ()):
+                drafts, active = [], False
+            elif drafts is None:
                 self._miss(f"{namespace}.{call.operator}", inputs)
             if drafts is None and stays_step(call.operator):
                 drafts, active = [], False
@@ -178,10 +210,23 @@ class Recorder(DispatchMode):  # type: ignore[misc, unused-ignore]
         names = ()
         if role == "activation" and any(map(is_float, call.outputs)):
             names = (self._step(call, inputs, in_place),)
+        elif not reads_shape(call.operator):  # what is chosen or compared is read, though no operation does it
+            self._read.update(self._storages.sources(inputs))
         copied = self._storages.distinct(inputs[0]) if call.operator in COPIES else 0
         for tensor in call.outputs:
             content = "index" if role == "activation" and not is_float(tensor) else role
             self._storages.write(tensor, content, names, weight, copied)
+
+    def _folds(self, call: Call, inputs: Sequence[torch.Tensor], drafts: Sequence[Draft]) -> bool:
+        """Whether this is a product of parameters and constants alone; its result is made once, when an engine is built."""
+        place = f"{self._stack[-1][0]}: {call.operator}"
+        self._calls[place] += 1
+        place += f" {self._calls[place]}"
+        constant = all(self._storages.role(tensor) == "constant" for tensor in inputs)
+        if place in self._kept or not constant or not any(map(self._storages.is_weight, inputs)):
+            return False
+        self.folded[place] = sum(operation_of(draft, "folded").macs * draft.fields.get("count", 1) for draft in drafts)
+        return True
 
     def _products(self, drafts: Sequence[Draft], call: Call) -> tuple[str, ...]:
         """Record what one operator multiplies; return the operations whose output no other of them reads."""
@@ -247,6 +292,23 @@ class Recorder(DispatchMode):  # type: ignore[misc, unused-ignore]
         self.unhandled.miss(self._stack[-1][0], operator, least_macs=least_macs(operator, shapes))
 
 
+def operation_of(draft: Draft, name: str) -> Op:
+    """Return one launch of a draft."""
+    return KINDS[draft.kind](name=name, **draft.fields)
+
+
+def own_weights(ops: Sequence[Op]) -> list[Op]:
+    """Return the operations with each weight owned by the first that has it; its owner may have been left out."""
+    names, owners, owned = {op.name for op in ops}, dict[str, str](), list[Op]()
+    for op in ops:
+        owner = "" if isinstance(op, Memory) else op.weight_of
+        if owner and owner not in names:
+            first = owners.setdefault(owner, op.name)
+            op = op.changed(weight_of="" if first == op.name else first)
+        owned.append(op)
+    return owned
+
+
 def stays_whole(namespace: str, operator: str) -> bool:
     """Whether an operator made of others is recorded as it is."""
     return namespace == "aten" and (operator in READERS or operator in WHOLE or operator.startswith("upsample_"))
@@ -273,9 +335,14 @@ def baked(module: ScriptModule) -> list[torch.Tensor]:
     return [value for value in values if isinstance(value, torch.Tensor) and is_float(value) and value.dim() > 1]
 
 
+def reads_shape(operator: str) -> bool:
+    """Whether an operator makes a tensor of which only the shape is that of another."""
+    return operator.endswith("_like") or operator.startswith("new_")
+
+
 def result_role(call: Call, inputs: Sequence[torch.Tensor]) -> tuple[Role, bool]:
     """Return what the results of an operator that does not multiply depend on, and whether they are a weight."""
-    if call.operator.endswith("_like") or call.operator.startswith("new_"):  # of these only the shape is read
+    if reads_shape(call.operator):
         return "constant", False
     roles = {call.storages.role(tensor) for tensor in inputs}
     lookup = call.operator in LOOKUPS

@@ -4,19 +4,19 @@ from __future__ import annotations
 
 import logging
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
 from stcsim.capture.composites import put_together
-from stcsim.capture.follow import alike, follow_batch
+from stcsim.capture.follow import alike, evened, follow_batch
+from stcsim.capture.foreign import STOPS, first_line, imports
 from stcsim.capture.fusing import decide_fusion
 from stcsim.capture.networks import NETWORKS, Given, Network, Shape
 from stcsim.capture.networks.network import IMAGE
 from stcsim.capture.tensors import TensorShape, common_batch, read_shapes
 from stcsim.data import shipped_name
-from stcsim.capture.foreign import STOPS, first_line, imports
 from stcsim.errors import TraceError, closest, quoted
 from stcsim.isa import dtype as known_dtype
 from stcsim.trace import Memory, Source, Trace
@@ -58,6 +58,7 @@ def capture(
     runs = _run(place, network, shape, samples)
     once, twice, fourfold = [*(put_together(run.ops) for run in runs), (), ()][:3]
     ops, problems = follow_batch(once, twice, fourfold)
+    ops = [evened(op) for op in ops]
     if all(isinstance(op, Memory) for op in ops):
         missed = f"none (not handled: {', '.join(runs[0].unhandled)})" if runs[0].unhandled else "none"
         raise TraceError(place, "at least one matrix product or convolution", missed)
@@ -65,7 +66,7 @@ def capture(
     return Trace(
         name=name.partition(":")[2] or name,
         title=network.title.format(*shape),
-        source=_source(network, runs[0].unhandled, problems),
+        source=_source(network, runs[0], problems),
         batch=samples,
         input_shape=shape if one_tensor else dict(zip(network.input_names, shape, strict=True)),
         dtype=dtype,
@@ -134,11 +135,11 @@ def _run(place: str, network: Network, shape: Shape, batch: int) -> list[Recorde
 
     values = Values()
 
-    def watch(module: nn.Module, samples: int) -> Recorder:
+    def watch(module: nn.Module, samples: int, kept: Collection[str] = ()) -> Recorder:
         with Literals(values), Build(values):
             given = network.inputs(samples, shape)
         arguments = given if isinstance(given, Given) else Given((), given) if isinstance(given, dict) else Given(given)
-        recorder = Recorder(module, values)
+        recorder = Recorder(module, values, kept)
         try:
             return recorder.run(*arguments)
         except STOPS as error:
@@ -151,8 +152,12 @@ def _run(place: str, network: Network, shape: Shape, batch: int) -> list[Recorde
             runs = [watch(module, batch)]
             with suppress(TraceError):
                 runs.append(watch(module, 2 * batch))
+                if grown := {
+                    place for place, _ in runs[0].folded.items() ^ runs[1].folded.items()
+                }:  # with the batch: not constant
+                    runs = [watch(module, samples, grown) for samples in (batch, 2 * batch)]
                 if not alike(runs[0].ops, runs[1].ops):
-                    runs.append(watch(module, 4 * batch))
+                    runs.append(watch(module, 4 * batch, grown))
     return runs
 
 
@@ -190,12 +195,12 @@ def _stopped(place: str, found: str) -> TraceError:
     return TraceError(place, f"a module that can be built and run on shapes alone (meta tensors; {way_out})", found)
 
 
-def _source(network: Network, unhandled: list[str], problems: list[str]) -> Source:
+def _source(network: Network, run: Recorder, problems: list[str]) -> Source:
     """Return where the trace comes from, with everything a reader must know about it."""
     from stcsim.capture.factory import library_version
 
     shown = problems[:3] + ([f"{len(problems) - 3} more"] if len(problems) > 3 else [])
-    notes = "; ".join(part for part in (network.notes, *shown) if part)
+    notes = "; ".join(part for part in (network.notes, *run.told(), *shown) if part)
     torch_version = library_version("torch").partition("+")[0]
     version = f"{library_version(network.library)} (torch {torch_version})"
-    return Source(model=network.model, library=network.library, version=version, notes=notes, unhandled=tuple(unhandled))
+    return Source(model=network.model, library=network.library, version=version, notes=notes, unhandled=tuple(run.unhandled))

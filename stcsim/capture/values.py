@@ -60,11 +60,11 @@ class Values:
     """The values of all storages that have any.
 
     Attributes:
-        looked_at: by trust, where the first value of that kind was looked at: an operator.
+        looked_at: how sure the values were that decided anything, constants aside.
     """
 
     def __init__(self) -> None:
-        self.looked_at: dict[Trust, str] = {}
+        self.looked_at: set[Trust] = set()
         self._held: dict[int, _Held] = {}
         self._bytes = 0
 
@@ -105,7 +105,7 @@ class Values:
         if name in (_SCALAR, "equal") or (name == "_to_copy" and _leaves_meta(kwargs)):
             return self._look(func, name, args, kwargs)
         if name.startswith(("index", "_unsafe_index", "_index_put_impl")) and len(args) > 1 and isinstance(args[1], list | tuple):
-            args = (args[0], self._places(name, args[1]), *args[2:])
+            args = (args[0], self._places(args[1]), *args[2:])
         try:
             out = shapes(*self._moved(name, args), **self._moved(name, kwargs))
         except (NotImplementedError, RuntimeError) as error:
@@ -141,11 +141,10 @@ class Values:
         held = self._held.get(tensor.untyped_storage()._cdata)
         return _laid_out(tensor, held.values) if held else None
 
-    def _needed(self, tensor: torch.Tensor, operator: str, trust: Trust | None = None) -> torch.Tensor:
+    def _needed(self, tensor: torch.Tensor) -> torch.Tensor:
         """Return the values of ``tensor``; those of one that has none are zeros, of a mask ones."""
-        trust = self.trust(tensor) if trust is None else trust
-        if trust:
-            self.looked_at.setdefault(trust, operator)
+        if trust := self.trust(tensor):
+            self.looked_at.add(trust)
         value = self._value(tensor)
         if value is None:
             value = torch.full(tensor.shape, tensor.dtype == torch.bool, dtype=tensor.dtype, device="cpu")
@@ -157,12 +156,12 @@ class Values:
         truth = name == "equal" or (name == _SCALAR and args[0].dtype == torch.bool)
         if truth and trust is Trust.ASSUMED:
             return func(*args, **kwargs)  # which says why it cannot be
-        out = func(*(self._needed(each, name) if isinstance(each, torch.Tensor) else each for each in args), **kwargs)
+        out = func(*(self._needed(each) if isinstance(each, torch.Tensor) else each for each in args), **kwargs)
         for tensor in _tensors(out):
             self._trust(tensor, trust)
         return out
 
-    def _places(self, name: str, places: Sequence[Any]) -> list[Any]:
+    def _places(self, places: Sequence[Any]) -> list[Any]:
         """Return the indices with each mask as the places at which it is true."""
         found: list[Any] = []
         for each in places:
@@ -170,7 +169,7 @@ class Values:
                 found.append(each)
                 continue
             trust = self.trust(each)
-            for axis in self._needed(each, name).nonzero(as_tuple=True):
+            for axis in self._needed(each).nonzero(as_tuple=True):
                 found.append(self._without_data(axis, trust))
         return found
 
@@ -180,7 +179,7 @@ class Values:
         if not tensors or any(tensor.numel() > _EXACT_ELEMENTS for tensor in tensors):
             raise error
         trust = max(map(self.trust, tensors))
-        needed = lambda each: self._needed(each, name) if isinstance(each, torch.Tensor) else each  # noqa: E731
+        needed = lambda each: self._needed(each) if isinstance(each, torch.Tensor) else each  # noqa: E731
         try:
             out = func(*tree_map(needed, tuple(args)), **_on_cpu(tree_map(needed, dict(kwargs))))
         except Exception:
@@ -244,17 +243,18 @@ class Values:
             return
         values.update(zip(map(id, _tensors(out)), _tensors(result), strict=False))
         for tensor in written:
-            if id(tensor) in values and tensor.is_meta:
-                self.hold(tensor, values[id(tensor)], trust)
-            else:
+            computed = values.get(id(tensor))
+            if computed is None:
                 self._trust(tensor, trust)
+            elif tensor.is_meta and computed.shape == tensor.shape:  # statistics of a norm are empty on CPUs
+                self.hold(tensor, computed, trust)
 
     def _purge(self, more: int) -> None:
         """Drop what only this table keeps alive once there is too much."""
         if self._bytes + more < _KEPT_BYTES:
             return
         for key, held in list(self._held.items()):
-            if torch._C._storage_Use_Count(key) <= 2:
+            if torch._C._storage_Use_Count(key) <= 1:
                 self._bytes -= held.values.nbytes()
                 del self._held[key]
 

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import ClassVar, Literal
+from typing import Any, ClassVar, Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field, SerializerFunctionWrapHandler, model_serializer, model_validator
 
 from stcsim.errors import TraceError, closest
 from stcsim.trace.model import ElementCount, Model, Offset, Size, inside, quoted, shorten
@@ -20,6 +20,8 @@ class Gemm(Model):
         k: inputs, the reduction.
         weight_operand: ``"a"``, or ``None`` for a product of two activations (as written in the model: rows are m), never sparse.
         scales_with_batch: which of ``n`` and ``batch`` grows with the network's batch; ``None`` when neither does.
+        spread_rows, experts: rows that ``experts`` products share evenly where that is no whole number for each; ``n`` is then a
+            share rounded up and ``batch`` the experts that have one. ``None`` where every product has ``n`` rows.
         weight_of: name of the earlier operation whose weight it shares; empty when the weight is its own.
         inputs: names of the operations whose output it reads; without a weight A's producer comes first.
         count: identical launches.
@@ -35,15 +37,44 @@ class Gemm(Model):
     batch: Size = 1
     weight_operand: Literal["a", None] = "a"
     scales_with_batch: Literal["n", "batch", None] = None
+    spread_rows: Size | None = None
+    experts: Size | None = None
     weight_of: str = ""
     inputs: tuple[str, ...] = ()
     count: Size = 1
     origin: str = ""
 
+    @model_validator(mode="after")
+    def _is_spread(self) -> Gemm:
+        if self.spread_rows is None and self.experts is None:
+            return self
+        where = f"gemm '{self.name}': spread_rows"
+        if self.spread_rows is None or self.experts is None:
+            raise TraceError(where, "spread_rows and experts, or neither", "one of them")
+        if (self.n, self.batch) != spread(self.spread_rows, self.experts):
+            n, batch = spread(self.spread_rows, self.experts)
+            found = f"n = {self.n} and batch = {self.batch}"
+            raise TraceError(where, f"n = {n} and batch = {batch} ({self.spread_rows} rows over {self.experts} experts)", found)
+        return self
+
+    @model_serializer(mode="wrap")
+    def _without_unused(self, fields: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Leave out what few operations have, so that a trace without it is the same text and the same hash as ever."""
+        written: dict[str, Any] = fields(self)
+        if self.spread_rows is None:
+            written.pop("spread_rows", None)
+            written.pop("experts", None)
+        return written
+
+    @property
+    def rows(self) -> int:
+        """Rows, or columns of B, of all ``batch`` products together."""
+        return self.spread_rows or self.n * self.batch
+
     @property
     def macs(self) -> int:
         """Multiply-accumulates of one launch."""
-        return self.m * self.n * self.k * self.batch
+        return self.m * self.rows * self.k
 
     @property
     def weight_elements(self) -> int:
@@ -53,12 +84,25 @@ class Gemm(Model):
     @property
     def output_elements(self) -> int:
         """Elements of D in all ``batch`` products."""
-        return self.m * self.n * self.batch
+        return self.m * self.rows
+
+    def with_rows(self, rows: int) -> Gemm:
+        """Return the same operation with as many rows spread over its experts."""
+        n, batch = spread(rows, self.experts or self.batch)
+        return self.changed(n=n, batch=batch, spread_rows=rows, experts=self.experts or self.batch)
 
     def rescaled(self, new: int, old: int) -> Gemm:
         """Return the same operation with the network's batch changed from ``old`` to ``new``."""
         field = self.scales_with_batch
+        if field and self.spread_rows:
+            return self.with_rows(_scale(self, "spread_rows", new, old))
         return self if field is None else self.changed(**{field: _scale(self, field, new, old)})
+
+
+def spread(rows: int, experts: int) -> tuple[int, int]:
+    """Return the rows of a product, rounded up, and how many products have any, where ``experts`` share ``rows`` evenly."""
+    busy = min(rows, experts)
+    return -(-rows // busy), busy
 
 
 class Conv2d(Model):

@@ -240,7 +240,9 @@ CONV_FIELDS = (
     "kind, name, batch, c, h, w, k, r, s, stride, padding, dilation, groups, transposed, output_padding, weight_of, inputs, "
     "count, origin"
 )
-GEMM_FIELDS = "kind, name, m, n, k, batch, weight_operand, scales_with_batch, weight_of, inputs, count, origin"
+GEMM_FIELDS = (
+    "kind, name, m, n, k, batch, weight_operand, scales_with_batch, spread_rows, experts, weight_of, inputs, count, origin"
+)
 
 BAD_FILES: list[tuple[dict[str, Any] | str, str]] = [
     ('{"name": "x",\n  oops}', "expected JSON, found 'Expecting property name enclosed in double quotes' at line 2, column 3"),
