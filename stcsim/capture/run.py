@@ -131,7 +131,8 @@ def _run(place: str, network: Network, shape: Shape, batch: int) -> list[Recorde
     import torch
 
     from stcsim.capture.dispatch import Recorder
-    from stcsim.capture.values import Build, Literals, Values
+    from stcsim.capture.modes import Build, Literals
+    from stcsim.capture.values import Values
 
     values = Values()
 
@@ -165,7 +166,7 @@ def _build(place: str, network: Network, values: Values) -> nn.Module:
     """Return the module on tensors without data; one that cannot be built so (exported, traced) is built with data first."""
     import torch
 
-    from stcsim.capture.values import Build, Literals
+    from stcsim.capture.modes import Build, Literals
 
     with suppress(*STOPS), silence(), torch.device("meta"), Literals(values), Build(values):
         return network.build().to("meta").eval()

@@ -1,4 +1,4 @@
-"""Small models of transformers, and what torch's own counter says they multiply: ``python -m tests.unit.capture.architectures``."""
+"""Small models of transformers, and what torch's counter says they multiply: ``python -m tests.unit.capture.architectures``."""
 
 from __future__ import annotations
 

@@ -217,7 +217,7 @@ def test_experts_take_as_many_rows_each(seen: Callable[..., Trace]) -> None:
     few = seen(Runs(choose, experts=weight(4, 8, 24)), 8, batch=1)  # two rows keep two of four experts busy
     assert few.source.notes == ""
     assert (rows(few), few.rescalable, few.macs) == ([(24, 1, 8, 2, "a", "n")], True, 2 * 8 * 24)
-    five = few.with_batch(5).ops[0]  # ten rows: two and a half for each of four, rounded up
+    five = products(few.with_batch(5))[0]  # ten rows: two and a half for each of four, rounded up
     assert isinstance(five, Gemm)
     assert (five.n, five.batch, five.spread_rows, five.experts, five.macs) == (3, 4, 10, 4, 10 * 8 * 24)
 
