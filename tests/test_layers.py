@@ -19,7 +19,7 @@ PACKAGE = Path(__file__).parents[1] / "stcsim"
 MAX_LINES = 300
 ATTIC = ("utils", "util", "common", "misc", "helpers", "*_old", "old_*", "*_new")
 
-GROUND = ("errors", "words", "isa", "isa.*", "version", "data", "files", "processes")
+GROUND = ("errors", "words", "isa", "isa.*", "version", "data", "files", "processes", "partial")
 INPUTS = ("arch", "arch.*", "trace", "trace.*")
 TIMING = ("timing", "timing.*")
 RESULT = ("result", "result.*")
@@ -38,6 +38,7 @@ def shelf(*below: str) -> tuple[str, ...]:
 ROOMS: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("errors", ()),
     ("version", ()),
+    ("partial", ()),
     ("data", ("errors",)),
     ("files", ("errors",)),
     ("words", ("errors",)),

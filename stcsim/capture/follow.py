@@ -9,16 +9,19 @@ from stcsim.errors import TraceError
 from stcsim.trace import Conv2d, Gemm, Memory, Op
 
 
-def follow_batch(once: Sequence[Op], twice: Sequence[Op], fourfold: Sequence[Op] = ()) -> tuple[list[Op], list[str]]:
+def follow_batch(
+    once: Sequence[Op], twice: Sequence[Op], fourfold: Sequence[Op] = (), refusal: str = ""
+) -> tuple[list[Op], list[str]]:
     """Return the operations, each with what grows with the batch, and why some do not follow it.
 
     Args:
         once, twice: the operations at a batch and at twice that; none where the network does not take it.
         fourfold: those at four times the batch. They count where the network does something else with one sample than with
             two (the transposed image of one lies in memory as before, that of two is copied); else they may be left out.
+        refusal: what the network said to twice the batch, where it does not take it.
     """
     if not twice:
-        return list(once), ["the network does not take twice the batch"]
+        return list(once), [f"the network does not take twice the batch{': ' + refusal if refusal else ''}"]
     if alike(once, twice):
         return _grown(once, twice)
     if alike(twice, fourfold):
@@ -26,7 +29,17 @@ def follow_batch(once: Sequence[Op], twice: Sequence[Op], fourfold: Sequence[Op]
         with suppress(TraceError):
             if not problems:
                 return [op.rescaled(1, 2) for op in grown], []
-    return list(once), ["the operations depend on the batch"]
+    return list(once), [f"the operations depend on the batch: {_first_difference(once, twice)}"]
+
+
+def _first_difference(once: Sequence[Op], twice: Sequence[Op]) -> str:
+    """Return the first operation that only one of two runs has."""
+    for one, two in zip(once, twice, strict=False):
+        if not alike([one], [two]):
+            here = f"twice the batch has {two.name}{_operator(two)} in place of {one.name}{_operator(one)}"
+            return here if one.name != two.name else f"{one.name}{_operator(one)} is another operation at twice the batch"
+    more = once[len(twice) :] or twice[len(once) :]
+    return f"only {'one batch' if len(once) > len(twice) else 'twice the batch'} has {more[0].name}{_operator(more[0])}"
 
 
 def evened(op: Op) -> Op:
@@ -42,7 +55,29 @@ def alike(one: Sequence[Op], other: Sequence[Op]) -> bool:
 
 def _grown(once: Sequence[Op], twice: Sequence[Op]) -> tuple[list[Op], list[str]]:
     pairs = [(one, _grow(one, two)) for one, two in zip(once, twice, strict=True)]
-    return [op or one for one, op in pairs], [f"{one.name} does not follow the batch" for one, op in pairs if op is None]
+    two_of = {one.name: two for one, two in zip(once, twice, strict=True)}
+    return [op or one for one, op in pairs], [_reason(one, two_of[one.name]) for one, op in pairs if op is None]
+
+
+def _reason(one: Op, two: Op) -> str:
+    """Return which operator does not follow the batch, and in which of its sizes."""
+    sizes = [name for name in _SIZES[one.kind] if getattr(one, name) != getattr(two, name)]
+    told = ", ".join(f"{name} is {getattr(one, name)}, at twice the batch {getattr(two, name)}" for name in sizes)
+    return f"{one.name}{_operator(one)} does not follow the batch: {told.replace('_', ' ')}"
+
+
+def _operator(op: Op) -> str:
+    """Return what an operation is, where its name does not end in that."""
+    operator = op.operator if isinstance(op, Memory) else op.kind
+    return "" if op.name.rpartition(".")[2].partition("#")[0] == operator else f" ({operator})"
+
+
+#: What is compared of each kind of operation.
+_SIZES = {
+    "gemm": ("m", "n", "k", "batch"),
+    "conv2d": ("batch", "c", "h", "w", "k", "r", "s", "groups"),
+    "memory": ("elements_read", "elements_written", "constant_elements"),
+}
 
 
 def _grow(one: Op, two: Op) -> Op | None:

@@ -55,9 +55,9 @@ def capture(
     shape = _shape(place, network, input_shape)
     asked = common_batch(place, tensors, batch) if tensors else batch
     samples = _positive(f"{place}: batch", network.batch if asked is None else asked)
-    runs = _run(place, network, shape, samples)
+    runs, refusal = _run(place, network, shape, samples)
     once, twice, fourfold = [*(put_together(run.ops) for run in runs), (), ()][:3]
-    ops, problems = follow_batch(once, twice, fourfold)
+    ops, problems = follow_batch(once, twice, fourfold, refusal)
     ops = [evened(op) for op in ops]
     if all(isinstance(op, Memory) for op in ops):
         missed = f"none (not handled: {', '.join(runs[0].unhandled)})" if runs[0].unhandled else "none"
@@ -126,8 +126,8 @@ def _positive(where: str, value: int) -> int:
     return value
 
 
-def _run(place: str, network: Network, shape: Shape, batch: int) -> list[Recorder]:
-    """Return what ran at ``batch``, at twice that if the module takes it, and at four times if twice was something else."""
+def _run(place: str, network: Network, shape: Shape, batch: int) -> tuple[list[Recorder], str]:
+    """Return what ran at ``batch``, at twice that and, if that was something else, at four times; and what stopped the others."""
     import torch
 
     from stcsim.capture.dispatch import Recorder
@@ -151,15 +151,16 @@ def _run(place: str, network: Network, shape: Shape, batch: int) -> list[Recorde
         module = _build(place, network, values)
         with torch.device("meta"), torch.inference_mode():
             runs = [watch(module, batch)]
-            with suppress(TraceError):
+            try:
                 runs.append(watch(module, 2 * batch))
-                if grown := {
-                    place for place, _ in runs[0].folded.items() ^ runs[1].folded.items()
-                }:  # with the batch: not constant
+                grown = {place for place, _ in runs[0].folded.items() ^ runs[1].folded.items()}
+                if grown:  # with the batch, so that it is no constant
                     runs = [watch(module, samples, grown) for samples in (batch, 2 * batch)]
                 if not alike(runs[0].ops, runs[1].ops):
                     runs.append(watch(module, 4 * batch, grown))
-    return runs
+            except TraceError as error:
+                return runs, error.found
+    return runs, ""
 
 
 def _build(place: str, network: Network, values: Values) -> nn.Module:
@@ -200,8 +201,13 @@ def _source(network: Network, run: Recorder, problems: list[str]) -> Source:
     """Return where the trace comes from, with everything a reader must know about it."""
     from stcsim.capture.factory import library_version
 
-    shown = problems[:3] + ([f"{len(problems) - 3} more"] if len(problems) > 3 else [])
-    notes = "; ".join(part for part in (network.notes, *run.told(), *shown) if part)
     torch_version = library_version("torch").partition("+")[0]
-    version = f"{library_version(network.library)} (torch {torch_version})"
-    return Source(model=network.model, library=network.library, version=version, notes=notes, unhandled=tuple(run.unhandled))
+    return Source(
+        model=network.model,
+        library=network.library,
+        version=f"{library_version(network.library)} (torch {torch_version})",
+        notes="; ".join(part for part in (network.notes, *run.told()) if part),
+        unhandled=tuple(run.unhandled),
+        unhandled_macs=run.unhandled.least_macs,
+        fixed_batch=tuple(problems),
+    )

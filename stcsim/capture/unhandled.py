@@ -22,9 +22,9 @@ def _distances(shapes: Shapes) -> int:
 
 
 def _bilinear(shapes: Shapes) -> int:
-    """Return the least of ``nn.Bilinear`` (first, second, weight): each row with the weight, contracted over the larger input."""
-    features, (outputs, first, second) = shapes[0], [*shapes[2]][-3:]
-    return prod(features[:-1]) * outputs * first * second
+    """Return the least of ``nn.Bilinear``: each row of the first input with a weight of outputs x first x second."""
+    (*rows, first), (outputs, _, second) = shapes[0], shapes[1]
+    return prod(rows) * outputs * first * second
 
 
 class Multiplying(NamedTuple):

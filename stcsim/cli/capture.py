@@ -14,10 +14,14 @@ import typer
 from stcsim.cli import completion
 from stcsim.cli import options as opt
 from stcsim.cli.output import check_outputs
+from stcsim.cli.steps import said_whole
 from stcsim.errors import StcsimError
 
 if TYPE_CHECKING:
     from stcsim.trace import Trace
+
+_REASONS = 2
+"""Operators that do not follow the batch which are named before the trace has to be looked into."""
 
 NetworkArgument = Annotated[
     str,
@@ -52,17 +56,20 @@ def capture(
     inputs: TensorsOption = None,
     arguments: ArgumentOption = None,
     dtype: opt.DTypeOption = None,
+    strict: opt.StrictOption = False,
 ) -> None:
     """Run a PyTorch network on tensors without data, or read an ONNX file, and write every operation it asks for as a trace.
 
     For example: stcsim capture transformers:gpt2 --arg n_layer=2 --input input_ids=1x512:int64 -o gpt2.json
     """
     check_outputs(output=output)
-    from stcsim.report.terminal.console import show
+    from stcsim.report.terminal.console import say, show
     from stcsim.report.terminal.inventory import traces_table
 
     sys.path.insert(0, os.getcwd())  # MODULE may be a file where the user stands, as with `python -m`
-    trace = _captured(network, batch, shape, inputs, arguments, dtype)
+    trace = said_whole(_captured(network, batch, shape, inputs, arguments, dtype), strict)
+    if not trace.rescalable and trace.source.fixed_batch:
+        say(f"{trace.name} is right at batch {trace.batch} only: {'; '.join(trace.source.fixed_batch[:_REASONS])}")
     trace.save(output)
     show(traces_table([trace]))
 

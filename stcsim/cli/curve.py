@@ -42,6 +42,7 @@ def curve(
     gemm: GemmOption = None,
     dtypes: opt.DTypesOption = None,
     batch: opt.BatchOption = None,
+    strict: opt.StrictOption = False,
     overrides: opt.SetOption = None,
     metric: MetricOption = Metric.SPEEDUP,
     figure: opt.FigureOption = None,
@@ -61,7 +62,7 @@ def curve(
     from stcsim.study.curve import sweep
 
     axis = parse_axis(over)
-    source = _source(trace, gemm, axis, batch)
+    source = _source(trace, gemm, axis, batch, strict)
     gpus = [load_gpu(str(name), overrides) for name in listed(archs, "archs", "names")]
     types = [str(name) for name in listed(dtypes, "dtypes", "names")] if dtypes else []
     if figure:
@@ -76,7 +77,7 @@ def curve(
     deliver(out, found, curve_table, document, row_lines)
 
 
-def _source(trace: str | None, gemm: str | None, axis: Axis, batch: int | None) -> Trace | GemmPattern:
+def _source(trace: str | None, gemm: str | None, axis: Axis, batch: int | None, strict: bool) -> Trace | GemmPattern:
     """Return what is run at every value: the trace at its batch, or the GEMM; all sizes vary together where none is named."""
     from stcsim.study.axis import GEMM_AXES, GemmPattern, parse_gemm
 
@@ -87,7 +88,7 @@ def _source(trace: str | None, gemm: str | None, axis: Axis, batch: int | None) 
         raise StcsimError("batch", "a trace whose batch --over does not vary", str(batch))
     if trace is None:
         return GemmPattern() if gemm is None else parse_gemm(gemm)
-    return load_network(trace, batch)
+    return load_network(trace, batch, strict=strict)
 
 
 def _check_drawable(metric: str, gpus: Sequence[Arch], types: Sequence[str]) -> None:

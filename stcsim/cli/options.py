@@ -104,6 +104,7 @@ DTypesOption = Annotated[
 OutDTypeOption = Annotated[str | None, typer.Option("--out-dtype", metavar="TYPE", help="Output type, e.g. int32.")]
 BatchOption = Annotated[int | None, typer.Option("--batch", "-b", metavar="N", help="Rescale the trace to this batch.")]
 GemmBatchOption = Annotated[int, typer.Option("--batch", "-b", metavar="N", help="Independent GEMMs in one launch.")]
+StrictOption = Annotated[bool, typer.Option("--strict", help="Refuse a network of which an operator or a step is missing.")]
 SparsityOption = Annotated[
     str | None,
     typer.Option(

@@ -13,6 +13,7 @@ def roofline(
     arch: opt.ArchOption,
     dtype: opt.DTypeOption = None,
     batch: opt.BatchOption = None,
+    strict: opt.StrictOption = False,
     overrides: opt.SetOption = None,
     figure: opt.FigureOption = None,
     format: opt.FormatOption = Format.TABLE,
@@ -29,7 +30,7 @@ def roofline(
     from stcsim.report.terminal.roofline import roofline_table
     from stcsim.study.roofline import roofline_of
 
-    gpu, network = load_gpu(arch, overrides), load_network(trace, batch)
+    gpu, network = load_gpu(arch, overrides), load_network(trace, batch, strict=strict)
     prepare()
     with progress(network.name) as advance:
         found = roofline_of(network, gpu, dtype, advance)

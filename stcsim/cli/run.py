@@ -55,6 +55,7 @@ def run(
     keep_dense: KeepDenseOption = None,
     dtype_of: DTypeOfOption = None,
     pruned_as: PrunedAsOption = None,
+    strict: opt.StrictOption = False,
     overrides: opt.SetOption = None,
     kernel: opt.KernelOption = None,
     engine: opt.EngineOption = Engine.FAST,
@@ -77,7 +78,7 @@ def run(
     from stcsim.replay.door import element_of, kernel_of
     from stcsim.report.terminal.console import progress
 
-    gpu, network = load_gpu(arch, overrides), load_network(trace, batch, inputs)
+    gpu, network = load_gpu(arch, overrides), load_network(trace, batch, inputs, strict)
     replay.modes_of(gpu, element_of(dtype or network.dtype), sparsity)
     kernel_of(gpu, kernel)
     dense, types = keep_dense or [], _types_by_pattern(dtype_of or [])

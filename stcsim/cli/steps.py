@@ -24,6 +24,7 @@ __all__ = [
     "measured_tables",
     "prepare",
     "refuse_negatives",
+    "said_whole",
     "whole",
 ]
 
@@ -62,11 +63,27 @@ def load_described(arch: str | None) -> str | Arch | None:
     return load_gpu(arch) if path.suffix.lower() in _ARCH_FILES or os.path.isfile(path) else arch
 
 
-def load_network(trace: str, batch: int | None = None, inputs: Sequence[str] | None = None) -> Trace:
-    """Load a trace, an ONNX model or a table of GEMMs, at its own batch or another."""
+def load_network(trace: str, batch: int | None = None, inputs: Sequence[str] | None = None, strict: bool = False) -> Trace:
+    """Load a trace, an ONNX model or a table of GEMMs, at its own batch or another, and say what it lacks."""
     from stcsim.capture import open_trace
 
-    return open_trace(trace, batch, inputs)
+    return said_whole(open_trace(trace, batch, inputs), strict)
+
+
+def said_whole(trace: Trace, strict: bool = False) -> Trace:
+    """Return ``trace``; say what it lacks on stderr.
+
+    Raises:
+        StcsimError: when it lacks anything and ``strict`` is set.
+    """
+    from stcsim.report.terminal.console import say
+
+    partial = trace.partial
+    if partial is not None and strict:
+        raise StcsimError(f"{trace.name}: strict", "a network of which nothing is missing", partial.sentence)
+    if partial is not None:
+        say(f"{trace.name} is {partial.sentence}")
+    return trace
 
 
 def gemm_trace(m: int, n: int, k: int) -> Trace:

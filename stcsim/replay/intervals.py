@@ -12,7 +12,7 @@ from stcsim.isa import DType
 from stcsim.isa import dtype as known_dtype
 from stcsim.result import Interval, KernelResult, LayerRow, MemoryResult, MemoryRow, Totals, Trust
 from stcsim.trust.accuracy import ErrorModel, Known, Spread, error_model
-from stcsim.trust.verdict import verdict_of
+from stcsim.trust.verdict import Verdict, verdict_of
 
 _NOTHING = Spread(0, 0.0, 0.0, 0.0)  # of the ratio of what is the same on both sides
 
@@ -69,10 +69,13 @@ class Bars:
             best_uj_interval=_of(best, totals.best_uj),
         )
 
-    def trust(self, totals: Totals, rows: Iterable[LayerRow]) -> Trust:
-        """Return how far to trust the run."""
+    def trust(self, totals: Totals, rows: Iterable[LayerRow], partial: bool = False) -> Trust:
+        """Return how far to trust the run; whether pruning a ``partial`` network pays cannot be told from what is there."""
         spreads = [self._time(row, row.is_pruned) for row in rows] or [_NOTHING]
-        return self._trust(min(spread.rows for spread in spreads), self._verdict(totals, rows))
+        verdict = self._verdict(totals, rows)
+        return self._trust(
+            min(spread.rows for spread in spreads), verdict and (Verdict.CANNOT_TELL.value if partial else verdict)
+        )
 
     def trust_of(self, dtype: DType, operations: float, speedup: Interval | None) -> Trust:
         """Return how far to trust what is said of a GEMM of so many operations."""

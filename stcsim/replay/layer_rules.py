@@ -9,7 +9,7 @@ from stcsim.arch import Arch
 from stcsim.errors import UnsupportedError, quoted
 from stcsim.isa import DType
 from stcsim.replay.door import element_of, element_on
-from stcsim.trace import Memory, Op, Trace
+from stcsim.trace import Gemm, Memory, Op, Trace
 from stcsim.trace.choose import EXPECTED, chosen
 from stcsim.words import texts
 
@@ -22,7 +22,7 @@ class LayerRules:
 
     Args:
         trace: whose operations the patterns name.
-        dtype: element type of what no pattern names; the trace's own by default.
+        dtype: element type of what no pattern names and the trace gives no type of its own; the trace's by default.
         keep_dense: patterns of layers that are not pruned.
         dtype_of: element type by pattern; the last pattern that fits is the rule. It may name memory operations too.
         arch: the GPU, whose sparsity pattern says how elements are cut and stored; that of hardware without one.
@@ -54,6 +54,7 @@ class LayerRules:
         self._dense = {name: pattern for pattern in self.keep_dense for name in chosen(trace.ops, pattern, "keep_dense", layers)}
         self.pruned_as = None if pruned_as is None else texts(pruned_as, "pruned_as", EXPECTED)
         self._pruned = None if self.pruned_as is None else set(_named(trace, self.pruned_as, layers))
+        self._own = {word: found(word) for word in {op.dtype for op in trace.ops if isinstance(op, Gemm)} if word}
         self._types = {
             name: found(word, "dtype_of")
             for pattern, word in self.dtype_of.items()
@@ -62,12 +63,13 @@ class LayerRules:
 
     def type_of(self, op: Op) -> DType:
         """Return the element type ``op`` runs in."""
-        return self._types.get(op.name, self.element)
+        own = self._own.get(op.dtype) if isinstance(op, Gemm) else None
+        return self._types.get(op.name) or own or self.element
 
     @property
     def types(self) -> set[DType]:
         """Every element type in use."""
-        return {self.element, *self._types.values()}
+        return {self.element, *self._own.values(), *self._types.values()}
 
     def why_dense(self, op: Op) -> str | None:
         """Return why ``op`` is not pruned although it could be, or ``None``."""

@@ -8,6 +8,7 @@ from typing import Any
 from stcsim import words
 from stcsim.arch import Arch, ArchOrName, arch_from_dict, load_arch
 from stcsim.errors import StcsimError
+from stcsim.partial import Partial
 from stcsim.replay.choice import Progress
 from stcsim.replay.door import element_on, kernel_of, out_type_of
 from stcsim.replay.footprint import footprint
@@ -97,7 +98,8 @@ def run(
     }
     head = arch.name, trace.name, rules.element.name, trace.batch, sparsity_of(modes), engine
     order = sorted(timed.rows, key=lambda at: steps[at].index), sorted(timed.memory, key=lambda at: steps[at].index)
-    return _result(head, inputs, arch, timed, order, footprint(timed.rows.values(), steps, rules.type_of, _capacity_bytes(arch)))
+    needed = footprint(timed.rows.values(), steps, rules.type_of, _capacity_bytes(arch))
+    return _result(head, inputs, arch, timed, order, needed, trace.partial)
 
 
 def gemm(
@@ -195,13 +197,15 @@ def _result(
     timed: Timed,
     order: tuple[Sequence[int], Sequence[int]],
     memory_needed: Footprint | None = None,
+    partial: Partial | None = None,
 ) -> RunResult:
     """Put a result together, with error bars; ``order`` is that of rows and of memory operations."""
     barred = bars(arch)
     rows, memory = tuple(timed.rows[at] for at in order[0]), tuple(timed.memory[at] for at in order[1])
     sums = barred.totals(timed.totals, rows, memory)
     rows, memory = tuple(map(barred.layer, rows)), tuple(map(barred.memory, memory))
-    return RunResult(*head, inputs, rows, sums, memory, timed.groups, memory_needed, barred.trust(sums, rows))
+    trust = barred.trust(sums, rows, partial is not None)
+    return RunResult(*head, inputs, rows, sums, memory, timed.groups, memory_needed, trust, partial)
 
 
 def _capacity_bytes(arch: Arch) -> int:

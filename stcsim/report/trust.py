@@ -99,6 +99,9 @@ def _verdict(result: RunResult, verdict: str) -> Text:
     name = result.pattern
     said = {"pays": f"{name} pays", "does not pay": f"{name} does not pay"}.get(verdict, f"Whether {name} pays cannot be told")
     factor = f"{speedup:.2f}× as fast as dense, {interval_text(likely)}× in 8 of 10 such cases"
+    if result.partial:
+        what = f"what was read of {what}" if len(result.rows) > 1 else what
+        said = f"Whether {name} pays cannot be told of a part of the network"
     none = "" if pruned or len(result.rows) == 1 else " No layer is predicted to make the whole faster when it is pruned."
     return Text.assemble((f"{said}: ", "bold"), f"{what} is predicted {factor}.{none}")
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from stcsim.errors import StcsimError, quoted
 from stcsim.files import write_whole
 from stcsim.isa.patterns import pattern_of
+from stcsim.partial import Partial
 from stcsim.result.document import columns, document, flat, json_text, plain
 from stcsim.result.load import build
 from stcsim.result.rows import LayerRow, MemoryRow, PruneGroup
@@ -48,6 +49,7 @@ class RunResult:
         groups: alike layers that have the choice between dense and 2:4, those that save most when pruned first.
         footprint: memory that it needs.
         trust: how far to trust it all.
+        partial: what the network lacks, so that every total is too small; ``None`` where nothing is missing.
     """
 
     arch: str
@@ -63,6 +65,7 @@ class RunResult:
     groups: tuple[PruneGroup, ...] = ()
     footprint: Footprint | None = None
     trust: Trust | None = None
+    partial: Partial | None = None
 
     @property
     def pattern(self) -> str:
@@ -77,7 +80,8 @@ class RunResult:
         if totals.speedup is not None and totals.sparse_us is not None:
             likely = totals.speedup_interval
             shown.append(f"{totals.speedup:.2f}×" + (f" ({likely.low:.2f}–{likely.high:.2f})" if likely else ""))
-        return f"RunResult({self.trace} on {self.arch}, {self.dtype}, batch {self.batch}: {', '.join(shown)})"
+        partial = ["partial"] if self.partial else []
+        return f"RunResult({self.trace} on {self.arch}, {self.dtype}, batch {self.batch}: {', '.join(shown + partial)})"
 
     def to_dict(self) -> dict[str, Any]:
         """Return everything as plain mappings, lists, numbers and texts (``stcsim schema run`` prints their JSON schema)."""
@@ -90,9 +94,11 @@ class RunResult:
     def lines(self) -> list[dict[str, object]]:
         """Return one flat mapping for each layer, then for each memory operation with a kernel of its own.
 
-        The names are the paths in :meth:`to_dict`'s rows, such as ``dense.time_us`` and ``sparse.breakdown.l2``.
+        The names are the paths in :meth:`to_dict`'s rows, such as ``dense.time_us`` and ``sparse.breakdown.l2``; ``partial`` is
+        the sentence of what the network lacks, the same on every line.
         """
-        return [*map(_line, self.rows), *map(_line, self.memory)]
+        partial = self.partial.sentence if self.partial else None
+        return [{**line, "partial": partial} for line in (*map(_line, self.rows), *map(_line, self.memory))]
 
     def to_dataframe(self) -> DataFrame:
         """Return :meth:`lines` as a pandas ``DataFrame``.

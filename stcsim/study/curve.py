@@ -10,6 +10,7 @@ from stcsim import replay
 from stcsim.arch import Arch, ArchOrName, load_arch
 from stcsim.errors import StcsimError
 from stcsim.isa.patterns import NATIVE
+from stcsim.partial import Partial
 from stcsim.replay.door import element_of
 from stcsim.result import Footprint, Interval, Totals, Trust
 from stcsim.study.axis import NETWORK_AXES, Axis, GemmPattern, Value, is_gemm, parse_axis, parse_gemm
@@ -36,6 +37,7 @@ class CurvePoint:
         totals: of the run, as ``stcsim.run`` returns them.
         memory: what it needs of the GPU's memory.
         pattern: name of the GPU's sparsity pattern; the side that is called ``"2:4"`` here is of that pattern.
+        partial: what the network lacks there; ``None`` where nothing is missing.
     """
 
     value: Value
@@ -44,6 +46,7 @@ class CurvePoint:
     totals: Totals
     memory: Footprint | None = None
     pattern: str = NATIVE.name
+    partial: Partial | None = None
 
     def time_us(self, side: Side) -> float | None:
         """Time of one pass, microseconds."""
@@ -151,7 +154,7 @@ def sweep(
     for at, (arch, element, value, trace) in enumerate(runs):
         advance = None if progress is None else _within(progress, at, len(runs), len(trace.ops))
         result = replay.run(trace, arch, dtype=element, progress=advance)
-        points.append(CurvePoint(value, arch.name, element, result.totals, result.footprint, result.pattern))
+        points.append(CurvePoint(value, arch.name, element, result.totals, result.footprint, result.pattern, result.partial))
         if result.trust:
             trust[arch.name] = result.trust
     inputs: dict[str, Any] = {"archs": {arch.name: arch.to_dict() for arch in gpus}, "version": __version__}

@@ -16,6 +16,7 @@ from typing import Any
 from stcsim import replay
 from stcsim.arch import Arch, ArchOrName, load_arch
 from stcsim.errors import StcsimError
+from stcsim.partial import Partial
 from stcsim.replay.door import element_on
 from stcsim.result import KernelResult, LayerRow, Trust
 from stcsim.trace import Conv2d, Gemm, TraceOrName, load_trace
@@ -112,7 +113,7 @@ class Roofs:
 
 @dataclass(frozen=True, slots=True)
 class Roofline:
-    """A network at its batch on one GPU in one type; ``layers`` in network order, ``inputs`` and ``trust`` those of the run."""
+    """A network at its batch on one GPU in one type; ``layers`` in network order, the rest is of the run."""
 
     name: str
     batch: int
@@ -122,6 +123,7 @@ class Roofline:
     layers: tuple[RooflineLayer, ...]
     inputs: dict[str, Any]
     trust: Trust | None = None
+    partial: Partial | None = None
 
     @property
     def pattern(self) -> str:
@@ -161,7 +163,7 @@ def roofline_of(
     result = replay.run(trace, arch, dtype=element.name, progress=progress)
     totals_us = tuple(math.fsum(row.count * _kernel(row, sparse).time_us for row in result.rows) for sparse in (False, True))
     layers = tuple(_layer(row, roofs, totals_us) for row in result.rows)
-    return Roofline(trace.name, trace.batch, arch.name, element.name, roofs, layers, result.inputs, result.trust)
+    return Roofline(trace.name, trace.batch, arch.name, element.name, roofs, layers, result.inputs, result.trust, result.partial)
 
 
 def roofs_of(arch: Arch, dtype: str) -> Roofs:

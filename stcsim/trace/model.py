@@ -6,9 +6,10 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, SerializerFunctionWrapHandler, ValidationError, model_serializer
 
-from stcsim.errors import TraceError, closest
+from stcsim.errors import TraceError, UnsupportedError, closest
+from stcsim.isa import dtype as known_dtype
 
 Size = Annotated[int, Field(strict=True, gt=0, lt=2**31)]
 Offset = Annotated[int, Field(strict=True, ge=0, lt=2**31)]
@@ -23,6 +24,9 @@ class Model(BaseModel):
     #: What a sentence about a bad field calls this value.
     place: ClassVar[str] = ""
 
+    #: Fields that came later: written only where they say something, so that a trace from before keeps its text and its hash.
+    later: ClassVar[tuple[str, ...]] = ()
+
     if not TYPE_CHECKING:  # type checkers see the signature pydantic generates
 
         def __init__(self, /, **fields: Any) -> None:
@@ -30,6 +34,14 @@ class Model(BaseModel):
                 super().__init__(**fields)
             except ValidationError as error:
                 raise _refusal(type(self), fields, error) from None
+
+    @model_serializer(mode="wrap")
+    def _written(self, write: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        written: dict[str, Any] = write(self)
+        for name in self.later:
+            if getattr(self, name) == type(self).model_fields[name].default:
+                written.pop(name, None)
+        return written
 
     def changed(self, **fields: object) -> Self:
         """Return the same value with some fields replaced, checked anew."""
@@ -47,6 +59,19 @@ def inside(place: str, joint: str = " ") -> Iterator[None]:
         yield
     except TraceError as error:
         raise TraceError(f"{place}{joint}{error.where}", error.expected, error.found) from None
+
+
+def checked_type(name: str) -> str:
+    """Return the name of an element type.
+
+    Raises:
+        TraceError: for an unknown one.
+    """
+    try:
+        known_dtype(name)
+    except UnsupportedError as error:
+        raise TraceError(error.where, error.expected, error.found) from None
+    return name
 
 
 def shorten(value: object, limit: int = 60) -> str:

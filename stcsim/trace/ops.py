@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, ClassVar, Literal
+from typing import ClassVar, Literal
 
-from pydantic import Field, SerializerFunctionWrapHandler, model_serializer, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from stcsim.errors import TraceError, closest
-from stcsim.trace.model import ElementCount, Model, Offset, Size, inside, quoted, shorten
+from stcsim.trace.model import ElementCount, Model, Offset, Size, checked_type, inside, quoted, shorten
 
 
 class Gemm(Model):
@@ -20,15 +20,16 @@ class Gemm(Model):
         k: inputs, the reduction.
         weight_operand: ``"a"``, or ``None`` for a product of two activations (as written in the model: rows are m), never sparse.
         scales_with_batch: which of ``n`` and ``batch`` grows with the network's batch; ``None`` when neither does.
-        spread_rows, experts: rows that ``experts`` products share evenly where that is no whole number for each; ``n`` is then a
-            share rounded up and ``batch`` the experts that have one. ``None`` where every product has ``n`` rows.
+        spread_rows, experts: rows that ``experts`` products share evenly; ``n`` is a share rounded up, ``batch`` the busy experts.
         weight_of: name of the earlier operation whose weight it shares; empty when the weight is its own.
         inputs: names of the operations whose output it reads; without a weight A's producer comes first.
         count: identical launches.
         origin: class of the module and operator it was captured from.
+        dtype: element type of its own; empty where it runs in the one of the network.
     """
 
     place: ClassVar[str] = "gemm"
+    later: ClassVar[tuple[str, ...]] = ("spread_rows", "experts", "dtype")
     kind: Literal["gemm"] = "gemm"
     name: str
     m: Size
@@ -43,6 +44,12 @@ class Gemm(Model):
     inputs: tuple[str, ...] = ()
     count: Size = 1
     origin: str = ""
+    dtype: str = ""
+
+    @field_validator("dtype")
+    @classmethod
+    def _is_known(cls, dtype: str) -> str:
+        return checked_type(dtype) if dtype else dtype
 
     @model_validator(mode="after")
     def _is_spread(self) -> Gemm:
@@ -51,17 +58,11 @@ class Gemm(Model):
         where = f"gemm '{self.name}': spread_rows"
         if self.spread_rows is None or self.experts is None:
             raise TraceError(where, "spread_rows and experts, or neither", "one of them")
-        if (self.n, self.batch) != spread(self.spread_rows, self.experts):
-            n, batch = spread(self.spread_rows, self.experts)
+        n, batch = spread(self.spread_rows, self.experts)
+        if (self.n, self.batch) != (n, batch):
             found = f"n = {self.n} and batch = {self.batch}"
             raise TraceError(where, f"n = {n} and batch = {batch} ({self.spread_rows} rows over {self.experts} experts)", found)
         return self
-
-    @model_serializer(mode="wrap")
-    def _without_unused(self, fields: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        """Leave out what few operations have, so that a trace without it has the same text and hash as ever."""
-        unused = () if self.spread_rows else ("spread_rows", "experts")
-        return {field: value for field, value in fields(self).items() if field not in unused}
 
     @property
     def rows(self) -> int:

@@ -11,16 +11,18 @@ from typing import Annotated, Any, ClassVar, Final, Literal
 from pydantic import Field, field_validator, model_validator
 
 from stcsim.data import data_folder, data_names, shipped_name
-from stcsim.errors import StcsimError, TraceError, UnsupportedError, closest, quoted
+from stcsim.errors import StcsimError, TraceError, closest, quoted
 from stcsim.files import write_whole
-from stcsim.isa import dtype as known_dtype
+from stcsim.partial import Partial
 from stcsim.trace.edges import check_edges
-from stcsim.trace.model import Model, Offset, Size, inside, shorten
+from stcsim.trace.model import ElementCount, Model, Offset, Size, checked_type, inside, shorten
 from stcsim.trace.ops import Conv2d, Gemm, Memory, Op, build_op
 
 __all__ = ["Conv2d", "Gemm", "Memory", "Op", "Source", "Trace", "TraceOrName", "load_trace", "trace_names"]
 
 FORMAT_VERSION: Final = 1
+_REASONS = 2
+"""Reasons why the batch cannot be changed that a sentence gives."""
 _OTHERS = (".onnx", ".csv")
 """Endings of networks that are no traces yet."""
 
@@ -33,15 +35,22 @@ class Source(Model):
         library, version: what it was imported from.
         notes: configuration, and anything a reader must know.
         unhandled: operators that multiply but are not in the trace, each with its module; empty in a whole trace.
+        unhandled_macs: multiply-accumulates of those at least, at the trace's batch; 0 where no shape bounds them.
+        unsized: steps that are not in the trace because their sizes are unknown, each with its module.
+        fixed_batch: why the batch cannot be changed: which operator does not follow it, and how.
     """
 
     place: ClassVar[str] = "source"
+    later: ClassVar[tuple[str, ...]] = ("unhandled_macs", "unsized", "fixed_batch")
 
     model: str
     library: str
     version: str
     notes: str = ""
     unhandled: tuple[str, ...] = ()
+    unhandled_macs: ElementCount = 0
+    unsized: tuple[str, ...] = ()
+    fixed_batch: tuple[str, ...] = ()
 
 
 class Trace(Model):
@@ -67,11 +76,7 @@ class Trace(Model):
     @field_validator("dtype")
     @classmethod
     def _is_known(cls, dtype: str) -> str:
-        try:
-            known_dtype(dtype)
-        except UnsupportedError as error:
-            raise TraceError(error.where, error.expected, error.found) from None
-        return dtype
+        return checked_type(dtype)
 
     @field_validator("ops", mode="before")
     @classmethod
@@ -91,6 +96,11 @@ class Trace(Model):
     def macs(self) -> int:
         """Multiply-accumulates of one pass."""
         return sum(op.macs * op.count for op in self.ops)
+
+    @property
+    def partial(self) -> Partial | None:
+        """What is missing from the trace, and so from every total; ``None`` of a whole network."""
+        return Partial.of(self.source.unhandled, self.source.unsized, self.source.unhandled_macs, self.macs)
 
     @property
     def weight_elements(self) -> int:
@@ -114,12 +124,17 @@ class Trace(Model):
         if not isinstance(batch, int) or isinstance(batch, bool) or batch < 1:
             raise TraceError(f"{self.name}: batch", "a whole number above 0", repr(batch))
         if not self.rescalable:
-            raise TraceError(f"{self.name}: batch", f"{self.batch} (some shapes do not follow the batch)", str(batch))
+            why = "; ".join(self.source.fixed_batch[:_REASONS]) or "some shapes do not follow the batch"
+            raise TraceError(f"{self.name}: batch", f"{self.batch} ({why})", str(batch))
         ops = []
         for index, op in enumerate(self.ops):
             with inside(f"{self.name}: ops[{index}]"):
                 ops.append(op.rescaled(batch, self.batch))
-        return self.changed(batch=batch, ops=tuple(ops))
+        return (self if batch > self.batch else self.unbounded()).changed(batch=batch, ops=tuple(ops))
+
+    def unbounded(self) -> Trace:
+        """Return the same network, to be given other sizes: what its missing operators multiply at least is then unknown."""
+        return self.changed(source=self.source.changed(unhandled_macs=0)) if self.source.unhandled_macs else self
 
     def to_json(self) -> str:
         """Return the trace as a file holds it: one field, then one operation, on a line."""

@@ -44,7 +44,7 @@ def open_onnx(path: Path, batch: int | None = None, inputs: Sequence[str] = ()) 
             raise TraceError("operators", "at least one matrix product or convolution", missed)
     ops, problems = _followed(model, axes, fixed, once)
     if problems and batch not in (None, fixed.batch):
-        expected = f"{fixed.batch} (its shapes do not follow the batch; export it with a dynamic batch axis)"
+        expected = f"{fixed.batch} ({problems[0]}; export it with a dynamic batch axis)"
         raise TraceError(f"{file}: batch", expected, str(batch))
     with inside(file, joint=": "):
         return Trace(
@@ -89,26 +89,29 @@ def _declared(model: onnx.ModelProto, inputs: Inputs) -> dict[str, Value]:
 
 def _followed(model: onnx.ModelProto, axes: InputAxes, inputs: Inputs, once: Walk) -> tuple[list[Op], list[str]]:
     """Return the operations of ``once`` with what grows with the batch, and why some do not follow it."""
-    baked, runs = _declared(model, inputs), [once.ops]
-    for times in (2, 4):
-        runs.append(_larger(model, axes.times(inputs, times), baked, once))
-        if not runs[1] or alike(once.ops, runs[1]):
-            break
-    ops, problems = follow_batch(*runs)
+    baked = _declared(model, inputs)
+    twice, refusal = _larger(model, axes.times(inputs, 2), baked, once)
+    fourfold: list[Op] = []
+    if twice and not alike(once.ops, twice):
+        fourfold, _ = _larger(model, axes.times(inputs, 4), baked, once)
+    ops, problems = follow_batch(once.ops, twice, fourfold, refusal)
     if sum(op.macs * op.count for op in ops) != sum(op.macs * op.count for op in once.ops):  # some axis was no batch
-        return list(once.ops), ["the operations depend on the batch"]
+        return list(once.ops), ["the products do not double with the batch"]
     return ops, problems
 
 
-def _larger(model: onnx.ModelProto, inputs: Inputs | None, baked: Mapping[str, Value], once: Walk) -> list[Op]:
-    """Return the operations at a larger batch; none where shapes that are written into the graph do not fit any more."""
+def _larger(model: onnx.ModelProto, inputs: Inputs | None, baked: Mapping[str, Value], once: Walk) -> tuple[list[Op], str]:
+    """Return the operations at a larger batch; none, and why, where shapes written into the graph do not fit any more."""
     if inputs is None:
-        return []
+        return [], "its inputs have no open axis"
     try:
         walk = _walk(model, inputs, baked)
-    except TraceError:
-        return []
-    return walk.ops if (walk.notes.unhandled, walk.notes.unsized) == (once.notes.unhandled, once.notes.unsized) else []
+    except TraceError as error:
+        return [], str(error)
+    before, now = ([*each.notes.unhandled, *each.notes.unsized] for each in (once, walk))
+    if before != now:
+        return [], f"it cannot be read there: {', '.join(sorted({*now} ^ {*before})[:_SHOWN])}"
+    return walk.ops, ""
 
 
 def _lengths(inputs: Inputs) -> str:
@@ -125,8 +128,6 @@ def _source(model: onnx.ModelProto, walk: Walk, problems: list[str]) -> Source:
         f"ONNX file, opset {opset}",
         _listed(walk.notes.asymmetric, "padded on one side more than on the other, the extra counted as part of the image"),
         _listed(walk.notes.deep, "3-D, as the implicit GEMM whose input is read once for each tap"),
-        _listed(walk.notes.unsized, "left out, sizes that the file does not tell"),
-        _listed(problems, ""),
     ]
     return Source(
         model=model.graph.name or "graph",
@@ -134,6 +135,9 @@ def _source(model: onnx.ModelProto, walk: Walk, problems: list[str]) -> Source:
         version=model.producer_version or "unknown",
         notes="; ".join(note for note in notes if note),
         unhandled=tuple(walk.notes.unhandled),
+        unhandled_macs=walk.notes.unhandled.least_macs,
+        unsized=tuple(walk.notes.unsized),
+        fixed_batch=tuple(problems),
     )
 
 

@@ -174,7 +174,7 @@ class Walk:
         step = memory_step(node)
         if step is None:
             if any(value.shape is None for value in node.outputs):
-                self.notes.unsized.append(node.name)
+                self.notes.unsized.append(f"{node.name}: {node.operator}")
             return node.outputs
         self.ops.append(step)
         counted = any(value is not None and value.role == "activation" and value.is_integer for value in node.inputs)

@@ -34,7 +34,7 @@ def _point(curve: Curve, point: CurvePoint) -> dict[str, Any]:
     if point.memory:
         derived |= {"activation_bytes": point.memory.activation_bytes, "cache_bytes": point.memory.cache_bytes}
     derived |= {f"{name}_tops_per_watt": point.tops_per_watt(side) for name, side in _NAMES.items()}
-    return {**where, **documents.plain(point.totals), **derived}
+    return {**where, **documents.plain(point.totals), **derived, "partial": point.partial.sentence if point.partial else None}
 
 
 def _place(axis: Axis, value: Value) -> dict[str, object]:

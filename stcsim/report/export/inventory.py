@@ -73,4 +73,5 @@ def _trace(trace: Trace) -> dict[str, Any]:
         "eligible_share": eligible_share(trace),
         "source": {"library": trace.source.library, "version": trace.source.version, "model": trace.source.model},
         "sha256": trace.sha256,
+        "partial": trace.partial.sentence if trace.partial else None,
     }

@@ -17,7 +17,8 @@ def document(roofline: Roofline) -> dict[str, Any]:
 
 def row_lines(roofline: Roofline) -> list[dict[str, object]]:
     """Return one flat line for each layer of the document."""
-    return [documents.flat(_layer(layer)) for layer in roofline.layers]
+    partial = roofline.partial.sentence if roofline.partial else None
+    return [{**documents.flat(_layer(layer)), "partial": partial} for layer in roofline.layers]
 
 
 def _layer(layer: RooflineLayer) -> dict[str, Any]:

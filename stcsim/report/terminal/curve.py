@@ -52,7 +52,9 @@ def curve_table(curve: Curve) -> RenderableType:
     axis = tuple(Text(axis_value_text(point.value)) for point in points)
     columns.append(Column(_axis_word(curve.axis), axis, justify="right"))
     columns += _figures(points, curve.is_network)
-    return Group(Text(curve_title(curve), "bold"), FittedTable(tuple(columns)), *evidence_lines(curve.trust))
+    lacks = dict.fromkeys(point.partial.sentence for point in points if point.partial)
+    head = [Text(curve_title(curve), "bold"), *(Text(sentence, "bold yellow") for sentence in lacks)]
+    return Group(*head, FittedTable(tuple(columns)), *evidence_lines(curve.trust))
 
 
 def _figures(points: Sequence[CurvePoint], is_network: bool) -> list[Column]:

@@ -98,16 +98,17 @@ def traces_table(traces: Sequence[Trace]) -> RenderableType:
         _words("source", [f"{each.source.library} {each.source.version}, {each.source.model}" for each in traces], rank=3),
     )
     foot = "weights are those that multiply, 2:4 is a share of MACs; `stcsim run NAME --arch …` simulates one"
+    foot = "\n".join([*(f"{trace.name} is {trace.partial.sentence}" for trace in traces if trace.partial), foot])
     return FittedTable(columns, foot=foot, least_elastic=_LEAST_TITLE)
 
 
 def eligible_share(trace: Trace) -> float:
     """Return the share of MACs that may run 2:4: a weight operand, and a reduction that divides as the type asks."""
-    multiple = find_dtype(trace.dtype).sparse_k_multiple
     eligible = 0
     for op in trace.ops:
         if op.kind != "memory":
             gemm = op.gemm() if op.kind == "conv2d" else op
+            multiple = find_dtype(gemm.dtype or trace.dtype).sparse_k_multiple
             eligible += op.macs * op.count if gemm.weight_operand and gemm.k % multiple == 0 else 0
     return eligible / trace.macs if eligible else 0.0
 

@@ -41,7 +41,8 @@ def roofline_table(roofline: Roofline) -> RenderableType:
         columns += _side_columns(roofline.pattern, [layer.sparse for layer in layers])
     head = Text("\n".join(_head(roofline.roofs)), "dim")
     evidence = evidence_lines({roofline.arch: roofline.trust}) if roofline.trust else []
-    return Group(Text(roofline_title(roofline), "bold"), head, FittedTable(tuple(columns)), *evidence)
+    lacks = [Text(roofline.partial.sentence, "bold yellow")] if roofline.partial else []
+    return Group(Text(roofline_title(roofline), "bold"), *lacks, head, FittedTable(tuple(columns)), *evidence)
 
 
 def _head(roofs: Roofs) -> list[str]:

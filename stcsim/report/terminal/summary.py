@@ -37,7 +37,8 @@ def speedup_style(speedup: float) -> str:
 
 def summary_panel(result: RunResult) -> RenderableType:
     """Return the summary of ``result`` in a frame, and what it means in plain words below."""
-    blocks: list[RenderableType] = [_totals_table(result), Text(), *facts(result)]
+    lacks: list[RenderableType] = [Text(result.partial.sentence, "bold yellow"), Text()] if result.partial else []
+    blocks: list[RenderableType] = [*lacks, _totals_table(result), Text(), *facts(result)]
     blocks += [Text(), time_bars(result), Text(), energy_bars(result)]
     if result.groups and any(group.pruned for group in result.groups):
         blocks += [Text(), PruneTable(result)]

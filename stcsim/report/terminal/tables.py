@@ -61,6 +61,8 @@ def _columns(lines: Sequence[Line], result: RunResult) -> list[Column]:
         Column("layer", tuple(map(_name, lines)), elastic="start"),
         Column("m×n×k" + (" (×batch)" if batched else ""), tuple(map(_shape, lines)), rank=1),
     ]
+    if len({row.dtype for row in result.rows}) > 1:
+        columns.append(Column("type", tuple(Text(line.rows[0].dtype) for line in lines), rank=1))
     if several:
         totals = _decimals(line.total_us for line in lines)
         columns.append(Column("all µs\n▼", tuple(Text(f"{line.total_us:,.{totals}f}") for line in lines), justify="right"))

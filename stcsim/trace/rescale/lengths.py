@@ -45,7 +45,7 @@ def at_length(trace: TraceOrName, name: str, value: int) -> Trace:
     title = trace.title
     for word in _TITLE_WORDS[name]:
         title = title.replace(f"{shape[name]} {word}", f"{value} {word}")
-    return trace.changed(title=title, input_shape=new, ops=ops)
+    return trace.unbounded().changed(title=title, input_shape=new, ops=ops)
 
 
 class _Lengths:

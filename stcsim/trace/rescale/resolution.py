@@ -30,7 +30,7 @@ def at_resolution(trace: TraceOrName, height: int, width: int) -> Trace:
         return trace
     ops = _Resized(place, trace, height, width).ops()
     title = trace.title.replace(f"{channels}x{old_height}x{old_width}", f"{channels}x{height}x{width}")
-    return trace.changed(title=title, input_shape=(channels, height, width), ops=ops)
+    return trace.unbounded().changed(title=title, input_shape=(channels, height, width), ops=ops)
 
 
 class _Resized:

@@ -312,14 +312,18 @@ def test_products_that_are_not_read_are_listed(seen: Callable[..., Trace]) -> No
 
 def test_shapes_that_do_not_follow_the_batch_fix_it(seen: Callable[..., Trace]) -> None:
     trace = seen(Runs(lambda _, x: x @ x.t()), 8, batch=2)
-    assert trace.rescalable is False and trace.source.notes == "matmul does not follow the batch"
-    with pytest.raises(TraceError, match="some shapes do not follow the batch"):
+    reason = "matmul (gemm) does not follow the batch: m is 2, at twice the batch 4, n is 2, at twice the batch 4"
+    assert trace.rescalable is False and trace.source.fixed_batch == (reason,)
+    with pytest.raises(TraceError) as refused:
         trace.with_batch(4)
+    assert str(refused.value) == f"made_here: batch: expected 2 ({reason}), found 4"
 
 
 def test_a_module_that_refuses_twice_the_batch_is_fixed_too(seen: Callable[..., Trace]) -> None:
     trace = seen(Runs(lambda self, x: self.layer(x.view(2, 8)), layer=nn.Linear(8, 4)), 8, batch=2)
     assert (rows(trace), trace.rescalable) == ([(4, 2, 8, 1, "a", None)], False)
+    (reason,) = trace.source.fixed_batch
+    assert reason.startswith("the network does not take twice the batch: ") and "aten.view" in reason
 
 
 def test_token_ids_where_the_module_reads_tokens(seen: Callable[..., Trace]) -> None:

@@ -84,7 +84,8 @@ def test_a_batch_written_into_a_reshape(opened: Callable[..., Trace]) -> None:
     )
     trace = opened(made)
     assert (gemms(trace), trace.rescalable) == ([(4, 6, 8, 1, True, None)], False)
-    with pytest.raises(TraceError, match="batch: expected 2 .its shapes do not follow the batch; export .*, found 4$"):
+    why = "the network does not take twice the batch: reshape: expected .* fit each other, found 4x3x8 to be reshaped to 6x8"
+    with pytest.raises(TraceError, match=f"batch: expected 2 .{why}; export .*, found 4$"):
         opened(made, batch=4)
 
 

@@ -177,7 +177,10 @@ def test_one_number_times_a_factor_costs_nothing(opened: Read) -> None:
 
 def test_sizes_that_depend_on_data_are_left_out_and_named(opened: Read) -> None:
     trace = opened([node("NonZero", "h", "n"), node("Cast", "n", "f", to=TensorProto.FLOAT), node("Relu", "f")])
-    assert [op.name for op in trace.ops] == ["layer"] and "sizes that the file does not tell" in trace.source.notes
+    assert [op.name for op in trace.ops] == ["layer"]
+    assert trace.source.unsized == ("nonzero: NonZero", "cast: Cast", "relu: Relu")
+    assert trace.partial is not None and trace.partial.least_share is None
+    assert trace.partial.sentence == "partial: steps of unknown size are left out: NonZero ×1, Cast ×1, Relu ×1"
     listed = opened([node("NonZero", "h", "n"), node("Cast", "n", "f", to=TensorProto.FLOAT), node("MatMul", "h f", "y")])
     assert listed.source.unhandled == ("matmul: MatMul (its shapes depend on data)",)
 

@@ -241,7 +241,7 @@ CONV_FIELDS = (
     "count, origin"
 )
 GEMM_FIELDS = (
-    "kind, name, m, n, k, batch, weight_operand, scales_with_batch, spread_rows, experts, weight_of, inputs, count, origin"
+    "kind, name, m, n, k, batch, weight_operand, scales_with_batch, spread_rows, experts, weight_of, inputs, count, origin, dtype"
 )
 
 BAD_FILES: list[tuple[dict[str, Any] | str, str]] = [
@@ -266,7 +266,8 @@ BAD_FILES: list[tuple[dict[str, Any] | str, str]] = [
     ),
     (
         {**TRACE, "source": {"model": "m", "libary": "l", "version": "1"}},
-        "source: libary: expected one of model, library, version, notes, unhandled, found 'libary' (did you mean 'library'?)",
+        "source: libary: expected one of model, library, version, notes, unhandled, unhandled_macs, unsized, fixed_batch, "
+        "found 'libary' (did you mean 'library'?)",
     ),
     (with_op(kind="gem"), "ops[0] 'fc': kind: expected one of gemm, conv2d, memory, found 'gem' (did you mean 'gemm'?)"),
     (with_op(kind=...), "ops[0] 'fc': kind: expected one of gemm, conv2d, memory, found no such field"),
@@ -352,3 +353,19 @@ def test_values_built_in_python_refuse_in_the_same_words() -> None:
         Gemm(name="1x1x0", m=1, n=1, k=0)
     with pytest.raises(TraceError, match=r"^source: model: expected text, found 3$"):
         Source(model=3, library="l", version="1")  # type: ignore[arg-type]
+
+
+def test_a_product_may_have_a_type_of_its_own_and_is_written_as_before_without() -> None:
+    plain = Gemm(name="g", m=1, n=2, k=3)
+    assert "dtype" not in plain.model_dump() and plain.changed(dtype="int8").model_dump()["dtype"] == "int8"
+    with pytest.raises(TraceError, match=r"^dtype: expected one of fp16, .*, found 'fp12' \(did you mean 'fp16'\?\)$"):
+        plain.changed(dtype="fp12")
+
+
+def test_rows_spread_over_experts_must_fit_the_sizes() -> None:
+    sizes = {"name": "g", "m": 24, "k": 8, "spread_rows": 10, "experts": 4}
+    assert Gemm(n=3, batch=4, **sizes).macs == 10 * 24 * 8
+    with pytest.raises(TraceError, match=r"expected n = 3 and batch = 4 \(10 rows over 4 experts\), found n = 2 and batch = 4"):
+        Gemm(n=2, batch=4, **sizes)
+    with pytest.raises(TraceError, match="expected spread_rows and experts, or neither, found one of them"):
+        Gemm(name="g", m=1, n=1, k=1, experts=4)
