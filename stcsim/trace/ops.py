@@ -20,7 +20,7 @@ class Gemm(Model):
         k: inputs, the reduction.
         weight_operand: ``"a"``, or ``None`` for a product of two activations (as written in the model: rows are m), never sparse.
         scales_with_batch: which of ``n`` and ``batch`` grows with the network's batch; ``None`` when neither does.
-        spread_rows, experts: rows that ``experts`` products share evenly; ``n`` is a share rounded up, ``batch`` the busy experts.
+        spread_rows, experts: rows that ``experts`` products share evenly: ``n`` is a share rounded up, ``batch`` those busy.
         weight_of: name of the earlier operation whose weight it shares; empty when the weight is its own.
         inputs: names of the operations whose output it reads; without a weight A's producer comes first.
         count: identical launches.
