@@ -59,6 +59,6 @@ def flex_on_shapes() -> Iterator[None]:
     """Let flex_attention, which compiles itself and knows devices by name, run as one operator on tensors without data."""
     from torch.nn.attention import flex_attention
 
-    names = {"_FLEX_ATTENTION_DISABLE_COMPILE_DEBUG": True, "_validate_device": lambda *_: None}
+    names: dict[str, Any] = {"_FLEX_ATTENTION_DISABLE_COMPILE_DEBUG": True, "_validate_device": lambda *_: None}
     with patch.multiple(flex_attention, **{name: value for name, value in names.items() if hasattr(flex_attention, name)}):
         yield

@@ -6,7 +6,7 @@ In inference mode operators made of others arrive whole; those that one kernel d
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from functools import partial
 from math import prod
 from typing import Any, Self
@@ -18,31 +18,19 @@ from torch.jit import ScriptModule
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
-from stcsim.capture.attention import attention_output, flex_on_shapes, flex_outputs
+from stcsim.capture.attention import flex_on_shapes, flex_outputs
 from stcsim.capture.drafts import Call, Draft
+from stcsim.capture.modes import Literals
+from stcsim.capture.operators import KINDS, baked, operation_of, outputs_of, own_weights, reads_shape, result_role, stays_whole
 from stcsim.capture.products import READERS, read_product
-from stcsim.capture.recurrent import recurrent_outputs
-from stcsim.capture.steps import COPIES, LOOKUPS, OVERWRITES, read_step
-from stcsim.capture.storages import Role, Storages, is_float
+from stcsim.capture.steps import COPIES, OVERWRITES, read_step
+from stcsim.capture.storages import Storages, is_float
 from stcsim.capture.unhandled import Unhandled, least_macs, multiplying, stays_step
-from stcsim.capture.values import Literals, Values
-from stcsim.trace import Conv2d, Gemm, Memory, Op
+from stcsim.capture.values import TAKEN, Values
+from stcsim.trace import Op
 
 #: What products of flexible attention are called here.
 FLEX = "scaled_dot_product_attention"
-
-KINDS: dict[str, type[Op]] = {"gemm": Gemm, "conv2d": Conv2d, "memory": Memory}
-
-#: Operators made of others that stay whole, beside those of ``products``.
-WHOLE = (
-    "layer_norm",
-    "rms_norm",
-    "group_norm",
-    "instance_norm",
-    "adaptive_avg_pool1d",
-    "adaptive_avg_pool2d",
-    "adaptive_avg_pool3d",
-)
 
 #: Libraries whose operators that multiply are all called so.
 OWN = ("aten", "prim", "prims", "torchvision", "quantized")
@@ -63,13 +51,19 @@ class Recorder(DispatchMode):  # type: ignore[misc, unused-ignore]
     Attributes:
         ops: in the order they ran, each with the operations it reads; what scales with the batch is still unknown.
         unhandled: operators that multiply but have no operation here, with their module.
+        folded: multiply-accumulates of each product of parameters, which is no operation, by its place.
+        notes: what else a reader must know, each once.
     """
 
     supports_higher_order_operators = True
 
-    def __init__(self, module: nn.Module, values: Values | None = None) -> None:
+    def __init__(self, module: nn.Module, values: Values | None = None, kept: Collection[str] = ()) -> None:
         super().__init__()
         self.ops: list[Op] = []
+        self._read: set[str] = set()
+        self.folded: dict[str, int] = {}
+        self._kept = kept
+        self._calls: Counter[str] = Counter()
         self.notes: dict[str, None] = {}
         self.values = values or Values()
         self.unhandled = Unhandled()
@@ -103,11 +97,33 @@ class Recorder(DispatchMode):  # type: ignore[misc, unused-ignore]
             hooks.append(module.register_forward_hook(self._leave_module))
         try:
             with Literals(self.values), flex_on_shapes(), self:
-                self._module(*args, **(kwargs or {}))
+                out = self._module(*args, **(kwargs or {}))
+            self._drop_dead()
+            del out  # what it holds is not dead
         finally:
             for hook in hooks:
                 hook.remove()
         return self
+
+    def _drop_dead(self) -> None:
+        """Leave out operations whose results nothing reads and nothing holds."""
+        needed = self._read.union(self._storages.held())
+        for op in reversed(self.ops):
+            if op.name in needed:
+                needed.update(op.inputs)
+        dead = sum(op.macs * op.count for op in self.ops if op.name not in needed)
+        self.ops = own_weights([op for op in self.ops if op.name in needed])
+        if dead:
+            self.notes.setdefault(f"products whose results nothing reads are left out ({dead:,} MACs)")
+
+    def told(self) -> list[str]:
+        """Return what a reader of the trace must know."""
+        times, macs = len(self.folded), sum(self.folded.values())
+        what = (
+            f"{times} products of parameters ({macs:,} MACs) are" if times > 1 else f"a product of parameters ({macs:,} MACs) is"
+        )
+        folded = [f"{what} folded, made once when an engine is built"] if times else []
+        return [*folded, *self.notes, *(TAKEN[trust] for trust in sorted(self.values.looked_at))]
 
     def _enter_module(self, path: str) -> Any:
         def enter(module: nn.Module, _: object) -> None:
@@ -137,10 +153,12 @@ class Recorder(DispatchMode):  # type: ignore[misc, unused-ignore]
         out = self.values.run(func, partial(outputs_of, func, operator), args, kwargs)
         outputs = [leaf for leaf in tree_leaves(out) if isinstance(leaf, torch.Tensor)]
         inputs = [leaf for leaf in tree_leaves((args, kwargs)) if isinstance(leaf, torch.Tensor)]
+        if not outputs:  # a value that leaves the network, or a check
+            self._read.update(self._storages.sources(inputs))
         changes = func._schema.is_mutable
         if changes or not self._storages.shares(outputs, inputs):  # else a view
             written = outputs or inputs  # some that write in place return nothing
-            self._observe(func.namespace, Call(operator, args, kwargs, written, self._storages), inputs, changes)
+            self._observe(func.namespace, Call(operator, args, kwargs, written, self._storages, self.values), inputs, changes)
         self._running = False
         return out
 
@@ -150,7 +168,7 @@ class Recorder(DispatchMode):  # type: ignore[misc, unused-ignore]
         tensors = [leaf for leaf in tree_leaves((args, kwargs)) if isinstance(leaf, torch.Tensor)]
         if func.name() == "flex_attention":
             out = flex_outputs(args)
-            call = Call(FLEX, (*args[:3], None), {}, out, self._storages)
+            call = Call(FLEX, (*args[:3], None), {}, out, self._storages, self.values)
             self._observe("aten", call, args[:3], in_place=False)
             self.notes.setdefault("flex_attention is counted with all of its blocks, masked or not")
         else:
@@ -165,7 +183,9 @@ class Recorder(DispatchMode):  # type: ignore[misc, unused-ignore]
         if self._multiplies(namespace, call.operator, inputs):
             known = namespace == "aten" or call.operator == "grouped_mm_fallback"
             drafts = read_product(call) if known else None
-            if drafts is None:
+            if self._folds(call, inputs, drafts or ()):
+                drafts, active = [], False
+            elif drafts is None:
                 self._miss(f"{namespace}.{call.operator}", inputs)
             if drafts is None and stays_step(call.operator):
                 drafts, active = [], False
@@ -178,10 +198,23 @@ class Recorder(DispatchMode):  # type: ignore[misc, unused-ignore]
         names = ()
         if role == "activation" and any(map(is_float, call.outputs)):
             names = (self._step(call, inputs, in_place),)
+        elif not reads_shape(call.operator):  # what is chosen or compared is read, though no operation does it
+            self._read.update(self._storages.sources(inputs))
         copied = self._storages.distinct(inputs[0]) if call.operator in COPIES else 0
         for tensor in call.outputs:
             content = "index" if role == "activation" and not is_float(tensor) else role
             self._storages.write(tensor, content, names, weight, copied)
+
+    def _folds(self, call: Call, inputs: Sequence[torch.Tensor], drafts: Sequence[Draft]) -> bool:
+        """Whether this is a product of parameters and constants alone; its result is made once, when an engine is built."""
+        place = f"{self._stack[-1][0]}: {call.operator}"
+        self._calls[place] += 1
+        place += f" {self._calls[place]}"
+        constant = all(self._storages.role(tensor) == "constant" for tensor in inputs)
+        if place in self._kept or not constant or not any(map(self._storages.is_weight, inputs)):
+            return False
+        self.folded[place] = sum(operation_of(draft, "folded").macs * draft.fields.get("count", 1) for draft in drafts)
+        return True
 
     def _products(self, drafts: Sequence[Draft], call: Call) -> tuple[str, ...]:
         """Record what one operator multiplies; return the operations whose output no other of them reads."""
@@ -245,41 +278,3 @@ class Recorder(DispatchMode):  # type: ignore[misc, unused-ignore]
     def _miss(self, operator: str, inputs: Sequence[torch.Tensor]) -> None:
         shapes = [tuple(tensor.shape) for tensor in inputs]
         self.unhandled.miss(self._stack[-1][0], operator, least_macs=least_macs(operator, shapes))
-
-
-def stays_whole(namespace: str, operator: str) -> bool:
-    """Whether an operator made of others is recorded as it is."""
-    return namespace == "aten" and (operator in READERS or operator in WHOLE or operator.startswith("upsample_"))
-
-
-def outputs_of(func: Any, operator: str, *args: Any, **kwargs: Any) -> Any:
-    """Run one operator on tensors without data, unseen by the mode."""
-    if operator == "scaled_dot_product_attention":
-        return attention_output(args[0], args[2])
-    if operator in ("lstm", "gru", "rnn_tanh", "rnn_relu") and isinstance(args[3], bool):
-        return recurrent_outputs(operator, args)
-    if operator == "_grouped_mm":  # its own shape function refuses types in which GPUs do not run it
-        left, right = args[:2]
-        return left.new_empty(left.shape[0] if left.dim() == 2 else left.shape[1], right.shape[-1])
-    return func(*args, **kwargs)
-
-
-def baked(module: ScriptModule) -> list[torch.Tensor]:
-    """Return the matrices that a scripted module holds as constants: weights, where it is frozen."""
-    if not hasattr(module, "inlined_graph"):
-        return []
-    graph = module.inlined_graph  # kept, for its nodes do not
-    values = [node.output().toIValue() for node in graph.findAllNodes("prim::Constant")]
-    return [value for value in values if isinstance(value, torch.Tensor) and is_float(value) and value.dim() > 1]
-
-
-def result_role(call: Call, inputs: Sequence[torch.Tensor]) -> tuple[Role, bool]:
-    """Return what the results of an operator that does not multiply depend on, and whether they are a weight."""
-    if call.operator.endswith("_like") or call.operator.startswith("new_"):  # of these only the shape is read
-        return "constant", False
-    roles = {call.storages.role(tensor) for tensor in inputs}
-    lookup = call.operator in LOOKUPS
-    if "activation" in roles or (lookup and "index" in roles and is_float(inputs[0])):
-        return "activation", False
-    weight = not lookup and roles == {"constant"} and any(map(call.storages.is_weight, inputs))
-    return ("index" if "index" in roles else "constant"), weight

@@ -9,17 +9,19 @@ from typing import Any
 import torch
 
 from stcsim.capture.storages import Storages
+from stcsim.capture.values import Values
 
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """One call of an operator: its name without namespace and overload, its arguments, and the tensors it returned."""
+    """One call of an operator: its name without namespace and overload, its arguments, the tensors it returned, what is known."""
 
     operator: str
     args: tuple[Any, ...]
     kwargs: Mapping[str, Any]
     outputs: Sequence[torch.Tensor]
     storages: Storages
+    values: Values
 
 
 @dataclass(frozen=True, slots=True)

@@ -42,6 +42,12 @@ def _first_difference(once: Sequence[Op], twice: Sequence[Op]) -> str:
     return f"only {'one batch' if len(once) > len(twice) else 'twice the batch'} has {more[0].name}{_operator(more[0])}"
 
 
+def evened(op: Op) -> Op:
+    """Return a product of experts that all have the same number of rows as one of that many rows for each."""
+    even = isinstance(op, Gemm) and op.spread_rows and op.experts and op.spread_rows % op.experts == 0
+    return op.changed(spread_rows=None, experts=None) if even else op
+
+
 def alike(one: Sequence[Op], other: Sequence[Op]) -> bool:
     """Whether two runs did the same, whatever the sizes."""
     return [(op.kind, op.name, op.inputs) for op in one] == [(op.kind, op.name, op.inputs) for op in other]
@@ -88,6 +94,9 @@ def _grow(one: Op, two: Op) -> Op | None:
 
 
 def _grow_product(one: Gemm, two: Gemm) -> Gemm | None:
+    if one.spread_rows and two.spread_rows:
+        same = (one.m, one.k, one.experts) == (two.m, two.k, two.experts) and two.spread_rows == 2 * one.spread_rows
+        return one.changed(scales_with_batch="n") if same else None
     sizes = ("m", "n", "k", "batch")
     grown = [size for size in sizes if getattr(one, size) != getattr(two, size)]
     if not grown:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from math import prod
 
 import torch
@@ -12,6 +14,7 @@ from stcsim.capture.convolutions import convolution
 from stcsim.capture.drafts import Call, Draft, gemm
 from stcsim.capture.recurrent import recurrent_layers
 from stcsim.capture.storages import Storages
+from stcsim.trace.ops import spread
 
 #: Position of the first factor among the arguments of each product of two tensors.
 FACTORS = {
@@ -72,7 +75,8 @@ def _weighted(storages: Storages, weight: torch.Tensor, sizes: tuple[int, int, i
 def _experts(call: Call) -> list[Draft] | None:
     """Return a product of rows sorted by expert with one weight for each expert; how many rows each takes depends on values.
 
-    Assumed is the same for each, rounded up; with fewer rows than experts, one row for each of as many experts.
+    Where they are not constants, assumed is the same for each, a fraction if need be (``spread_rows``); with fewer rows than
+    experts, one row for each of as many experts.
     """
     left, right = call.args[:2]
     if (left.dim(), right.dim()) == (2, 3):
@@ -81,11 +85,39 @@ def _experts(call: Call) -> list[Draft] | None:
         rows, weight, other, experts, features = right.shape[1], left, right, left.shape[0], left.shape[1]
     else:
         return None
-    busy = min(experts, rows)
-    if min(busy, features, left.shape[-1]) < 1:
+    if min(experts, rows, features, left.shape[-1]) < 1:
         return []
-    sizes = (features, -(-rows // busy), left.shape[-1], busy)
-    return [gemm(sizes, [other], weight if call.storages.is_weight(weight) else None)]
+    operand = weight if call.storages.is_weight(weight) else None
+    ends = call.args[2] if len(call.args) > 2 else call.kwargs.get("offs")
+    known = call.values.known(ends) if isinstance(ends, torch.Tensor) else None
+    if known is not None:
+        shares = Counter(share for share in known.diff(prepend=known.new_zeros(1)).tolist() if share > 0)
+        return [gemm((features, share, left.shape[-1], times), [other], operand) for share, times in shares.items()]
+    n, busy = spread(rows, experts)
+    draft = gemm((features, n, left.shape[-1], busy), [other], operand)
+    return [replace(draft, fields={**draft.fields, "spread_rows": rows, "experts": experts})]
+
+
+def _bilinear(call: Call) -> list[Draft] | None:
+    """Return ``nn.Bilinear``: the first input times the weight, and for each row the result times the second input."""
+    first, second, weight = call.args[:3]
+    rows, (features, inner, other) = prod(first.shape[:-1]), weight.shape
+    if min(rows, features, inner, other) < 1:
+        return []
+    operand = weight if call.storages.is_weight(weight) else None
+    return [
+        gemm((features * other, rows, inner, 1), [first], operand),
+        gemm((features, 1, other, rows), [0, second], part="rows"),
+    ]
+
+
+def _distances(call: Call) -> list[Draft] | None:
+    """Return Euclidean distances of all pairs of rows by their product; others do not multiply pairs."""
+    power = call.args[2] if len(call.args) > 2 else call.kwargs.get("p", 2.0)
+    if power != 2:
+        return None
+    left, right = call.args[:2]
+    return _two_factors(replace(call, operator="matmul", args=(left, right.transpose(-2, -1))))
 
 
 _ATTENTION_KERNELS = ("", "flash_", "efficient_", "cudnn_", "fused_")
@@ -94,6 +126,8 @@ READERS: dict[str, Callable[[Call], list[Draft] | None]] = {
     **dict.fromkeys(FACTORS, _two_factors),
     **dict.fromkeys(("convolution", "_convolution", "convolution_overrideable"), convolution),
     **dict.fromkeys(("_grouped_mm", "grouped_mm_fallback"), _experts),
+    "bilinear": _bilinear,
+    **dict.fromkeys(("cdist", "_cdist_forward", "_euclidean_dist"), _distances),
     "scaled_dot_product_attention": attention,
     **{f"_scaled_dot_product_{kernel}attention": attention for kernel in _ATTENTION_KERNELS},
     "_scaled_dot_product_flash_attention_for_cpu": attention,

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import logging
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
 from stcsim.capture.composites import put_together
-from stcsim.capture.follow import alike, follow_batch
+from stcsim.capture.follow import alike, evened, follow_batch
 from stcsim.capture.foreign import STOPS, first_line, imports
 from stcsim.capture.fusing import decide_fusion
 from stcsim.capture.networks import NETWORKS, Given, Network, Shape
@@ -58,6 +58,7 @@ def capture(
     runs, refusal = _run(place, network, shape, samples)
     once, twice, fourfold = [*(put_together(run.ops) for run in runs), (), ()][:3]
     ops, problems = follow_batch(once, twice, fourfold, refusal)
+    ops = [evened(op) for op in ops]
     if all(isinstance(op, Memory) for op in ops):
         missed = f"none (not handled: {', '.join(runs[0].unhandled)})" if runs[0].unhandled else "none"
         raise TraceError(place, "at least one matrix product or convolution", missed)
@@ -130,15 +131,16 @@ def _run(place: str, network: Network, shape: Shape, batch: int) -> tuple[list[R
     import torch
 
     from stcsim.capture.dispatch import Recorder
-    from stcsim.capture.values import Build, Literals, Values
+    from stcsim.capture.modes import Build, Literals
+    from stcsim.capture.values import Values
 
     values = Values()
 
-    def watch(module: nn.Module, samples: int) -> Recorder:
+    def watch(module: nn.Module, samples: int, kept: Collection[str] = ()) -> Recorder:
         with Literals(values), Build(values):
             given = network.inputs(samples, shape)
         arguments = given if isinstance(given, Given) else Given((), given) if isinstance(given, dict) else Given(given)
-        recorder = Recorder(module, values)
+        recorder = Recorder(module, values, kept)
         try:
             return recorder.run(*arguments)
         except STOPS as error:
@@ -151,8 +153,11 @@ def _run(place: str, network: Network, shape: Shape, batch: int) -> tuple[list[R
             runs = [watch(module, batch)]
             try:
                 runs.append(watch(module, 2 * batch))
+                grown = {place for place, _ in runs[0].folded.items() ^ runs[1].folded.items()}
+                if grown:  # with the batch, so that it is no constant
+                    runs = [watch(module, samples, grown) for samples in (batch, 2 * batch)]
                 if not alike(runs[0].ops, runs[1].ops):
-                    runs.append(watch(module, 4 * batch))
+                    runs.append(watch(module, 4 * batch, grown))
             except TraceError as error:
                 return runs, error.found
     return runs, ""
@@ -162,7 +167,7 @@ def _build(place: str, network: Network, values: Values) -> nn.Module:
     """Return the module on tensors without data; one that cannot be built so (exported, traced) is built with data first."""
     import torch
 
-    from stcsim.capture.values import Build, Literals
+    from stcsim.capture.modes import Build, Literals
 
     with suppress(*STOPS), silence(), torch.device("meta"), Literals(values), Build(values):
         return network.build().to("meta").eval()
@@ -201,7 +206,7 @@ def _source(network: Network, run: Recorder, problems: list[str]) -> Source:
         model=network.model,
         library=network.library,
         version=f"{library_version(network.library)} (torch {torch_version})",
-        notes=network.notes,
+        notes="; ".join(part for part in (network.notes, *run.told()) if part),
         unhandled=tuple(run.unhandled),
         unhandled_macs=run.unhandled.least_macs,
         fixed_batch=tuple(problems),

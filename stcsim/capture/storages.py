@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from math import prod
 from typing import Literal
@@ -125,6 +125,12 @@ class Storages:
     def sources(self, tensors: Iterable[torch.Tensor]) -> tuple[str, ...]:
         """Return the names of the operations whose output these tensors are, each once, in their order."""
         return tuple(dict.fromkeys(name for tensor in tensors for name in self.producers(tensor)))
+
+    def held(self) -> Iterator[str]:
+        """Yield the names of the operations that wrote what a tensor, not this table alone, still holds."""
+        for key, content in self._contents.items():
+            if torch._C._storage_Use_Count(key) > 1:
+                yield from (name for _, names in content.writes for name in names)
 
 
 def region_of(tensor: torch.Tensor) -> Region:

@@ -1,8 +1,8 @@
 """What tensors without data would hold, as far as that is known: small values are computed beside the shapes.
 
-Model code looks at values: it takes the number in a constant, picks rows by a mask, or asks whether anything is padded. Constants are
-known, since whatever makes them also runs here with data. What the network is fed with and what it computes is not, so that it is
-taken as zeros, and the recorder says where that decided anything.
+Model code looks at values: it takes the number in a constant, picks rows by a mask, or asks whether anything is padded.
+Constants are known, since whatever makes them also runs here with data. What the network is fed with and what it computes
+is not, so that it is taken as zeros, and the trace says so where that decided anything.
 """
 
 from __future__ import annotations
@@ -13,8 +13,6 @@ from enum import IntEnum
 from typing import Any
 
 import torch
-from torch.overrides import TorchFunctionMode
-from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves, tree_map
 
 from stcsim.capture.storages import is_float
@@ -60,11 +58,11 @@ class Values:
     """The values of all storages that have any.
 
     Attributes:
-        looked_at: by trust, where the first value of that kind was looked at: an operator.
+        looked_at: how sure the values were that decided anything, constants aside.
     """
 
     def __init__(self) -> None:
-        self.looked_at: dict[Trust, str] = {}
+        self.looked_at: set[Trust] = set()
         self._held: dict[int, _Held] = {}
         self._bytes = 0
 
@@ -99,13 +97,13 @@ class Values:
             args, kwargs: of the operator.
         """
         name = func._schema.name.split("::")[-1] if isinstance(func, torch._ops.OpOverload) else ""
-        tensors = _tensors((args, kwargs))
+        tensors = tensors_in((args, kwargs))
         if not name or not any(tensor.is_meta for tensor in tensors) and not _on_meta(kwargs):
             return self._on_data(shapes, tensors, args, kwargs)
         if name in (_SCALAR, "equal") or (name == "_to_copy" and _leaves_meta(kwargs)):
             return self._look(func, name, args, kwargs)
         if name.startswith(("index", "_unsafe_index", "_index_put_impl")) and len(args) > 1 and isinstance(args[1], list | tuple):
-            args = (args[0], self._places(name, args[1]), *args[2:])
+            args = (args[0], self._places(args[1]), *args[2:])
         try:
             out = shapes(*self._moved(name, args), **self._moved(name, kwargs))
         except (NotImplementedError, RuntimeError) as error:
@@ -141,11 +139,10 @@ class Values:
         held = self._held.get(tensor.untyped_storage()._cdata)
         return _laid_out(tensor, held.values) if held else None
 
-    def _needed(self, tensor: torch.Tensor, operator: str, trust: Trust | None = None) -> torch.Tensor:
+    def _needed(self, tensor: torch.Tensor) -> torch.Tensor:
         """Return the values of ``tensor``; those of one that has none are zeros, of a mask ones."""
-        trust = self.trust(tensor) if trust is None else trust
-        if trust:
-            self.looked_at.setdefault(trust, operator)
+        if trust := self.trust(tensor):
+            self.looked_at.add(trust)
         value = self._value(tensor)
         if value is None:
             value = torch.full(tensor.shape, tensor.dtype == torch.bool, dtype=tensor.dtype, device="cpu")
@@ -153,16 +150,16 @@ class Values:
 
     def _look(self, func: Any, name: str, args: Args, kwargs: Kwargs) -> Any:
         """Return what leaves the tensors: a number, a truth, or a tensor with data; no truth of what the network computes."""
-        trust = max(map(self.trust, _tensors(args)))
+        trust = max(map(self.trust, tensors_in(args)))
         truth = name == "equal" or (name == _SCALAR and args[0].dtype == torch.bool)
         if truth and trust is Trust.ASSUMED:
             return func(*args, **kwargs)  # which says why it cannot be
-        out = func(*(self._needed(each, name) if isinstance(each, torch.Tensor) else each for each in args), **kwargs)
-        for tensor in _tensors(out):
+        out = func(*(self._needed(each) if isinstance(each, torch.Tensor) else each for each in args), **kwargs)
+        for tensor in tensors_in(out):
             self._trust(tensor, trust)
         return out
 
-    def _places(self, name: str, places: Sequence[Any]) -> list[Any]:
+    def _places(self, places: Sequence[Any]) -> list[Any]:
         """Return the indices with each mask as the places at which it is true."""
         found: list[Any] = []
         for each in places:
@@ -170,17 +167,17 @@ class Values:
                 found.append(each)
                 continue
             trust = self.trust(each)
-            for axis in self._needed(each, name).nonzero(as_tuple=True):
+            for axis in self._needed(each).nonzero(as_tuple=True):
                 found.append(self._without_data(axis, trust))
         return found
 
     def _by_values(self, func: Any, name: str, args: Args, kwargs: Kwargs, error: Exception) -> Any:
         """Return the results of an operator that has no shapes without values, or say what it said."""
-        tensors = _tensors((args, kwargs))
+        tensors = tensors_in((args, kwargs))
         if not tensors or any(tensor.numel() > _EXACT_ELEMENTS for tensor in tensors):
             raise error
         trust = max(map(self.trust, tensors))
-        needed = lambda each: self._needed(each, name) if isinstance(each, torch.Tensor) else each  # noqa: E731
+        needed = lambda each: self._needed(each) if isinstance(each, torch.Tensor) else each  # noqa: E731
         try:
             out = func(*tree_map(needed, tuple(args)), **_on_cpu(tree_map(needed, dict(kwargs))))
         except Exception:
@@ -208,18 +205,18 @@ class Values:
         """Run an operator on tensors that have data; what comes out is as sure as they are."""
         out = shapes(*args, **kwargs)
         trust = max(map(self.trust, tensors), default=Trust.KNOWN)
-        for tensor in _tensors(out) if trust else ():
+        for tensor in tensors_in(out) if trust else ():
             self._trust(tensor, trust)
         return out
 
     def _follow(self, func: Any, name: str, args: Args, kwargs: Kwargs, out: Any) -> None:
         """Compute the values of what ``out`` holds, if they are small."""
-        outputs, inputs = _tensors(out), _tensors((args, kwargs))
+        outputs, inputs = tensors_in(out), tensors_in((args, kwargs))
         shared = {tensor.untyped_storage()._cdata for tensor in inputs}
         fresh = [tensor for tensor in outputs if tensor.untyped_storage()._cdata not in shared]
         if not fresh and not func._schema.is_mutable:
             return  # a view, which shares values as well
-        written = fresh or _tensors([arg for arg, spec in zip(args, func._schema.arguments, strict=False) if _is_written(spec)])
+        written = fresh or tensors_in([arg for arg, spec in zip(args, func._schema.arguments, strict=False) if _is_written(spec)])
         trust = max(map(self.trust, inputs), default=Trust.KNOWN)
         limit = _ASSUMED_ELEMENTS if trust is Trust.ASSUMED else _EXACT_ELEMENTS
         unsure = torch.Tag.nondeterministic_seeded in func.tags or (multiplying(name) and trust is Trust.ASSUMED)
@@ -242,65 +239,26 @@ class Values:
         except Exception:  # of types in which CPUs do not run it
             self.forget(written)
             return
-        values.update(zip(map(id, _tensors(out)), _tensors(result), strict=False))
+        values.update(zip(map(id, tensors_in(out)), tensors_in(result), strict=False))
         for tensor in written:
-            if id(tensor) in values and tensor.is_meta:
-                self.hold(tensor, values[id(tensor)], trust)
-            else:
+            computed = values.get(id(tensor))
+            if computed is None:
                 self._trust(tensor, trust)
+            elif tensor.is_meta and computed.shape == tensor.shape:  # statistics of a norm are empty on CPUs
+                self.hold(tensor, computed, trust)
 
     def _purge(self, more: int) -> None:
         """Drop what only this table keeps alive once there is too much."""
         if self._bytes + more < _KEPT_BYTES:
             return
         for key, held in list(self._held.items()):
-            if torch._C._storage_Use_Count(key) <= 2:
+            if torch._C._storage_Use_Count(key) <= 1:
                 self._bytes -= held.values.nbytes()
                 del self._held[key]
 
 
-class Literals(TorchFunctionMode):  # type: ignore[misc, unused-ignore]
-    """Remembers what ``torch.tensor`` is given, which dispatch never sees."""
-
-    _MAKERS = (torch.tensor, torch.as_tensor, torch.asarray)
-    _INDEXED = (torch.Tensor.__getitem__, torch.Tensor.__setitem__)
-
-    def __init__(self, values: Values) -> None:
-        super().__init__()
-        self._values = values
-
-    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        """Run one function, and hold what it makes of numbers."""
-        if func in self._INDEXED and isinstance(args[0], torch.Tensor) and args[0].is_meta:
-            places = tuple(map(self._index, args[1])) if isinstance(args[1], tuple) else self._index(args[1])
-            args = (args[0], places, *args[2:])
-        out = func(*args, **(kwargs or {}))
-        if func in self._MAKERS and out.is_meta and args and not _tensors(args[0]):
-            self._values.hold(out, func(*args, **{**(kwargs or {}), "device": "cpu"}), Trust.KNOWN)
-        return out
-
-    def _index(self, place: Any) -> Any:
-        """Return a list of places as the tensor it becomes."""
-        if not isinstance(place, list) or not all(isinstance(each, int) for each in place):
-            return place
-        tensor = torch.tensor(place, device="meta")
-        self._values.hold(tensor, torch.tensor(place, device="cpu"), Trust.KNOWN)
-        return tensor
-
-
-class Build(TorchDispatchMode):  # type: ignore[misc, unused-ignore]
-    """Remembers the values of the buffers of a module as it is built."""
-
-    def __init__(self, values: Values) -> None:
-        super().__init__()
-        self._values = values
-
-    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        """Run one operator."""
-        return self._values.run(func, func, args, kwargs or {})
-
-
-def _tensors(tree: Any) -> list[torch.Tensor]:
+def tensors_in(tree: Any) -> list[torch.Tensor]:
+    """Return the tensors among nested arguments."""
     return [leaf for leaf in tree_leaves(tree) if isinstance(leaf, torch.Tensor)]
 
 

@@ -20,6 +20,7 @@ class Gemm(Model):
         k: inputs, the reduction.
         weight_operand: ``"a"``, or ``None`` for a product of two activations (as written in the model: rows are m), never sparse.
         scales_with_batch: which of ``n`` and ``batch`` grows with the network's batch; ``None`` when neither does.
+        spread_rows, experts: rows that ``experts`` products share evenly: ``n`` is a share rounded up, ``batch`` those busy.
         weight_of: name of the earlier operation whose weight it shares; empty when the weight is its own.
         inputs: names of the operations whose output it reads; without a weight A's producer comes first.
         count: identical launches.
@@ -28,7 +29,7 @@ class Gemm(Model):
     """
 
     place: ClassVar[str] = "gemm"
-    later: ClassVar[tuple[str, ...]] = ("dtype",)
+    later: ClassVar[tuple[str, ...]] = ("spread_rows", "experts", "dtype")
     kind: Literal["gemm"] = "gemm"
     name: Text
     m: Size
@@ -37,6 +38,8 @@ class Gemm(Model):
     batch: Size = 1
     weight_operand: Literal["a", None] = "a"
     scales_with_batch: Literal["n", "batch", None] = None
+    spread_rows: Size | None = None
+    experts: Size | None = None
     weight_of: Text = ""
     inputs: tuple[Text, ...] = ()
     count: Size = 1
@@ -48,10 +51,28 @@ class Gemm(Model):
     def _is_known(cls, dtype: str) -> str:
         return checked_type(dtype) if dtype else dtype
 
+    @model_validator(mode="after")
+    def _is_spread(self) -> Gemm:
+        if self.spread_rows is None and self.experts is None:
+            return self
+        where = f"gemm '{self.name}': spread_rows"
+        if self.spread_rows is None or self.experts is None:
+            raise TraceError(where, "spread_rows and experts, or neither", "one of them")
+        n, batch = spread(self.spread_rows, self.experts)
+        if (self.n, self.batch) != (n, batch):
+            found = f"n = {self.n} and batch = {self.batch}"
+            raise TraceError(where, f"n = {n} and batch = {batch} ({self.spread_rows} rows over {self.experts} experts)", found)
+        return self
+
+    @property
+    def rows(self) -> int:
+        """Rows, or columns of B, of all ``batch`` products together."""
+        return self.spread_rows or self.n * self.batch
+
     @property
     def macs(self) -> int:
         """Multiply-accumulates of one launch."""
-        return self.m * self.n * self.k * self.batch
+        return self.m * self.rows * self.k
 
     @property
     def weight_elements(self) -> int:
@@ -61,12 +82,25 @@ class Gemm(Model):
     @property
     def output_elements(self) -> int:
         """Elements of D in all ``batch`` products."""
-        return self.m * self.n * self.batch
+        return self.m * self.rows
+
+    def with_rows(self, rows: int) -> Gemm:
+        """Return the same operation with as many rows spread over its experts."""
+        n, batch = spread(rows, self.experts or self.batch)
+        return self.changed(n=n, batch=batch, spread_rows=rows, experts=self.experts or self.batch)
 
     def rescaled(self, new: int, old: int) -> Gemm:
         """Return the same operation with the network's batch changed from ``old`` to ``new``."""
         field = self.scales_with_batch
+        if field and self.spread_rows:
+            return self.with_rows(_scale(self, "spread_rows", new, old))
         return self if field is None else self.changed(**{field: _scale(self, field, new, old)})
+
+
+def spread(rows: int, experts: int) -> tuple[int, int]:
+    """Return the rows of a product, rounded up, and how many products have any, where ``experts`` share ``rows`` evenly."""
+    busy = min(rows, experts)
+    return -(-rows // busy), busy
 
 
 class Conv2d(Model):

@@ -78,6 +78,8 @@ class _Lengths:
 
     def _layer(self, where: str, gemm: Gemm) -> Gemm:
         batch = self._trace.batch if gemm.scales_with_batch == "n" else 1
+        if gemm.spread_rows and gemm.spread_rows % self._tokens[0] == 0:
+            return gemm.with_rows(gemm.spread_rows // self._tokens[0] * self._tokens[1])
         columns, rest = divmod(gemm.n, batch)
         if rest or columns != 1 and columns not in self._new:
             expected = f"{' or '.join(map(str, self._new))} or 1 for each sample"

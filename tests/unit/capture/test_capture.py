@@ -103,11 +103,37 @@ def test_a_masked_weight_is_a_weight(seen: Callable[..., Trace]) -> None:
     assert rows(seen(pruned, 8)) == [(4, 1, 8, 1, "a", "n")]
 
 
-def test_what_a_layer_returns_is_no_weight(seen: Callable[..., Trace]) -> None:
-    """Learned queries times a weight depend on parameters only, yet attention over them cannot be pruned."""
+def test_a_product_of_parameters_is_folded_and_is_a_weight(seen: Callable[..., Trace]) -> None:
     parts = {"queries": weight(5, 8), "project": nn.Linear(8, 8)}
     trace = seen(Runs(lambda self, x: self.project(self.queries) @ x.transpose(1, 2), **parts), 7, 8, batch=2)
-    assert rows(trace) == [(8, 5, 8, 1, "a", None), (5, 14, 8, 1, None, "n")]
+    assert rows(trace) == [(5, 14, 8, 1, "a", "n")]
+    assert trace.source.notes == "a product of parameters (320 MACs) is folded, made once when an engine is built"
+
+
+def test_learned_queries_that_are_repeated_for_each_sample_are_not_folded(seen: Callable[..., Trace]) -> None:
+    def forward(self: Any, x: Any) -> Any:
+        return self.project(self.queries.repeat(x.shape[0], 1, 1)) @ x.transpose(1, 2)
+
+    trace = seen(Runs(forward, queries=weight(5, 8), project=nn.Linear(8, 8)), 7, 8)
+    assert rows(trace) == [(8, 5, 8, 1, "a", "n"), (5, 7, 8, 1, None, "batch")] and trace.rescalable
+
+
+def test_results_that_nothing_reads_are_left_out_and_said(seen: Callable[..., Trace]) -> None:
+    def forward(self: Any, x: Any) -> Any:
+        self.unused(x).relu()
+        return self.codes(self.layer(x).argmax(-1))
+
+    parts = {"unused": nn.Linear(8, 16), "layer": nn.Linear(8, 4), "codes": nn.Embedding(4, 8)}
+    trace = seen(Runs(forward, **parts), 8)
+    assert [op.name for op in trace.ops] == ["layer", "codes"]
+    assert trace.source.notes == "products whose results nothing reads are left out (128 MACs)"
+
+
+def test_bilinear_layers_and_distances_are_products(seen: Callable[..., Trace]) -> None:
+    trace = seen(Runs(lambda self, x: self.both(x, x), both=nn.Bilinear(8, 8, 4)), 8, batch=3)
+    assert rows(trace) == [(32, 3, 8, 1, "a", "n"), (4, 1, 8, 3, None, "batch")]
+    codes = seen(Runs(lambda self, x: torch.cdist(self.layer(x), self.codes), layer=nn.Linear(8, 8), codes=weight(32, 8)), 5, 8)
+    assert rows(codes) == [(8, 5, 8, 1, "a", "n"), (32, 5, 8, 1, "a", "n")] and not codes.source.unhandled
 
 
 def test_rows_looked_up_in_a_table_are_no_weight(seen: Callable[..., Trace]) -> None:
@@ -184,11 +210,24 @@ def test_a_recurrent_cell_shows_its_products(seen: Callable[..., Trace]) -> None
 def test_experts_take_as_many_rows_each(seen: Callable[..., Trace]) -> None:
     def choose(self: Any, x: Any) -> Any:
         rows = x.repeat_interleave(2, 0)
-        return torch._grouped_mm(rows, self.experts, offs=torch.zeros(4, dtype=torch.int32))
+        ends = x[0, :4].to(torch.int32)
+        return torch._grouped_mm(rows, self.experts, offs=ends)
 
     assert rows(seen(Runs(choose, experts=weight(4, 8, 24)), 8, batch=6)) == [(24, 3, 8, 4, "a", "n")]
     few = seen(Runs(choose, experts=weight(4, 8, 24)), 8, batch=1)  # two rows keep two of four experts busy
-    assert (rows(few), few.rescalable) == ([(24, 1, 8, 2, "a", None)], False)
+    assert few.source.notes == ""
+    assert (rows(few), few.rescalable, few.macs) == ([(24, 1, 8, 2, "a", "n")], True, 2 * 8 * 24)
+    five = products(few.with_batch(5))[0]  # ten rows: two and a half for each of four, rounded up
+    assert isinstance(five, Gemm)
+    assert (five.n, five.batch, five.spread_rows, five.experts, five.macs) == (3, 4, 10, 4, 10 * 8 * 24)
+
+
+def test_experts_whose_rows_are_constants_take_those(seen: Callable[..., Trace]) -> None:
+    def choose(self: Any, x: Any) -> Any:
+        return torch._grouped_mm(x[0], self.experts, offs=torch.tensor([1, 1, 6, 7], dtype=torch.int32))
+
+    trace = seen(Runs(choose, experts=weight(4, 8, 24)), 7, 8)
+    assert [row[:5] for row in rows(trace)] == [(24, 1, 8, 2, "a"), (24, 5, 8, 1, "a")]
 
 
 def test_one_weight_of_two_layers_is_counted_once(seen: Callable[..., Trace]) -> None:
@@ -262,12 +301,12 @@ def test_a_3d_convolution_is_its_implicit_gemm(seen: Callable[..., Trace]) -> No
 
 def test_products_that_are_not_read_are_listed(seen: Callable[..., Trace]) -> None:
     def forward(self: Any, x: Any) -> Any:
-        torch.linalg.qr(x), torch.cdist(x, x)
+        torch.linalg.qr(x), torch.cdist(x, x, p=1.0)
         return self.layer(x)
 
     trace = seen(Runs(forward, layer=nn.Linear(8, 4)), 4, 8, 8)
     assert rows(trace) == [(4, 32, 8, 1, "a", "n")]
-    assert {word.split(".")[1] for word in trace.source.unhandled} <= {"linalg_qr", "_cdist_forward", "_euclidean_dist"}
+    assert {word.split(".")[1] for word in trace.source.unhandled} <= {"linalg_qr", "cdist", "_cdist_forward", "_euclidean_dist"}
     assert len(trace.source.unhandled) == 2
 
 

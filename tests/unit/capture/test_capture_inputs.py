@@ -124,7 +124,7 @@ def test_arguments_of_a_factory() -> None:
         (
             f"{__name__}:TwoInputs",
             {"inputs": ["1x8"], "arguments": {"wide": 1}},
-            "expected a module that can be built and run on shapes alone .*found TypeError: .*unexpected keyword argument 'wide'",
+            "expected a network that can be built, found TypeError: .*unexpected keyword argument 'wide'",
         ),
         (f"{__name__}:TwoInputs", {"inputs": ["1x8"]}, "found TypeError: .*missing 1 required positional argument: 'scale'"),
         (
@@ -144,10 +144,10 @@ built = nn.Linear(8, 4)
 
 
 class Inner(nn.Module):  # type: ignore[misc, name-defined, unused-ignore]
-    """Looks at a value."""
+    """Branches on a value."""
 
     def forward(self, x: Any) -> Any:
-        return x * float(x.sum())
+        return x if x.sum() > 0 else -x
 
 
 class ReadsValues(nn.Module):  # type: ignore[misc, name-defined, unused-ignore]

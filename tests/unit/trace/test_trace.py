@@ -240,7 +240,9 @@ CONV_FIELDS = (
     "kind, name, batch, c, h, w, k, r, s, stride, padding, dilation, groups, transposed, output_padding, weight_of, inputs, "
     "count, origin"
 )
-GEMM_FIELDS = "kind, name, m, n, k, batch, weight_operand, scales_with_batch, weight_of, inputs, count, origin, dtype"
+GEMM_FIELDS = (
+    "kind, name, m, n, k, batch, weight_operand, scales_with_batch, spread_rows, experts, weight_of, inputs, count, origin, dtype"
+)
 
 BAD_FILES: list[tuple[dict[str, Any] | str, str]] = [
     ('{"name": "x",\n  oops}', "expected JSON, found 'Expecting property name enclosed in double quotes' at line 2, column 3"),
@@ -358,3 +360,12 @@ def test_a_product_may_have_a_type_of_its_own_and_is_written_as_before_without()
     assert "dtype" not in plain.model_dump() and plain.changed(dtype="int8").model_dump()["dtype"] == "int8"
     with pytest.raises(TraceError, match=r"^dtype: expected one of fp16, .*, found 'fp12' \(did you mean 'fp16'\?\)$"):
         plain.changed(dtype="fp12")
+
+
+def test_rows_spread_over_experts_must_fit_the_sizes() -> None:
+    sizes = {"name": "g", "m": 24, "k": 8, "spread_rows": 10, "experts": 4}
+    assert Gemm(n=3, batch=4, **sizes).macs == 10 * 24 * 8
+    with pytest.raises(TraceError, match=r"expected n = 3 and batch = 4 \(10 rows over 4 experts\), found n = 2"):
+        Gemm(n=2, batch=4, **sizes)
+    with pytest.raises(TraceError, match="expected spread_rows and experts, or neither, found one of them"):
+        Gemm(name="g", m=1, n=1, k=1, experts=4)
