@@ -59,6 +59,9 @@ def compiled(**options: Any) -> Any:
 
     Args:
         options: of ``numba.njit`` beside ``cache`` and ``error_model``.
+
+    Raises:
+        StcsimError: when the settings of numba are none that it takes, or no folder can hold the machine code.
     """
 
     def compile_later(function: Any) -> Any:
