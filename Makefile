@@ -59,7 +59,7 @@ pins:  ## resolve the requirements again and write them to .ci/requirements, wit
 	$(PYTHON) -m venv $(VENV)-pins
 	$(VENV)-pins/bin/python -m pip --disable-pip-version-check install -q uv==0.13.9
 	$(UV) -o $(PINS)/torch.txt pyproject.toml $(PINS)/build.in $(PINS)/torch.in --extra test --extra torch --extra workflow \
-		--extra oracle --override $(PINS)/no-torch.in --no-emit-package torch
+		--extra oracle --extra runtime --override $(PINS)/no-torch.in --no-emit-package torch
 	$(UV) -o $(PINS)/networks.txt $(PINS)/networks.in --no-deps
 	$(UV) -o $(PINS)/test.txt pyproject.toml $(PINS)/build.in --extra test -c $(PINS)/torch.txt
 	$(UV) -o $(PINS)/base.txt pyproject.toml $(PINS)/build.in -c $(PINS)/torch.txt
