@@ -74,9 +74,9 @@ def _operator(op: Op) -> str:
 
 #: What is compared of each kind of operation.
 _SIZES = {
-    "gemm": ("m", "n", "k", "batch"),
-    "conv2d": ("batch", "c", "h", "w", "k", "r", "s", "groups"),
-    "memory": ("elements_read", "elements_written", "constant_elements"),
+    "gemm": ("m", "n", "k", "batch", "count"),
+    "conv2d": ("batch", "c", "h", "w", "k", "r", "s", "groups", "count"),
+    "memory": ("elements_read", "elements_written", "constant_elements", "count"),
 }
 
 

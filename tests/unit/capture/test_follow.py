@@ -53,6 +53,8 @@ def test_the_operator_that_does_not_follow_is_named() -> None:
     _, problems = follow_batch([mean], [mean.changed(elements_written=6)])
     assert problems == ["odd.mean#2 does not follow the batch: elements written is 4, at twice the batch 6"]
     assert follow_batch([gemm()], [gemm(2)])[1] == ["g (gemm) does not follow the batch: batch is 1, at twice the batch 2"]
+    turns = [gemm().changed(count=12)], [gemm().changed(count=24)]
+    assert follow_batch(*turns)[1] == ["g (gemm) does not follow the batch: count is 12, at twice the batch 24"]
 
 
 def test_a_convolution() -> None:
