@@ -141,9 +141,10 @@ class Record:
         ops = [self._owned(op) for op in READERS[node.operator](node)]
         if "activation" not in roles and all(op.k == 1 for op in ops if isinstance(op, Gemm)):
             return node.outputs  # angles of positions, as in rotary embeddings
+        element = _element(node) if ops else ""  # before anything is kept: what has no type is not half read
         self.ops += ops
         if ops:
-            self.elements[_element(node)] += 1
+            self.elements[element] += 1
             if node.operator in CONVOLUTIONS and len(node.output_shape()) > 4:
                 self.notes.deep.append(node.name)
             elif node.operator in CONVOLUTIONS and node.operator in _PADDED and is_asymmetric(node):

@@ -205,3 +205,14 @@ def test_weights_beside_it_are_measured(tmp_path: Path) -> None:
     (tmp_path / "nowhere.bin").write_bytes(bytes(100))
     with pytest.raises(TraceError, match=r"initializer 'w': expected 512 bytes in 'nowhere.bin', found 100$"):
         read(tmp_path, layer())
+
+
+def test_a_product_of_an_unknown_type_is_not_half_read(tmp_path: Path) -> None:
+    made = layer()
+    made.graph.input[0].type.tensor_type.elem_type = 100  # no type of ONNX
+    path = tmp_path / "odd.onnx"
+    path.write_bytes(made.SerializeToString())
+    with pytest.raises(
+        TraceError, match=r"expected at least one matrix product or convolution, found none \(not handled: matmul: MatMul"
+    ):
+        open_trace(path)
