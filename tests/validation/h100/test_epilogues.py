@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 
 from stcsim.numerics import Epilogue, encode, gemm, values
-from tests.validation.h200.products import encoded
+from tests.validation.h200.products import encoded, pruned
 
 SHAPES = ((256, 128, 512), (1024, 512, 1024))
 RECORD = json.loads((Path(__file__).parent / "epilogues.json").read_text())
@@ -40,11 +40,7 @@ def inputs(shape: tuple[int, int, int], sparse: bool) -> Inputs:
     w, x = (rng.standard_normal((each, k)).astype(np.float32) for each in (m, n))
     bias, c = rng.standard_normal(m).astype(np.float32) * 8, rng.standard_normal((m, n)).astype(np.float32) * 8
     rows, columns = rng.uniform(0.001, 0.1, m).astype(np.float32), rng.uniform(0.01, 1, n).astype(np.float32)
-    if sparse:
-        groups = np.abs(w).reshape(-1, 4)
-        mask = np.zeros(groups.shape, bool)
-        np.put_along_axis(mask, np.argsort(-groups, axis=1, kind="stable")[:, :2], True, 1)
-        w = w * mask.reshape(w.shape)
+    w = pruned(w) if sparse else w
     return Inputs(w[:64], x[:64], bias[:64], c[:64, :64], rows[:64], columns[:64])
 
 

@@ -60,12 +60,15 @@ def operands(m: int, n: int, k: int, sparse: bool) -> tuple[npt.NDArray[np.float
     """Return the weight (m, k) and the tokens (n, k)."""
     rng = np.random.default_rng([m, n, k, int(sparse)])
     w, x = (rng.standard_normal((rows, k)).astype(np.float32) for rows in (m, n))
-    if sparse:
-        groups = np.abs(w).reshape(-1, 4)
-        mask = np.zeros(groups.shape, bool)
-        np.put_along_axis(mask, np.argsort(-groups, axis=1, kind="stable")[:, :2], True, 1)
-        w = w * mask.reshape(w.shape)
-    return w, x
+    return (pruned(w) if sparse else w), x
+
+
+def pruned(w: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+    """Return a weight in 2:4 by magnitude, as the runs had it: independent of ``numerics.prune``."""
+    groups = np.abs(w).reshape(-1, 4)
+    mask = np.zeros(groups.shape, bool)
+    np.put_along_axis(mask, np.argsort(-groups, axis=1, kind="stable")[:, :2], True, 1)
+    return w * mask.reshape(w.shape)
 
 
 def simulate(product: Product, order: str, corner: int) -> npt.NDArray[np.float32]:
