@@ -36,10 +36,8 @@ def _as_json(result: Any) -> Iterator[str]:
 
 
 def _of_rows(result: Any, arch: Any, alone: bool, out_bytes: int, shipped: bool) -> Iterator[str]:
-    from stcsim.isa import dtype
-
     for row in result.rows:
-        element = dtype(row.dtype)
+        element = arch.element(row.dtype)
         if row.kind == "gemm" and row.macs != row.m * row.n * row.k * row.batch:
             yield f"MACs of a row are not its sizes' product | {row.macs}"
         for kernel, sparse in ((row.dense, False), (row.sparse, True), (row.chosen, row.best == "2:4")):
@@ -66,7 +64,7 @@ def _of_kernel(kernel: Any, row: Any, arch: Any, sparse: bool, element: Any, shi
     parts = kernel.breakdown.values()
     if abs(sum(parts) - time_us) > _SUMS * time_us or min(parts) < -_SUMS * time_us:
         yield f"breakdown does not sum to the time, or a part is negative | {kernel.breakdown} of {time_us}"
-    per_clk = getattr(arch.tensor_core.fma_per_clk_per_sm, element.name) * (2 if sparse else 1)
+    per_clk = getattr(arch.tensor_core.fma_per_clk_per_sm, element.name) * ((arch.sparse_rate_ratio or 1) if sparse else 1)
     if row.kind == "gemm":
         least_us = row.macs / (arch.sm.count * per_clk * kernel.clock_mhz)
         if time_us < least_us * (1 - _EXACT):
