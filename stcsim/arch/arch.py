@@ -205,7 +205,7 @@ def _build(layer: Layer, file: str) -> Arch:
     try:
         return Arch.model_validate(tree)
     except ValidationError as error:
-        raise _first_mistake(error, layer) from None
+        raise _first_mistake(error, layer, file) from None
 
 
 def _put(tree: dict[str, Any], path: str, value: object) -> None:
@@ -213,13 +213,15 @@ def _put(tree: dict[str, Any], path: str, value: object) -> None:
     reduce(lambda branch, key: branch.setdefault(key, {}), branches, tree)[last] = value
 
 
-def _first_mistake(error: ValidationError, layer: Layer) -> ArchError:
+def _first_mistake(error: ValidationError, layer: Layer, file: str) -> ArchError:
     """Return pydantic's first complaint in the words of the house."""
     first = error.errors(include_url=False)[0]
     words = [str(word) for word in first["loc"]]
     rule = first.get("ctx", {}).get("error")
     if isinstance(rule, RuleError):
         return ArchError(layer[".".join([*words, rule.leaf])].where, rule.expected, rule.found)
-    path = next(path for length in range(len(words), 0, -1) if (path := ".".join(words[:length])) in EXPECTED)
+    path = next((path for length in range(len(words), 0, -1) if (path := ".".join(words[:length])) in EXPECTED), None)
+    if path is None:  # a section of which every leaf may be left out
+        return ArchError(f"{file}: {'.'.join(words)}", "at least one of its leaves", "nothing")
     entry = layer[path]
     return ArchError(entry.where, EXPECTED[path], shown(entry.value))

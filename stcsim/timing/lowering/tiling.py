@@ -85,6 +85,8 @@ def tile_up(arch: Arch, problem: Problem, kernel: Kernel, splits: int) -> Cut | 
         return None
     tile_m, tile_n = kernel.cta_m * kernel.cluster_m, kernel.cta_n * kernel.cluster_n
     units, m_tiles = cluster_units(arch, unit_ctas), ceil_div(problem.m, tile_m)
+    if not units:  # no GPC has SMs for a whole cluster
+        return None
     n_tiles, filled = _n_tiles(problem, kernel, tile_n)
     if kernel.pingpong and m_tiles * n_tiles * splits * problem.batch <= units:
         stages *= 2  # the second warpgroup has no tile and leaves its share of the buffers

@@ -291,6 +291,13 @@ def test_given_gpcs_are_kept() -> None:
 # --- files of users
 
 
+def test_a_section_without_any_of_its_leaves_is_named(tmp_path: Path) -> None:
+    tree = load_arch("t4").to_dict()
+    del tree["tensor_core"]["fma_per_clk_per_sm"]
+    with pytest.raises(ArchError, match=r"^my\.json: tensor_core\.fma_per_clk_per_sm: expected at least one of its leaves"):
+        arch_from_dict(tree, "my.json")
+
+
 def test_a_file_with_a_base(tmp_path: Path) -> None:
     path = write(
         tmp_path,

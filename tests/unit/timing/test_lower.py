@@ -14,7 +14,8 @@ from stcsim.timing.catalogue.menu import find
 from stcsim.timing.engine.fast import simulate
 from stcsim.timing.lowering.cut import Tiling
 from stcsim.timing.lowering.lower import lower, reduction_ticks
-from stcsim.timing.lowering.tiling import registers_per_cta, stage_bytes
+from stcsim.timing.lowering.tiling import registers_per_cta, stage_bytes, tile_up
+from stcsim.timing.offers.candidates import candidates
 from stcsim.timing.plan import TICKS_PER_CYCLE, WHOLE, TilePlan
 from stcsim.timing.problem import Problem, a_row_bytes
 from stcsim.timing.rates import iteration_cycles, smem_read_bytes, tensor_rate, warp_rate
@@ -133,6 +134,13 @@ def test_clusters_do_not_straddle_gpcs() -> None:
     odd = load_arch("h100", ["sm.count=15", "sm.sms_per_gpc=[7, 8]"])
     kernel = next(k for k in kernels("sm90", False) if k.cluster_m == 2)
     assert cut_of(odd, problem(4096, 4096, 64), kernel).tiling.units == 7  # 3 + 4 pairs; one SM stays alone
+
+
+def test_a_cluster_that_no_gpc_holds_is_not_offered() -> None:
+    single = load_arch("h100", ["sm.count=1"])
+    kernel = next(k for k in kernels("sm90", False) if k.cluster_m == 2)
+    assert tile_up(single, problem(4096, 4096, 64), kernel, 1) is None
+    assert all(each.tiling.unit_ctas == 1 for each in candidates(single, problem(256, 256, 256), False))
 
 
 @pytest.mark.parametrize(("kernel_n", "cycles"), [(256, 144), (128, 80), (64, 48)])
