@@ -35,7 +35,7 @@ def make_plan(tiles: Sequence[Tile] = ((0, 0, 0, 1),), **overrides: Any) -> Tile
     k_iters = overrides.pop("k_iters", int((k_start + k_count).max(initial=1)))
     a_period, b_period = overrides.pop("a_period", k_iters), overrides.pop("b_period", k_iters)
     numbers = dict(
-        units=1, slots_per_unit=1, stages=2, m_edge=10**6, n_edge=10**6, a_warm=False, b_warm=False, l2_capacity_bytes=10**6,
+        units=1, slots_per_unit=1, stages=2, m_edge=10**6, n_edge=10**6, a_held=0, b_held=0, d_held=0, l2_capacity_bytes=10**6,
         a_chunks=int(m_index.max(initial=0) + 1) * a_period, b_chunks=int(n_index.max(initial=0) + 1) * b_period,
         tensor_ticks=10, warp_ticks=0, smem_read_ticks=0, iteration_ticks=0, prefetch=False, prologue_ticks=100,
         next_prologue_ticks=0, tail_ticks=0, l2_latency_ticks=1, dram_latency_ticks=0,

@@ -15,8 +15,10 @@ SIZES_N = (1, 16, 64, 200, 1024, 3000)
 SIZES_K = (64, 256, 1000, 2048, 4096, 11008)
 
 
-def problem(m: int, n: int, k: int, name: str = "fp16", batch: int = 1, weights_in_l2: bool = False) -> Problem:
-    return gemm_problem(m, n, k, name, batch, weights_in_l2=weights_in_l2)
+def problem(
+    m: int, n: int, k: int, name: str = "fp16", batch: int = 1, weights_in_l2: bool = False, weight_copies: int = 1
+) -> Problem:
+    return gemm_problem(m, n, k, name, batch, weights_in_l2=weights_in_l2, weight_copies=weight_copies)
 
 
 def cut_of(arch: Arch, each: Problem, kernel: Kernel, splits: int = 1) -> Cut:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from stcsim.arch.leaf import Cost, CostOrNull, Count, Exponent, Family, Rate, Section, Share
+from stcsim.arch.leaf import Cost, CostOrNull, Count, Exponent, Family, Rate, Ratio, Section, Share
 
 
 class Launch(Section):
@@ -28,6 +28,7 @@ class KernelCosts(Section):
         prologue_cycles: start of the first CTA of an SM up to its first load.
         next_prologue_cycles: the same for a CTA that follows another one; persistent kernels have none.
         k_iteration_cycles: barrier and issue in each main-loop iteration.
+        epilogue_bytes_per_clk: what the threads of one CTA convert and write of D in a cycle at most.
         gemv_start_fraction: share of the prologue that a matrix-vector kernel (n = 1) has.
         load_latency_cycles: what an asynchronous copy takes beyond the latency of a plain load.
         max_cluster_ctas: CTAs of the largest cluster that kernels use.
@@ -37,6 +38,7 @@ class KernelCosts(Section):
     prologue_cycles: Cost
     next_prologue_cycles: Cost
     k_iteration_cycles: Cost
+    epilogue_bytes_per_clk: Rate
     gemv_start_fraction: Share
     load_latency_cycles: Cost
     max_cluster_ctas: Count
@@ -55,7 +57,8 @@ class Power(Section):
         smem_pj_per_byte, l2_pj_per_byte: reads and fills at boost clock.
         dram_pj_per_byte: at any clock.
         low_switching_ratio: energy of the cores on constant data over that on random data.
-        response_ms: time constant with which the clock falls from the highest to the one that holds the limit.
+        burst_ratio: what the board lets pass in the first moments of a load, over its limit.
+        response_ms: time under load after which half of what a burst may draw beyond the limit is taken back.
         clock_exponent: 3 where voltage follows the clock, 1 where it is at its floor.
     """
 
@@ -69,5 +72,6 @@ class Power(Section):
     l2_pj_per_byte: Cost
     dram_pj_per_byte: Cost
     low_switching_ratio: Share
+    burst_ratio: Ratio
     response_ms: Cost
     clock_exponent: Exponent

@@ -19,6 +19,7 @@ Cost = Annotated[float, Field(ge=0, le=1e6, description="a number from 0 to 1000
 CostOrNull = Annotated[float | None, Field(ge=0, le=1e6, description="a number from 0 to 1000000, or null")]
 Share = Annotated[float, Field(ge=0, le=1, description="a number from 0 to 1")]
 Exponent = Annotated[float, Field(ge=1, le=5, description="a number from 1 to 5")]
+Ratio = Annotated[float, Field(ge=1, le=10, description="a number from 1 to 10")]
 Efficiency = Annotated[float, Field(ge=0.001, le=1, description="a number from 0.001 to 1")]
 Generation = Annotated[Literal["turing", "ampere", "ada", "hopper"], Field(description="one of turing, ampere, ada, hopper")]
 Capability = Annotated[str, Field(pattern=r"^\d+\.\d$", description='a text such as "8.0", in quotes')]

@@ -21,7 +21,7 @@ from stcsim.replay.clock_steps import Steps
 from stcsim.replay.kernels import Kernels, Layer, Terms, Work
 from stcsim.replay.planned import Network, Planned, Sides, turned
 from stcsim.replay.residency import Residency, Spot
-from stcsim.timing.board.power import Energy, Load, held_clock_mhz, joules, price_us_per_j
+from stcsim.timing.board.power import Energy, Load, clock_under, joules, price_us_per_j
 
 _ROUNDS = 12  # most rounds of each search; they end by themselves, after two or three
 _GAIN = 1e-6  # relative; a smaller gain is rounding
@@ -136,7 +136,7 @@ class Chooser:
             table = self._table(terms, steps)
             mac, smem, l2, dram, cycles, fixed = (self._counts @ np.array([self._row(spot, table) for spot in spots])).tolist()
             load = Load(Energy(mac, smem, l2, dram), cycles, fixed)
-            clock_mhz = held_clock_mhz(self._arch, load)
+            clock_mhz = clock_under(self._arch, load, self._kernels.setup.duration)
             self._networks[key] = Network(sides, terms, steps, clock_mhz, load, clock_mhz < self._kernels.highest_mhz)
         return replace(self._networks[key], sides=sides)
 

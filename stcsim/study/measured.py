@@ -16,6 +16,10 @@ from stcsim.words import Data, Launch, Sparsity, whole_of, word
 T = TypeVar("T")
 W = TypeVar("W", bound=StrEnum)
 
+SEARCH_LAUNCHES = 300
+"""Launches that an exhaustive search for the algorithm leaves behind it (assumed: 80 to 800 fit as well)."""
+_SEARCHING = ("cublaslt", "cusparselt")
+"""Libraries whose callers search, as the names in the column ``library`` begin."""
 SIDES = (Sparsity.DENSE, Sparsity.SPARSE)
 REQUIRED = ("arch", "sparsity", "dtype", "m", "n", "k", "time_us")
 _DEFAULTS = {
@@ -23,6 +27,8 @@ _DEFAULTS = {
     "out_dtype": "",
     "timing": "graph",
     "weights_in_l2": "False",
+    "weight_copies": "",
+    "launches_before": "",
     "grade": "A",
     "source": "",
     "data": "randn",
@@ -40,8 +46,9 @@ class Measured:
         arch: name of the GPU's file.
         m, n, k, batch: stcsim's convention (m is the weight side).
         time_us: measured time, launch as ``timing`` says (``graph``, ``stream`` or ``kernel``).
-        weights_in_l2: whether the same weights were used by the launch before.
+        weight_copies: how many sets of weights were launched in turn; 0 where they were cold in every launch.
         launches: how many in a row one time is the mean of (a board needs time to enforce its power limit).
+        launches_before: how many of the same kernel ran right before those.
         by_heuristic: the kernel was taken by the heuristics of cuBLAS, not by a search.
         data: ``randn``, or ``low-power`` (zeros, constants).
         grade: A (trusted), B (caveat) or C (not scored).
@@ -59,9 +66,10 @@ class Measured:
     batch: int
     time_us: float
     timing: str
-    weights_in_l2: bool
+    weight_copies: int
     data: str
     launches: int
+    launches_before: int
     by_heuristic: bool
     grade: str
     where: str
@@ -82,7 +90,7 @@ class Measured:
             self.dtype,
             shape,
             self.timing,
-            self.weights_in_l2,
+            self.weight_copies,
             record.get("source"),
             record.get("suite"),
             self.grade,
@@ -140,12 +148,32 @@ def _parse(record: dict[str, str], where: str) -> Measured:
         arch=full["arch"], sparse=_word(SIDES, full["sparsity"], f"{where}: sparsity") is Sparsity.SPARSE, dtype=element.name,
         out_dtype=out_dtype, m=m, n=n, k=k, batch=batch, time_us=_positive(full["time_us"], f"{where}: time_us"),
         timing=_word(Launch, full["timing"], f"{where}: timing").value,
-        weights_in_l2=_choice(full["weights_in_l2"].lower(), ("true", "false"), f"{where}: weights_in_l2") == "true",
+        weight_copies=_copies(full, where),
         data=_word(Data, full["data"], f"{where}: data").value,
         launches=_whole(full["launches"], f"{where}: launches"),
+        launches_before=_before(full, where),
         by_heuristic=_picks_unmeasured(full["library"].lower()),
         grade=full["grade"], where=where, record={str(key): value or "" for key, value in record.items()},
     )  # fmt: skip
+
+
+def _copies(full: dict[str, str], where: str) -> int:
+    """Return how many sets of weights were launched in turn: from its column, or from what ``weights_in_l2`` says of one."""
+    same = _choice(full["weights_in_l2"].lower(), ("true", "false"), f"{where}: weights_in_l2") == "true"
+    if not full["weight_copies"]:
+        return int(same)
+    return _whole(full["weight_copies"], f"{where}: weight_copies")
+
+
+def _before(full: dict[str, str], where: str) -> int:
+    """Return how many launches ran right before those that were timed: from its column, or as public suites do.
+
+    They warm up with half as many as they time, and libraries that search time many kernels of one GEMM before.
+    """
+    if full["launches_before"]:
+        return _whole(full["launches_before"], f"{where}: launches_before")
+    warm_up = _whole(full["launches"], f"{where}: launches") // 2
+    return warm_up + (SEARCH_LAUNCHES if full["library"].lower().startswith(_SEARCHING) else 0)
 
 
 def _picks_unmeasured(library: str) -> bool:

@@ -17,6 +17,7 @@ from stcsim.isa import dtype
 from stcsim.processes import on_processes
 from stcsim.result import Interval
 from stcsim.study.measured import Measured, read_measured
+from stcsim.timing.board.duration import Duration
 from stcsim.timing.board.setup import Setup, launch_us
 from stcsim.timing.choice.outcome import time_gemm
 from stcsim.timing.choice.select import HEURISTIC
@@ -200,9 +201,11 @@ def _predict_batch(batch: tuple[Sequence[Measured], dict[str, Arch]]) -> list[Pr
 
 def predict(row: Measured, arch: Arch) -> Predicted:
     """Predict one measured row on ``arch``; its timing mode, output type and warm weights are honoured."""
-    problem = gemm_problem(row.m, row.n, row.k, arch.element(row.dtype), row.batch, row.out_dtype, row.weights_in_l2)
+    warm, copies = row.weight_copies > 0, max(row.weight_copies, 1)
+    element = arch.element(row.dtype)
+    problem = gemm_problem(row.m, row.n, row.k, element, row.batch, row.out_dtype, warm, weight_copies=copies)
     kernel = HEURISTIC if row.by_heuristic else None
-    setup = Setup(arch, launch=row.timing, kernel=kernel, launches=row.launches, data=row.data)
+    setup = Setup(arch, launch=row.timing, kernel=kernel, duration=Duration(row.launches, row.launches_before), data=row.data)
     result = time_gemm(setup, problem, row.sparse)
     roofline_us = result.roofline_us + launch_us(arch, row.timing)
     return Predicted(row, result.time_us, roofline_us, result.kernel, result.most_time)

@@ -28,8 +28,9 @@ is 1 where ``m_index >= m_edge`` (for A) or ``n_index >= n_edge`` (for B), else 
 **Residency.** A load of iteration ``k`` of panel ``p`` touches the A chunk ``m_index * a_period + k % a_period`` and the B
 chunk ``n_index * b_period + k % b_period`` (a convolution's taps touch the same pixels again: then ``b_period`` is smaller
 than the reduction). The L2 keeps a counter ``inserted`` of bytes brought in, 0 at the start. Each chunk has a ``stamp`` and
-a ``ready`` tick. A chunk is resident if it has a stamp and ``inserted - stamp < l2_capacity_bytes``. At the start chunks of
-an operand with its ``warm`` flag have stamp 0 and ready 0; the others have no stamp. A touch of a resident chunk sets its
+a ``ready`` tick. A chunk is resident if it has a stamp and ``inserted - stamp < l2_capacity_bytes``. At the start some
+chunks of an operand have stamp 0 and ready 0, those for which ``HELD_STEP * chunk % HELD_WHOLE`` is below ``a_held`` or
+``b_held`` (A's and B's chunks each counted from 0); the others have no stamp. A touch of a resident chunk sets its
 stamp to ``inserted`` (A before B). A touch of a chunk that is not resident is a *miss*: ``inserted`` grows by the
 ``dram_bytes`` of the load's class ``[edge][last]`` (fewer than its ``l2_bytes`` where a load reads bytes more than once), then
 the stamp becomes ``inserted`` and ``ready`` is set as below. Writing D or partial sums grows ``inserted`` by their bytes.
@@ -101,6 +102,11 @@ def in_cycles(ticks: int) -> float:
     return ticks / TICKS_PER_CYCLE
 
 
+HELD_WHOLE = 1024
+"""What ``a_held``, ``b_held`` and ``d_held`` are for an operand that is in L2 whole."""
+HELD_STEP = 633
+"""Spreads the chunks that are in L2 evenly over an operand: the golden section of ``HELD_WHOLE``, and prime to it."""
+
 PARTS = ("tensor", "smem", "issue", "ingress", "l2", "dram", "latency", "prologue", "epilogue", "reduction", "tail")
 """Names of the breakdown, in the order of ``GemmTiming.part_ticks``.
 
@@ -112,6 +118,11 @@ KINDS = WHOLE, PARTIAL, FINISHER = range(3)
 """What a tile does with its sums."""
 
 IntArray = npt.NDArray[np.int64]
+
+
+def are_held(chunks: int, held: int) -> npt.NDArray[np.bool_]:
+    """Say of each of so many chunks whether it is in L2 before the first load."""
+    return np.arange(chunks) * HELD_STEP % HELD_WHOLE < held
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,8 +148,9 @@ class TilePlan:
     b_chunks: int
     a_period: int
     b_period: int
-    a_warm: bool
-    b_warm: bool
+    a_held: int
+    b_held: int
+    d_held: int
     l2_capacity_bytes: int
     tensor_ticks: int
     warp_ticks: int
@@ -211,7 +223,8 @@ class TilePlan:
     @property
     def dram_write_bytes(self) -> int:
         """Those whose way goes on to DRAM: not partial sums, nor what stays in L2."""
-        return int(np.where(self.out_dram_ticks > 0, self.out_bytes, 0)[self.out_classes].sum())
+        bytes_ = int(np.where(self.out_dram_ticks > 0, self.out_bytes, 0)[self.out_classes].sum())
+        return bytes_ * (HELD_WHOLE - self.d_held) // HELD_WHOLE
 
 
 @dataclass(frozen=True, slots=True)

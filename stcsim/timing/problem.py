@@ -23,6 +23,7 @@ class Problem:
         out_bytes: bytes of one element of D.
         weights_in_l2: whether A may still be in L2 from an earlier launch (if it fits).
         conv: the convolution this is the implicit GEMM of, else ``None``.
+        weight_copies: with ``weights_in_l2``, how many sets of weights are launched in turn: A is in L2 again if all of them fit.
         activations_in_l2: whether B may still be in L2 from an earlier launch (if it fits).
         a_on_chip: A was made by the same kernel (the scores of fused attention): no traffic.
         d_on_chip: D is used by the same kernel: no traffic.
@@ -42,10 +43,11 @@ class Problem:
     activations_in_l2: bool = True
     a_on_chip: bool = False
     d_on_chip: bool = False
+    weight_copies: int = 1
 
     def __post_init__(self) -> None:
         """Refuse sizes that no GEMM has."""
-        for name in ("m", "n", "k", "batch"):
+        for name in ("m", "n", "k", "batch", "weight_copies"):
             size(getattr(self, name), name)
 
     @property
@@ -86,6 +88,7 @@ def gemm_problem(
     activations_in_l2: bool = True,
     a_on_chip: bool = False,
     d_on_chip: bool = False,
+    weight_copies: int = 1,
 ) -> Problem:
     """Return the GEMM D[m x n] = A[m x k] . B[k x n] as a problem: the one way from sizes and names of types to one.
 
@@ -101,6 +104,7 @@ def gemm_problem(
         activations_in_l2: whether B may be in L2.
         a_on_chip: whether A was made by the same kernel.
         d_on_chip: whether D is used by the same kernel.
+        weight_copies: how many sets of weights are launched in turn.
 
     Raises:
         UnsupportedError: when a type is unknown or a size is no whole number of at least 1.
@@ -118,6 +122,7 @@ def gemm_problem(
         activations_in_l2=activations_in_l2,
         a_on_chip=a_on_chip,
         d_on_chip=d_on_chip,
+        weight_copies=weight_copies,
     )
 
 

@@ -6,6 +6,7 @@ functions, and say by name where they are rougher. Rates are per SM clock cycle 
 
 from __future__ import annotations
 
+import math
 from functools import reduce
 from typing import Any, NamedTuple, TypeVar
 
@@ -15,9 +16,21 @@ import numpy.typing as npt
 from stcsim.arch import Arch
 from stcsim.timing.catalogue.kernel import Kernel
 from stcsim.timing.hardware import MMA_K_BITS, MMA_M, MMA_N, PARTIAL_SUM_BYTES, ROUND_CYCLES, SUB_CORES, WARPGROUP_M
-from stcsim.timing.plan import IntArray
+from stcsim.timing.plan import HELD_WHOLE, IntArray
 from stcsim.timing.problem import Problem, a_row_bytes, ceil_div
 
+REDUCTION_L2_SHARE = 1 / 3
+"""What a split-K reduction gets of the L2's rate.
+
+Inferred from times of split GEMMs: on GA100 a third of the L2's rate and the DRAM's are much the same, and on an L40S, with a
+large L2 and a slow DRAM, the DRAM's would make short wide GEMMs twice too slow.
+"""
+HELD_EDGE = 0.35
+"""A set of bytes touched in turn that exceeds the L2 by this share of it has lost all when its turn comes again.
+
+A strict least-recently-used L2 would lose all at once; measured rotations of weights over ten boards lose it between 1.0 and
+about 1.35 times what the L2 keeps (docs/accuracy.md, "What is in L2 when a launch begins").
+"""
 _SINGLE_BUFFERED_TILE = 64  # least warp tile side with 32-bit accumulators (CUTLASS, kBBufferSize)
 Bytes = TypeVar("Bytes", IntArray, float)
 Array = npt.NDArray[Any]
@@ -211,9 +224,32 @@ def l2_capacity_bytes(arch: Arch) -> int:
     return int(arch.l2.capacity_mib * 1024 * 1024 * arch.l2.shared_fraction)
 
 
-def fits_l2(arch: Arch, problem: Problem, sparse: bool) -> bool:
-    """Whether L2 holds A, B and D together."""
-    return problem.a_bytes(sparse) + problem.b_bytes + problem.d_bytes <= l2_capacity_bytes(arch)
+class Held(NamedTuple):
+    """What an operand has in L2 when a launch begins, and of D what stays there when it ends: shares, 0 to ``HELD_WHOLE``."""
+
+    a: int
+    b: int
+    d: int
+
+
+def held_in_l2(arch: Arch, problem: Problem, sparse: bool) -> Held:
+    """Return what L2 still holds of A, B and D from launches before, by the bytes that were touched since they were.
+
+    B is touched in every launch, A once in as many as there are sets of weights, and so is D, of which each set has its own:
+    between two touches of A all copies of A and D, and B, go through the L2. What fits stays; of what is a little too much a
+    part stays (``HELD_EDGE``). Weights that are cold whatever there is say nothing of D, which the next kernel reads.
+    """
+    own, capacity = problem.a_bytes(sparse) + problem.d_bytes, l2_capacity_bytes(arch)
+    launch = _held(own + problem.b_bytes, capacity)
+    turn = _held(problem.weight_copies * own + problem.b_bytes, capacity)
+    a = HELD_WHOLE if problem.a_on_chip else turn if problem.weights_in_l2 else 0
+    return Held(a, launch if problem.activations_in_l2 else 0, turn if problem.weights_in_l2 else launch)
+
+
+def _held(touched_bytes: int, capacity_bytes: int) -> int:
+    """Return the share that stays of a set of bytes touched in turn, in parts of ``HELD_WHOLE``."""
+    over = touched_bytes / max(capacity_bytes, 1) - 1
+    return HELD_WHOLE - min(HELD_WHOLE, math.ceil(HELD_WHOLE * max(over, 0) / HELD_EDGE))
 
 
 def dram_bytes_per_us(arch: Arch) -> float:
@@ -241,12 +277,14 @@ def staged_bytes(problem: Problem, kernel: Kernel, splits: int, out: Bytes) -> B
 def reduction_us(arch: Arch, problem: Problem, splits: int) -> float:
     """Microseconds of the split-K reduction, a dependent kernel that reads the partial sums and writes D; 0 without a split.
 
-    No SM clock changes them. Its rate is the DRAM's although the L2 may hold what it reads (inferred: fits ask for less than a
-    third of the L2's).
+    No SM clock changes them. What the L2 holds of the partial sums comes at a share of its rate (``REDUCTION_L2_SHARE``), the
+    rest at the DRAM's.
     """
     if splits == 1:
         return 0.0
-    return arch.launch.graph_us + reduction_bytes(problem, splits) / dram_bytes_per_us(arch)
+    moved, capacity = reduction_bytes(problem, splits), l2_capacity_bytes(arch)
+    l2_bytes_per_us = arch.l2.bandwidth_bytes_per_clk * arch.clock.sustained_mhz * REDUCTION_L2_SHARE
+    return arch.launch.graph_us + min(moved, capacity) / l2_bytes_per_us + max(0, moved - capacity) / dram_bytes_per_us(arch)
 
 
 def reduction_bytes(problem: Problem, splits: int) -> int:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from random import Random
 from typing import Any
 
-from stcsim.timing.plan import FINISHER, KINDS, PARTIAL, WHOLE, TilePlan
+from stcsim.timing.plan import FINISHER, HELD_WHOLE, KINDS, PARTIAL, WHOLE, TilePlan
 from tests.plans import OPERAND_TABLES, OUT_TABLES, Tile, make_plan
 
 SHARED = ("_l2_ticks", "_dram_ticks")
@@ -42,8 +42,9 @@ def random_plan(seed: int) -> TilePlan:
         n_edge=rng.randint(0, n_tiles),
         a_period=rng.choice((k_iters, rng.randint(1, k_iters))),
         b_period=rng.choice((k_iters, rng.randint(1, k_iters))),
-        a_warm=rng.random() < 0.3,
-        b_warm=rng.random() < 0.3,
+        a_held=rng.choice((0, 0, HELD_WHOLE, rng.randint(0, HELD_WHOLE))),
+        b_held=rng.choice((0, 0, HELD_WHOLE, rng.randint(0, HELD_WHOLE))),
+        d_held=rng.choice((0, HELD_WHOLE)),
         l2_capacity_bytes=rng.choice((0, 1, 40, 200, 1000, 10**9)),
         tensor_ticks=step * rng.randint(0, 6),
         warp_ticks=step * rng.randint(0, 8),

@@ -228,7 +228,7 @@ def shared_kernels(arch: Arch) -> Iterator[None]:
     def remembered(setup: Setup, problem: Problem, sparse: bool, known: dict[Key, Load]) -> Choice:
         if setup.arch is not arch:
             return choose(setup, problem, sparse, known)
-        key = setup.launch, setup.kernel, setup.clock_mhz, setup.price_us_per_j, setup.launches, setup.data, problem, sparse
+        key = setup.launch, setup.kernel, setup.clock_mhz, setup.price_us_per_j, setup.duration, setup.data, problem, sparse
         if key not in _memory:
             _memory[key] = choose(setup, problem, sparse, known)
         return _memory[key]

@@ -166,7 +166,7 @@ MECHANISMS = (
     Mechanism("far half of the L2", "as near", settings=lambda arch: {"l2.far_latency_cycles": arch.l2.near_latency_cycles}),
     Mechanism("L2 capacity", "everything fits", settings=leaves(l2__capacity_mib=1_000_000)),
     Mechanism("share of the L2 for data that all SMs read", "1", settings=leaves(l2__shared_fraction=1)),
-    Mechanism("cold weights", "warm where they fit", row=lambda row: replace(row, weights_in_l2=True)),
+    Mechanism("cold weights", "warm where they fit", row=lambda row: replace(row, weight_copies=1)),
     Mechanism("D as wide as it was measured", "as wide as the inputs", ("* fp8",),
               row=lambda row: replace(row, out_dtype=row.dtype)),
     Mechanism("write traffic of D", "none", off=lambda: instead_of("out_bytes", no_output)),

@@ -6,7 +6,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import replace
 
-from stcsim.timing.board.power import Energy, Load, ends_within, energy, held_clock_mhz, joules, least_energy, mean_clock_mhz
+from stcsim.timing.board.power import Energy, Load, burst_limit_w, clock_under, ends_within, energy, joules, least_energy
 from stcsim.timing.board.setup import Setup, engine, launch_us, starts_early
 from stcsim.timing.board.steady import simulate_long, simulate_long_until
 from stcsim.timing.lowering.lower import lower
@@ -84,8 +84,7 @@ def clock_mhz_of(setup: Setup, load: Load) -> float:
     """Return the clock at which ``load`` runs: the one that is given, or what it holds itself."""
     if setup.clock_mhz:
         return setup.clock_mhz
-    steady_mhz = held_clock_mhz(setup.arch, load)
-    return mean_clock_mhz(setup.arch, steady_mhz, load.time_us(setup.arch.clock.sustained_mhz), setup.launches)
+    return clock_under(setup.arch, load, setup.duration)
 
 
 def cost_us(setup: Setup, load: Load) -> float:
@@ -101,9 +100,8 @@ def may_cost_less(setup: Setup, least: Load, best_us: float) -> bool:
         return True
     if setup.clock_mhz:
         return cost_us(setup, least) < best_us
-    if setup.launches is not None:  # the limit may not have taken hold
-        return least.time_us(setup.arch.clock.sustained_mhz) < best_us
-    return ends_within(setup.arch, least, best_us)
+    arch = setup.arch  # a burst is never slower than the board's limit allows
+    return ends_within(arch, least, best_us, arch.power.board_limit_w if setup.duration.sustained else burst_limit_w(arch))
 
 
 def settled(setup: Setup, candidate: Candidate) -> Candidate:

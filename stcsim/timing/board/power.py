@@ -2,8 +2,9 @@
 
 A kernel that is launched over and over draws, on average, ``idle + energy / time``. Energy of the cores (MACs, shared
 memory, L2) grows with the clock, because voltage does: its power goes with ``clock ** clock_exponent``. DRAM has its own supply.
-The clock is the highest, up to ``clock.sustained_mhz``, that keeps the average within ``power.board_limit_w``. This reproduces
-what throttling does to large GEMMs; it knows no temperature.
+The clock is the highest, up to ``clock.sustained_mhz``, that keeps the average within a limit: under lasting load
+``power.board_limit_w``, in a short burst ``power.burst_ratio`` times as much (``timing.board.duration``). This reproduces what
+throttling does to large GEMMs; it knows no temperature.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from dataclasses import dataclass
 
 from stcsim.arch import Arch
 from stcsim.isa import DType
+from stcsim.timing.board.duration import Duration
 from stcsim.timing.lowering.cut import Cut
 from stcsim.timing.lowering.tiling import stage_bytes
 from stcsim.timing.offers.candidates import Candidate
@@ -137,14 +139,32 @@ def energy_parts_uj(arch: Arch, spent: Energy, clock_mhz: float, time_us: float)
     }
 
 
-def held_clock_mhz(arch: Arch, load: Load) -> float:
-    """Return the highest clock up to the sustained one at which ``load``, again and again, holds the board limit."""
+def clock_under(arch: Arch, load: Load, duration: Duration) -> float:
+    """Return the mean SM clock, MHz, at which ``load`` runs again and again over ``duration``."""
+    steady_mhz = held_clock_mhz(arch, load)
+    highest_mhz = arch.clock.sustained_mhz
+    if steady_mhz >= highest_mhz:
+        return steady_mhz
+    share = duration.burst_share(load.time_us(highest_mhz), 1e3 * arch.power.response_ms)
+    if share == 0:
+        return steady_mhz
+    return steady_mhz + (held_clock_mhz(arch, load, burst_limit_w(arch)) - steady_mhz) * share
+
+
+def burst_limit_w(arch: Arch) -> float:
+    """Return the power that the board lets pass in a short burst."""
+    return arch.power.board_limit_w * arch.power.burst_ratio
+
+
+def held_clock_mhz(arch: Arch, load: Load, limit_w: float | None = None) -> float:
+    """Return the highest clock up to the sustained one at which ``load``, again and again, holds a limit, the board's if none."""
     lowest, highest = _lowest_mhz(arch), arch.clock.sustained_mhz
-    if _spare_j(arch, load, highest) >= 0:
+    limit_w = arch.power.board_limit_w if limit_w is None else limit_w
+    if _spare_j(arch, load, highest, limit_w) >= 0:
         return highest
-    if _spare_j(arch, load, lowest) <= 0:
+    if _spare_j(arch, load, lowest, limit_w) <= 0:
         return lowest
-    return _root(lambda clock_mhz: _spare_j(arch, load, clock_mhz), lowest, highest)
+    return _root(lambda clock_mhz: _spare_j(arch, load, clock_mhz, limit_w), lowest, highest)
 
 
 def _lowest_mhz(arch: Arch) -> float:
@@ -152,9 +172,9 @@ def _lowest_mhz(arch: Arch) -> float:
     return min(arch.clock.sustained_mhz, _LOWEST_SHARE * arch.clock.boost_mhz)
 
 
-def _spare_j(arch: Arch, load: Load, clock_mhz: float) -> float:
-    """Return the energy that the board limit leaves over at a clock; it falls as the clock grows."""
-    allowed_j = 1e-6 * (arch.power.board_limit_w - arch.power.idle_w) * load.time_us(clock_mhz)
+def _spare_j(arch: Arch, load: Load, clock_mhz: float, limit_w: float) -> float:
+    """Return the energy that a limit leaves over at a clock; it falls as the clock grows."""
+    allowed_j = 1e-6 * (limit_w - arch.power.idle_w) * load.time_us(clock_mhz)
     return allowed_j - joules(arch, load.spent, clock_mhz)
 
 
@@ -174,14 +194,14 @@ def _root(falling: Callable[[float], float], low: float, high: float) -> float:
     return middle
 
 
-def ends_within(arch: Arch, load: Load, time_us: float) -> bool:
-    """Whether ``load`` can take ``time_us`` or less at a clock that holds the board limit, or at the lowest."""
+def ends_within(arch: Arch, load: Load, time_us: float, limit_w: float) -> bool:
+    """Whether ``load`` can take ``time_us`` or less at a clock that holds a limit, or at the lowest."""
     if load.time_us(arch.clock.sustained_mhz) > time_us:
         return False
     if load.time_us(_lowest_mhz(arch)) <= time_us:
         return True
     clock_mhz = load.cycles / (time_us - load.fixed_us) if time_us > load.fixed_us else math.inf
-    return watts(arch, load.spent, clock_mhz, time_us) <= arch.power.board_limit_w
+    return watts(arch, load.spent, clock_mhz, time_us) <= limit_w
 
 
 def price_us_per_j(arch: Arch, load: Load, clock_mhz: float) -> float:
@@ -193,15 +213,3 @@ def price_us_per_j(arch: Arch, load: Load, clock_mhz: float) -> float:
     """
     slope_j = (arch.power.clock_exponent - 1) * load.spent.core_j * core_scale(arch, clock_mhz)
     return load.cycles / clock_mhz / slope_j if slope_j > 0 else 0.0
-
-
-def mean_clock_mhz(arch: Arch, steady_mhz: float, launch_us: float, launches: int | None) -> float:
-    """Return the mean clock of ``launches`` launches in a row from the highest clock on; forever (``None``) is the steady clock.
-
-    The clock falls exponentially towards the steady one: short benchmarks end before the limit has taken hold.
-    """
-    highest, response_us = arch.clock.sustained_mhz, 1e3 * arch.power.response_ms
-    if launches is None or steady_mhz >= highest or response_us == 0:
-        return steady_mhz
-    spans = launches * launch_us / response_us
-    return steady_mhz + (highest - steady_mhz) * -math.expm1(-spans) / spans

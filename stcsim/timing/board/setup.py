@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from stcsim.arch import Arch
 from stcsim.errors import UnsupportedError
+from stcsim.timing.board.duration import SUSTAINED, Duration
 from stcsim.timing.catalogue.kernel import Kernel
 from stcsim.timing.plan import GemmTiming, TilePlan
 
@@ -20,7 +21,7 @@ class Setup:
         engine: ``"fast"``, or ``"reference"`` to time the choice with it; they agree exactly.
         kernel: ``None`` for the fastest, as a search finds it, a name, or ``"heuristic"`` for what cuBLAS takes without one.
         launch: ``"graph"``, ``"stream"`` or ``"kernel"`` (no launch overhead: a profiler's kernel time).
-        launches: how often in a row; a board needs time to enforce its power limit. ``None``: so often that it has.
+        duration: how long the board is under load while the time is taken: it needs time to enforce its power limit.
         data: what is multiplied: ``"randn"``, or ``"low-power"`` (zeros, constants), which toggles little and so draws less.
         clock_mhz: the SM clock where something else than this GEMM decides it, e.g. the network it is in.
         price_us_per_j: with ``clock_mhz``: what a joule costs the network, in time. A kernel is chosen by its time plus that.
@@ -30,7 +31,7 @@ class Setup:
     engine: str = "fast"
     launch: str = "graph"
     kernel: str | None = None
-    launches: int | None = None
+    duration: Duration = SUSTAINED
     data: str = "randn"
     clock_mhz: float | None = None
     price_us_per_j: float = 0.0

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 
 from stcsim.arch import Arch
-from stcsim.timing.plan import TilePlan
+from stcsim.timing.plan import TilePlan, are_held
 from stcsim.timing.problem import Problem
 
 
@@ -39,8 +39,8 @@ def _port_ticks(plan: TilePlan) -> int:
 
 
 def _compulsory_dram(plan: TilePlan) -> int:
-    a = 0 if plan.a_warm else plan.a_chunks * int(plan.a_dram_ticks.min())
-    b = 0 if plan.b_warm else plan.b_chunks * int(plan.b_dram_ticks.min())
+    a = int((~are_held(plan.a_chunks, plan.a_held)).sum()) * int(plan.a_dram_ticks.min())
+    b = int((~are_held(plan.b_chunks, plan.b_held)).sum()) * int(plan.b_dram_ticks.min())
     return a + b
 
 

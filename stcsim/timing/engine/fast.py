@@ -29,7 +29,7 @@ from stcsim.timing.engine.kernels_fast import (
     Constants,
     run_rounds,
 )
-from stcsim.timing.plan import ISSUE, PARTS, REDUCTION, TICKS_PER_CYCLE, GemmTiming, IntArray, TilePlan
+from stcsim.timing.plan import ISSUE, PARTS, REDUCTION, TICKS_PER_CYCLE, GemmTiming, IntArray, TilePlan, are_held
 
 
 def simulate(plan: TilePlan) -> GemmTiming:
@@ -117,8 +117,8 @@ def _tables(plan: TilePlan) -> IntArray:
 def _chunks(plan: TilePlan) -> IntArray:
     """Return the L2 before the first load: warm operands were just touched, the others never."""
     chunks = np.zeros((plan.a_chunks + plan.b_chunks, 2), np.int64)
-    chunks[: plan.a_chunks, STAMP] = 0 if plan.a_warm else NEVER
-    chunks[plan.a_chunks :, STAMP] = 0 if plan.b_warm else NEVER
+    chunks[: plan.a_chunks, STAMP] = np.where(are_held(plan.a_chunks, plan.a_held), 0, NEVER)
+    chunks[plan.a_chunks :, STAMP] = np.where(are_held(plan.b_chunks, plan.b_held), 0, NEVER)
     return chunks
 
 

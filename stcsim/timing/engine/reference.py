@@ -29,6 +29,7 @@ from stcsim.timing.plan import (
     TENSOR,
     GemmTiming,
     TilePlan,
+    are_held,
 )
 
 ROUND = 1
@@ -117,8 +118,8 @@ class Gpu:
         self.units = [Unit() for _ in range(plan.units)]
         self.l2, self.dram = Server(), Server()
         self.residency = Residency(plan.l2_capacity_bytes)
-        self.a_chunks = [Chunk(0 if plan.a_warm else None) for _ in range(plan.a_chunks)]
-        self.b_chunks = [Chunk(0 if plan.b_warm else None) for _ in range(plan.b_chunks)]
+        self.a_chunks = [Chunk(0 if held else None) for held in are_held(plan.a_chunks, plan.a_held)]
+        self.b_chunks = [Chunk(0 if held else None) for held in are_held(plan.b_chunks, plan.b_held)]
         self.breakdown = Breakdown()
         self.tiles = iter(range(plan.tiles))  # the common counter
         self.l2_read_bytes = 0

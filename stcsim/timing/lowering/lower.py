@@ -14,11 +14,11 @@ from stcsim.timing.lowering.conv_traffic import conv_reuse
 from stcsim.timing.lowering.cut import Cut
 from stcsim.timing.lowering.stream_k import hand_out
 from stcsim.timing.lowering.tiling import load_share
-from stcsim.timing.plan import FINISHER, TICKS_PER_CYCLE, IntArray, TilePlan
+from stcsim.timing.plan import FINISHER, HELD_WHOLE, TICKS_PER_CYCLE, IntArray, TilePlan
 from stcsim.timing.problem import Problem, a_row_bytes
 from stcsim.timing.rates import (
     dram_bytes_per_us,
-    fits_l2,
+    held_in_l2,
     iteration_cycles,
     l2_capacity_bytes,
     load_latency_cycles,
@@ -113,7 +113,8 @@ def lower(cut: Cut, clock_mhz: float | None = None) -> TilePlan:
         (loads.a_sm, loads.b_sm, loads.a_sm, b_in, loads.a_l2, loads.b_l2, loads.a_l2, loads.b_dram),
         (fill, fill, into_sm, into_sm, l2, l2, dram, dram),
     )
-    fits = fits_l2(arch, problem, kernel.sparse)
+    held = held_in_l2(arch, problem, kernel.sparse)
+    leaves = 1 - held.d / HELD_WHOLE if tiling.splits == 1 else 0
     a_period = 1 if problem.a_on_chip else tiling.k_iters  # what never leaves the SM is never missed
     out_sm = -(-out // tiling.unit_ctas)
     latency = load_latency_cycles(arch)
@@ -139,8 +140,9 @@ def lower(cut: Cut, clock_mhz: float | None = None) -> TilePlan:
         b_chunks=problem.batch * tiling.n_tiles * loads.b_period,
         a_period=a_period,
         b_period=loads.b_period,
-        a_warm=problem.a_on_chip or fits and problem.weights_in_l2,
-        b_warm=fits and problem.activations_in_l2,
+        a_held=held.a,
+        b_held=held.b,
+        d_held=held.d,
         l2_capacity_bytes=l2_capacity_bytes(arch),
         tensor_ticks=_ticks(macs, tensor_rate(arch, problem, kernel)),
         warp_ticks=_ticks(macs, warp_rate(arch, problem, kernel)),
@@ -149,7 +151,7 @@ def lower(cut: Cut, clock_mhz: float | None = None) -> TilePlan:
         prefetch=kernel.wgmma,
         prologue_ticks=cycles_to_ticks(prologue_cycles(arch, kernel)),
         next_prologue_ticks=cycles_to_ticks(next_prologue_cycles(arch, kernel)),
-        epilogue_ticks=np.array([1, 1, 1 + cycles_to_ticks(latency)]),  # a finisher reads before it writes
+        epilogue_ticks=_epilogue_ticks(cut, latency),
         tail_ticks=reduction_ticks(arch, problem, tiling.splits, clock_mhz),
         l2_latency_ticks=cycles_to_ticks(latency),
         dram_latency_ticks=cycles_to_ticks(miss_latency_cycles(arch)),
@@ -168,9 +170,19 @@ def lower(cut: Cut, clock_mhz: float | None = None) -> TilePlan:
         out_smem_ticks=out_smem * _WRITES_D,
         out_ingress_ticks=np.array(passing[:3]),
         out_l2_ticks=np.array(passing[3:]),
-        out_dram_ticks=out_dram * _WRITES_D * (0 if fits or tiling.splits > 1 else 1),
+        out_dram_ticks=np.ceil(out_dram * _WRITES_D * leaves).astype(np.int64),
         out_bytes=written,
     )
+
+
+def _epilogue_ticks(cut: Cut, latency_cycles: float) -> IntArray:
+    """Ticks that the threads of a CTA need for a whole tile of D, or of partial sums, by kind; a finisher reads before it writes."""
+    kernel, problem = cut.kernel, cut.problem
+    elements = 0 if problem.d_on_chip else kernel.cta_m * kernel.cta_n
+    rate = cut.arch.kernel.epilogue_bytes_per_clk
+    written = cycles_to_ticks(elements * written_element_bytes(problem, cut.tiling.splits) / rate)
+    partial = cycles_to_ticks(elements * PARTIAL_SUM_BYTES / rate)
+    return np.array([written, partial, written + cycles_to_ticks(latency_cycles)])
 
 
 def _out_bytes(cut: Cut) -> IntArray:

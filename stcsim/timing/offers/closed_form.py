@@ -12,13 +12,14 @@ import numpy as np
 
 from stcsim.arch import Arch
 from stcsim.timing.hardware import PARTIAL_SUM_BYTES
+from stcsim.timing.plan import HELD_WHOLE
 from stcsim.timing.problem import Problem
 from stcsim.timing.rates import (
     Flags,
     Iteration,
     Numbers,
     dram_bytes_per_us,
-    fits_l2,
+    held_in_l2,
     l2_capacity_bytes,
     l2_latency_cycles,
     largest,
@@ -151,12 +152,12 @@ def dram_cycles(
         n_tiles: unit tiles along n.
         group: n-tiles that are walked together.
     """
-    a_bytes, fits = problem.a_bytes(sparse), fits_l2(arch, problem, sparse)
+    a_bytes, held = problem.a_bytes(sparse), held_in_l2(arch, problem, sparse)
     columns_at_once = largest(slots // m_tiles, group, 1)
     passes = 1 if a_bytes < l2_capacity_bytes(arch) else -(-n_tiles // columns_at_once)
-    moved = a_bytes * passes + (0 if fits else problem.b_bytes + problem.d_bytes)
-    cold = 0 if fits and problem.weights_in_l2 else 1
-    return cold * moved / (dram_bytes_per_us(arch) / arch.clock.sustained_mhz) + prologue + arch.dram.latency_cycles
+    a_cold, b_cold, d_leaves = (1 - share / HELD_WHOLE for share in held)
+    moved = a_bytes * (passes - 1 + a_cold) + problem.b_bytes * b_cold + problem.d_bytes * d_leaves
+    return moved / (dram_bytes_per_us(arch) / arch.clock.sustained_mhz) + prologue + arch.dram.latency_cycles
 
 
 def rough_cycles(body: Numbers, dram: Numbers, reduction: Numbers) -> Numbers:

@@ -16,12 +16,13 @@ from stcsim.timing.lowering.stream_k import stream_k_waves
 from stcsim.timing.lowering.tiling import load_share
 from stcsim.timing.offers.closed_form import Walk, body_cycles, dram_cycles, rough_cycles, walk
 from stcsim.timing.offers.columns import Columns, columns_of
+from stcsim.timing.plan import HELD_WHOLE
 from stcsim.timing.problem import a_row_bytes
 from stcsim.timing.rates import (
     Array,
     Iteration,
     Numbers,
-    fits_l2,
+    held_in_l2,
     iteration,
     iteration_cycles,
     largest,
@@ -70,8 +71,8 @@ def estimates(cuts: Sequence[Cut]) -> list[Estimate]:
         return []
     many = columns_of(cuts)
     arch, problem, sparse = many.arch, many.problem, many.kernels[0].sparse
-    fits = fits_l2(arch, problem, sparse)
-    cold = 0 if fits and problem.weights_in_l2 else problem.a_bytes(sparse)
+    held = held_in_l2(arch, problem, sparse)
+    cold = problem.a_bytes(sparse) * (HELD_WHOLE - held.a) // HELD_WHOLE
     # of a plain GEMM every load reads each of its bytes once
     from_l2 = np.array([conv_reuse(cut).from_l2 for cut in cuts]) if problem.conv else np.ones(len(cuts))
     each, l2_bytes = _iteration(many, from_l2), _l2_bytes(many, from_l2)
@@ -95,7 +96,7 @@ def estimates(cuts: Sequence[Cut]) -> list[Estimate]:
         _least_cycles(many, each, l2_bytes, cold > 0),
         reduction,
         l2_bytes,
-        cold + np.where(fits | (many.splits > 1), 0, problem.d_bytes),
+        cold + np.where(many.splits > 1, 0, problem.d_bytes * (HELD_WHOLE - held.d) // HELD_WHOLE),
     )
     return [Estimate._make(row) for row in zip(*(np.asarray(column).tolist() for column in columns), strict=True)]
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import pytest
 
 from stcsim.timing.engine.reference import Server, simulate
-from stcsim.timing.plan import FINISHER, PARTIAL, WHOLE
+from stcsim.timing.plan import FINISHER, HELD_WHOLE, PARTIAL, WHOLE
 from tests.plans import make_plan, parts
 
 ONE_TILE = [(0, 0, 0, 1)]
@@ -179,13 +179,13 @@ def test_written_tiles_evict_too(l2_capacity_bytes: int, dram_read_bytes: int) -
 
 def test_a_makes_room_before_b_is_looked_up() -> None:
     # warm B has stamp 0; the miss of A brings in 64 bytes first, and 64 - 0 is not below 64
-    plan = make_plan(ONE_TILE, b_warm=True, a_l2_bytes=64, b_l2_bytes=8, l2_capacity_bytes=64)
+    plan = make_plan(ONE_TILE, b_held=HELD_WHOLE, a_l2_bytes=64, b_l2_bytes=8, l2_capacity_bytes=64)
 
     assert simulate(plan).dram_read_bytes == 72
 
 
 def test_warm_operand_is_there_at_the_start() -> None:
-    plan = make_plan([(0, 0, 0, 2)], a_warm=True, a_l2_bytes=64, b_l2_bytes=32, a_dram_ticks=30)
+    plan = make_plan([(0, 0, 0, 2)], a_held=HELD_WHOLE, a_l2_bytes=64, b_l2_bytes=32, a_dram_ticks=30)
 
     timing = simulate(plan)
 
