@@ -45,7 +45,8 @@ def find(family: str, sparse: bool, dtype: DType, conv: Conv2d | None, name: str
     """
     base, _, suffix = name.rpartition("_k")
     wanted, splits = (base, int(suffix)) if base and suffix.isdigit() else (name, 1)
-    known = {kernel.name(dtype): kernel for kernel in (*kernels(family, sparse), *menu(family, sparse, dtype, conv, out_bytes))}
+    every = (*kernels(family, sparse), *menu(family, sparse, dtype, conv, out_bytes))
+    known = {kernel.name(dtype): kernel for kernel in sorted(every, key=lambda kernel: kernel.takes(dtype))}
     if wanted not in known or splits < 1:
         mode, other = ("2:4", "dense") if sparse else ("dense", "2:4")
         near = get_close_matches(wanted, known, n=_NEAR, cutoff=0.0)
