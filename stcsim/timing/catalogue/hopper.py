@@ -133,7 +133,7 @@ _WIDE = tuple(row for row in _CUTLASS if row.cta_m == 128 and row.cta_n >= 128)
 _NAME = "sm90_xmma_sparse_gemm_f16f16_..._tilesize128x128x64_cgasize4x1x1_warpgroupsize1x1x1_execute_segment_k_on_..."
 CUSPARSELT = Menu(
     source=f"The wide tiles of the same list, each alone, in pairs, in clusters of 2x2 and, as names on an H200 have them"
-    f" ({_NAME} and 18 others, tests/validation/h200/products.json), of 4x1. bf16 and tf32 have no smaller ones"
+    f" ({_NAME} and 17 others, tests/validation/h200/products.json), of 4x1. bf16 and tf32 have no smaller ones"
     " (inferred: the three bf16 names have 256 columns each; its times are the same from n = 64 to 256, one more wave shows as"
     " soon as tiles of 128 x 128 outnumber the SMs, and m = 16,384 at n = 64 takes two; without 2x2 nothing is gained at 8192"
     " cubed on H100 SXM, where 1.20 to 1.22 are published). segment-k, which fp16 and fp8 names have, is not modelled: cut"
