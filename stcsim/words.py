@@ -60,6 +60,18 @@ class Pick(StrEnum):
     HEURISTIC = "heuristic"
 
 
+class Library(StrEnum):
+    """Whose 2:4 kernels may be taken, and by which rule; with none a runtime takes no 2:4 kernel."""
+
+    CUSPARSELT = "cusparselt"
+    CUTLASS = "cutlass"
+    TORCH = "torch"
+    TORCHAO = "torchao"
+    VLLM = "vllm"
+    TENSORRT = "tensorrt"
+    NONE = "none"
+
+
 class Blocking(StrEnum):
     """How the products of a sparse instruction are cut into blocks: the kept ones alone, or with the zeros between them."""
 

@@ -11,7 +11,7 @@ from stcsim.cli import options as opt
 from stcsim.cli.output import deliver, output
 from stcsim.cli.steps import load_gpu, load_network, prepare
 from stcsim.errors import StcsimError
-from stcsim.words import Format, Metric, listed
+from stcsim.words import Format, Library, Metric, listed
 
 if TYPE_CHECKING:
     from stcsim.arch import Arch
@@ -42,6 +42,7 @@ def curve(
     gemm: GemmOption = None,
     dtypes: opt.DTypesOption = None,
     batch: opt.BatchOption = None,
+    library: opt.LibraryOption = Library.CUSPARSELT,
     strict: opt.StrictOption = False,
     overrides: opt.SetOption = None,
     metric: MetricOption = Metric.SPEEDUP,
@@ -69,7 +70,7 @@ def curve(
         _check_drawable(metric, gpus, types)
     prepare()
     with progress(str(trace or gemm or "GEMMs")) as advance:
-        found = sweep(source, axis, gpus, types, advance)
+        found = sweep(source, axis, gpus, types, advance, library=library)
     if figure:  # first: it may turn out that there is nothing to draw
         from stcsim.report.figures.curve import write_curve_figure  # waits for matplotlib
 

@@ -9,7 +9,7 @@ import typer
 from stcsim.cli import options as opt
 from stcsim.cli.output import deliver, output
 from stcsim.cli.steps import load_gpu, prepare, whole
-from stcsim.words import Format, Launch, size
+from stcsim.words import Format, Launch, Library, size
 
 TopOption = Annotated[int, typer.Option("--top", metavar="N", min=1, help="Show N kernels of each sparsity.")]
 
@@ -25,6 +25,7 @@ def explain(
     sparsity: opt.SparsityOption = None,
     overrides: opt.SetOption = None,
     kernel: opt.KernelOption = None,
+    library: opt.LibraryOption = Library.CUSPARSELT,
     launch: opt.LaunchOption = Launch.GRAPH,
     weights_in_l2: opt.WeightsInL2Option = False,
     top: TopOption = 8,
@@ -47,6 +48,6 @@ def explain(
     prepare()
     found = explaining.explain(
         rows, columns, reduction, gpu, dtype=dtype or opt.FP16, batch=batch, out_dtype=out_dtype, sparsity=sparsity,
-        kernel=kernel, launch=launch, weights_in_l2=weights_in_l2,
+        kernel=kernel, launch=launch, weights_in_l2=weights_in_l2, library=library,
     )  # fmt: skip
     deliver(out, found, lambda explanation: explanation_text(explanation, top), document, row_lines)

@@ -6,7 +6,7 @@ from stcsim.cli import options as opt
 from stcsim.cli.output import output
 from stcsim.cli.run import deliver_run
 from stcsim.cli.steps import load_gpu, prepare, whole
-from stcsim.words import Data, Engine, Format, Launch, size
+from stcsim.words import Data, Engine, Format, Launch, Library, size
 
 
 def gemm(
@@ -20,6 +20,7 @@ def gemm(
     sparsity: opt.SparsityOption = None,
     overrides: opt.SetOption = None,
     kernel: opt.KernelOption = None,
+    library: opt.LibraryOption = Library.CUSPARSELT,
     engine: opt.EngineOption = Engine.FAST,
     launch: opt.LaunchOption = Launch.GRAPH,
     weights_in_l2: opt.WeightsInL2Option = False,
@@ -36,15 +37,16 @@ def gemm(
     sizes = [size(whole(text, name), name) for name, text in (("m", m), ("n", n), ("k", k))]
     size(batch, "batch")
     from stcsim import replay
-    from stcsim.replay.door import element_of, kernel_of
+    from stcsim.replay.door import element_of, kernel_of, library_for
 
     gpu, element = load_gpu(arch, overrides), dtype or opt.FP16
-    replay.modes_of(gpu, element_of(element), sparsity)
+    library_for(gpu, element_of(element), replay.modes_of(gpu, element_of(element), sparsity), library)
     kernel_of(gpu, kernel)
     prepare()
     rows, columns, reduction = sizes
     result = replay.gemm(
         rows, columns, reduction, gpu, dtype=element, batch=batch, out_dtype=out_dtype, sparsity=sparsity,
         engine=engine, kernel=kernel, launch=launch, weights_in_l2=weights_in_l2, data=data,
+        library=library,
     )  # fmt: skip
     deliver_run(result, out)

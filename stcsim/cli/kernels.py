@@ -9,7 +9,7 @@ import typer
 from stcsim.cli import options as opt
 from stcsim.cli.output import deliver_sheet, output
 from stcsim.cli.steps import load_gpu
-from stcsim.words import Format
+from stcsim.words import Format, Library
 
 ConvOption = Annotated[bool, typer.Option("--conv", help="Those for convolutions (of 3 x 3 filters) instead of GEMMs.")]
 
@@ -19,6 +19,7 @@ def kernels(
     dtype: opt.DTypeOption = opt.FP16,
     sparsity: opt.SparsityOption = None,
     conv: ConvOption = False,
+    library: opt.LibraryOption = Library.CUSPARSELT,
     overrides: opt.SetOption = None,
     format: opt.FormatOption = Format.TABLE,
     json: opt.JsonOption = None,
@@ -32,5 +33,5 @@ def kernels(
     from stcsim.report.export.kernels import kernels_sheet
     from stcsim.study.kernels import kernels_of
 
-    found = kernels_of(load_gpu(arch, overrides), dtype or opt.FP16, sparsity=sparsity, conv=conv)
+    found = kernels_of(load_gpu(arch, overrides), dtype or opt.FP16, sparsity=sparsity, conv=conv, library=library)
     deliver_sheet(out, kernels_sheet(found))

@@ -11,7 +11,7 @@ import typer
 
 from stcsim.cli import completion
 from stcsim.isa import dtype, timed_types
-from stcsim.words import Blocking, Data, Engine, Format, Fusion, Launch, Sparsity, word
+from stcsim.words import Blocking, Data, Engine, Format, Fusion, Launch, Library, Sparsity, word
 
 
 def type_name(word: str) -> str:
@@ -132,6 +132,9 @@ KernelOption = Annotated[
         help="Force one kernel (`stcsim kernels` lists them) instead of the fastest; heuristic: dense ones as cuBLAS picks them.",
     ),
 ]  # fmt: skip
+LibraryOption = Annotated[
+    str, choice(Library, "--library", help="Whose 2:4 kernels and rules of choice; none: the runtime takes no 2:4 kernel.")
+]
 LaunchOption = Annotated[
     str, choice(Launch, "--launch", help="CUDA-graph replay, launches into a stream, or the kernel's time alone.")
 ]

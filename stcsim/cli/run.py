@@ -11,7 +11,7 @@ from stcsim.cli import options as opt
 from stcsim.cli.output import Output, deliver, output
 from stcsim.cli.steps import load_gpu, load_network, prepare
 from stcsim.errors import StcsimError
-from stcsim.words import Engine, Format, Fusion, Launch
+from stcsim.words import Engine, Format, Fusion, Launch, Library
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -59,6 +59,7 @@ def run(
     strict: opt.StrictOption = False,
     overrides: opt.SetOption = None,
     kernel: opt.KernelOption = None,
+    library: opt.LibraryOption = Library.CUSPARSELT,
     engine: opt.EngineOption = Engine.FAST,
     launch: opt.LaunchOption = Launch.GRAPH,
     fusion: opt.FusionOption = Fusion.EPILOGUE,
@@ -89,7 +90,7 @@ def run(
     with progress(network.name) as advance:
         result = replay.run(
             network, gpu, dtype=dtype, sparsity=sparsity, engine=engine, kernel=kernel, launch=launch, fusion=fusion,
-            keep_dense=dense, dtype_of=types, pruned_as=pruned, progress=advance,
+            library=library, keep_dense=dense, dtype_of=types, pruned_as=pruned, progress=advance,
         )  # fmt: skip
     if prune_list:
         _write_prune_list(result, prune_list)

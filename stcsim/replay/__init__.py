@@ -9,6 +9,18 @@ from stcsim.replay.choice import Progress
 from stcsim.replay.intervals import bars
 from stcsim.replay.layer_rules import LayerRules
 from stcsim.replay.network import gemm, rerun, run
-from stcsim.replay.problem import modes_of, problem_of, sparsity_of, why_not_sparse
+from stcsim.replay.problem import modes_of, problem_of, sparsity_of, why_not_sparse, why_not_taken
 
-__all__ = ["LayerRules", "Progress", "bars", "gemm", "modes_of", "problem_of", "rerun", "run", "sparsity_of", "why_not_sparse"]
+__all__ = [
+    "LayerRules",
+    "Progress",
+    "bars",
+    "gemm",
+    "modes_of",
+    "problem_of",
+    "rerun",
+    "run",
+    "sparsity_of",
+    "why_not_sparse",
+    "why_not_taken",
+]

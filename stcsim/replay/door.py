@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from stcsim.arch import Arch
 from stcsim.errors import TraceError, UnsupportedError
 from stcsim.isa import DType, type_bytes
 from stcsim.isa import dtype as find_dtype
+from stcsim.timing.catalogue.libraries import has, libraries_with, stock_of
 from stcsim.timing.offers.heuristic import has_heuristics
 from stcsim.trace import Conv2d, Memory, Op, Trace
-from stcsim.words import Pick, text
+from stcsim.words import Library, Pick, Sparsity, text, word
 
 _MOST_ELEMENTS = 2**58
 """Elements that a network may move in one pass: bytes are added up in 64 bits, and the largest networks move 2^40."""
@@ -67,6 +70,30 @@ def kernel_of(arch: Arch, kernel: object) -> str | None:
         expected = f"{Pick.SEARCH}, or the name of a kernel, since the heuristics of cuBLAS on {generation} are unknown"
         raise UnsupportedError("kernel", expected, f"'{Pick.HEURISTIC}'")
     return Pick.HEURISTIC.value
+
+
+def library_of(library: object) -> str:
+    """Return the name of the library whose 2:4 kernels are taken.
+
+    Raises:
+        UnsupportedError: when there is no such library.
+    """
+    return word(Library, library, "library").value
+
+
+def library_for(arch: Arch, element: DType, modes: Sequence[str], library: object) -> str:
+    """Return the name of the library whose 2:4 kernels one GEMM takes, where it has some for the GPU and the type.
+
+    Raises:
+        UnsupportedError: when there is no such library, or it lacks the 2:4 kernels that are asked for.
+    """
+    name = library_of(library)
+    stock = stock_of(name, arch.kernel.family)
+    if name == Library.NONE or all(mode == Sparsity.DENSE for mode in modes) or stock is not None and stock.takes(element):
+        return name
+    others = ", ".join((*libraries_with(arch.kernel.family, element), Library.NONE))
+    expected = f"a library with 2:4 {element.name} kernels for {arch.name} ({others})"
+    raise UnsupportedError("library", expected, f"'{name}', which has {has(name)}; {arch.name} is {arch.kernel.family}")
 
 
 def check_extent(trace: Trace) -> None:

@@ -10,12 +10,12 @@ from stcsim.arch import Arch, ArchOrName, arch_from_dict, load_arch
 from stcsim.errors import StcsimError
 from stcsim.partial import Partial
 from stcsim.replay.choice import Progress
-from stcsim.replay.door import check_extent, element_on, kernel_of, out_type_of
+from stcsim.replay.door import check_extent, element_on, kernel_of, library_for, library_of, out_type_of
 from stcsim.replay.footprint import footprint
 from stcsim.replay.intervals import bars
 from stcsim.replay.layer_rules import LayerRules
 from stcsim.replay.planned import Planned
-from stcsim.replay.problem import modes_of, problem_of, sparsity_of, why_not_sparse
+from stcsim.replay.problem import modes_of, problem_of, sparsity_of, why_not_sparse, why_not_taken
 from stcsim.replay.residency import Placed, Residency
 from stcsim.replay.schedule import Step, has_edges, schedule
 from stcsim.replay.timed import Timed, timed_alone, timed_network
@@ -38,6 +38,7 @@ def run(
     kernel: str | None = None,
     launch: str = "graph",
     fusion: str = "epilogue",
+    library: str = "cusparselt",
     keep_dense: str | Sequence[str] = (),
     dtype_of: Mapping[str, str] | None = None,
     pruned_as: str | Sequence[str] | None = None,
@@ -55,6 +56,8 @@ def run(
             ``"heuristic"`` takes dense ones as cuBLAS does unmeasured (known before Hopper only), and 2:4 ones by search.
         launch: ``"graph"`` (CUDA-graph replay), ``"stream"`` (back-to-back launches) or ``"kernel"`` (no cost of launching).
         fusion: ``"epilogue"`` (memory operations run in the kernel ahead where they can) or ``"none"``.
+        library: whose 2:4 kernels are taken, and by which rule (``stcsim.words.Library``); layers that it has none for stay
+            dense, with ``"none"`` all of them.
         keep_dense, dtype_of: layers that are not pruned, and element types by layer (see ``LayerRules``).
         pruned_as: the layers that are pruned, all others stay dense; ``stcsim.pruned_layers`` reads them from a checkpoint.
         progress: called with (layers done, layers in all).
@@ -67,6 +70,7 @@ def run(
     trace, arch = load_trace(trace), load_arch(arch)
     engine, launch = word(words.Engine, engine, "engine").value, word(words.Launch, launch, "launch").value
     fusion, kernel = word(words.Fusion, fusion, "fusion").value, kernel_of(arch, kernel)
+    library = library_of(library)
     rules = LayerRules(trace, dtype, keep_dense, dtype_of, arch, pruned_as)
     modes = modes_of(arch, rules.element, sparsity)
     for element in sorted(rules.types, key=lambda each: each.name):
@@ -74,8 +78,8 @@ def run(
     check_extent(trace)
     steps = schedule(trace, fusion)
     residency = Residency(steps, rules.type_of, has_edges(trace), l2_capacity_bytes(arch))
-    planned = [_planned(step, placed, rules, arch, modes) for step, placed in zip(steps, residency.placed(), strict=True)]
-    setup = Setup(arch, engine, launch, kernel)
+    setup = Setup(arch, engine, launch, kernel, library=library)
+    planned = [_planned(step, placed, rules, setup, modes) for step, placed in zip(steps, residency.placed(), strict=True)]
     alone = len(planned) == 1 and not isinstance(planned[0].op, Memory)
     if alone:
         timed = timed_alone(setup, planned[0], residency.placed()[0], progress)
@@ -92,6 +96,7 @@ def run(
         "kernel": kernel,
         "launch": launch,
         "fusion": fusion,
+        "library": library,
         "keep_dense": list(rules.keep_dense),
         "dtype_of": rules.dtype_of,
         "pruned_as": None if rules.pruned_as is None else list(rules.pruned_as),
@@ -118,6 +123,7 @@ def gemm(
     launch: str = "graph",
     weights_in_l2: bool = False,
     data: str = "randn",
+    library: str = "cusparselt",
 ) -> RunResult:
     """Predict one GEMM D[m x n] = A[m x k] . B[k x n]; a result with one row.
 
@@ -132,9 +138,11 @@ def gemm(
         sparsity, engine, kernel, launch: as in :func:`run`.
         weights_in_l2: whether A may still be in L2 from the launch before, if it fits.
         data: what is multiplied: ``"randn"``, or ``"low-power"`` (zeros, constants), which draws less.
+        library: whose 2:4 kernels are taken, and by which rule (``stcsim.words.Library``); with ``"none"`` none is.
 
     Raises:
-        UnsupportedError: as :func:`run`, or when a size is no whole number above 0.
+        UnsupportedError: as :func:`run`, when a size is no whole number above 0, or the library has no 2:4 kernels for the GPU
+            and the type.
         ArchError: when there is no such GPU.
     """
     m, n, k, batch = size(m, "m"), size(n, "n"), size(k, "k"), size(batch, "batch")
@@ -144,12 +152,13 @@ def gemm(
     engine, launch = word(words.Engine, engine, "engine").value, word(words.Launch, launch, "launch").value
     data, kernel = word(words.Data, data, "data").value, kernel_of(arch, kernel)
     modes = modes_of(arch, element, sparsity)
+    library = library_for(arch, element, modes, library)
     name = f"gemm {m}x{n}x{k}"
     op = Gemm(name=name, m=m, n=n, k=k, batch=batch, weight_operand="a", scales_with_batch=None, origin="command line")
     problem = problem_of(op, element, out_dtype, warm)
-    reason = why_not_sparse(problem, False)
+    reason = why_not_sparse(problem, False) or why_not_taken(problem, arch, library)
     step = Planned(op, element, (), *_asked(reason, modes))
-    timed = timed_alone(Setup(arch, engine, launch, kernel, data=data), step, Placed(problem, Traffic()))
+    timed = timed_alone(Setup(arch, engine, launch, kernel, data=data, library=library), step, Placed(problem, Traffic()))
     inputs: dict[str, Any] = {
         "arch": arch.to_dict(),
         "gemm": op.model_dump(mode="json"),
@@ -161,6 +170,7 @@ def gemm(
         "launch": launch,
         "weights_in_l2": warm,
         "data": data,
+        "library": library,
         "version": __version__,
     }
     head = arch.name, name, element.name, batch, sparsity_of(modes), engine
@@ -187,7 +197,7 @@ def rerun(inputs: Mapping[str, Any]) -> RunResult:
     return run(Trace(**inputs["trace"]), arch, **options)
 
 
-_SINCE = ("pruned_as",)
+_SINCE = ("pruned_as", "library")
 """Options that results of earlier versions do not have."""
 
 
@@ -213,9 +223,9 @@ def _capacity_bytes(arch: Arch) -> int:
     return int(arch.dram.capacity_gib * 1024**3)
 
 
-def _planned(step: Step, found: Placed, rules: LayerRules, arch: Arch, modes: Sequence[str]) -> Planned:
+def _planned(step: Step, found: Placed, rules: LayerRules, setup: Setup, modes: Sequence[str]) -> Planned:
     """Return what to time of ``step``; a layer that may not be pruned is timed dense also when only 2:4 was asked for."""
-    op, element = step.op, rules.type_of(step.op)
+    op, element, arch = step.op, rules.type_of(step.op), setup.arch
     fused = tuple(rider.name for rider in step.fused)
     if isinstance(op, Memory):
         return Planned(op, element, fused)
@@ -223,6 +233,8 @@ def _planned(step: Step, found: Placed, rules: LayerRules, arch: Arch, modes: Se
     reason = rules.why_dense(op) or why_not_sparse(found.problem, not op.weight_elements)
     if reason is None and not arch.supports(element.name, True):
         reason = f"no {arch.pattern_name} in {element.name} on {arch.name}"
+    if reason is None:
+        reason = why_not_taken(found.problem, arch, setup.library)
     return Planned(op, element, fused, *_asked(reason, modes))
 
 

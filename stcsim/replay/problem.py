@@ -8,6 +8,7 @@ from stcsim.arch import Arch
 from stcsim.errors import UnsupportedError
 from stcsim.isa import DType
 from stcsim.isa.patterns import pattern_names
+from stcsim.timing.catalogue.libraries import why_not
 from stcsim.timing.problem import Problem, gemm_problem
 from stcsim.trace import Conv2d, Gemm
 from stcsim.words import Sparsity, word
@@ -79,6 +80,11 @@ def _wanted(arch: Arch, sparsity: str) -> Sparsity:
 def sparsity_of(modes: Sequence[str]) -> str:
     """Return the one word for the sparsities that are run."""
     return Sparsity.BOTH.value if len(modes) == 2 else modes[0]
+
+
+def why_not_taken(problem: Problem, arch: Arch, library: str) -> str | None:
+    """Why no 2:4 kernel of ``library`` runs a GEMM, or ``None`` if one does."""
+    return why_not(library, arch.kernel.family, problem.dtype, problem.m, problem.k, problem.conv is not None)
 
 
 def why_not_sparse(problem: Problem, weightless: bool) -> str | None:

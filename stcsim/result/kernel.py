@@ -155,6 +155,7 @@ class KernelResult:
         tops_interval: where measured rates are to be expected.
         energy_uj_interval: where measured energies are to be expected. No joules were ever measured beside times: it is that of
             the time.
+        library: whose 2:4 kernel it is, e.g. ``"cusparselt"``; ``None`` for a dense one.
     """
 
     kernel: str
@@ -178,6 +179,7 @@ class KernelResult:
     time_us_interval: Interval | None = None
     tops_interval: Interval | None = None
     energy_uj_interval: Interval | None = None
+    library: str | None = None
 
     @property
     def bound(self) -> str | None:

@@ -8,8 +8,8 @@ from typing import Any
 
 from stcsim import words
 from stcsim.arch import Arch, ArchOrName, load_arch
-from stcsim.replay import bars, modes_of, sparsity_of, why_not_sparse
-from stcsim.replay.door import element_of, kernel_of, out_type_of
+from stcsim.replay import bars, modes_of, sparsity_of, why_not_sparse, why_not_taken
+from stcsim.replay.door import element_of, kernel_of, library_for, out_type_of
 from stcsim.result import Interval, KernelResult, Trust
 from stcsim.timing.board.board import simulated
 from stcsim.timing.board.setup import Setup, launch_us, starts_early
@@ -24,7 +24,7 @@ from stcsim.timing.plan import FINISHER, WHOLE, TilePlan, in_cycles
 from stcsim.timing.problem import Problem
 from stcsim.timing.problem import gemm_problem as gemm_problem
 from stcsim.version import __version__
-from stcsim.words import flag, word
+from stcsim.words import Sparsity, flag, word
 
 _SIMULATED = 8
 """Kernels that are simulated to the end to show why they lose; a selection ends them as soon as they have lost."""
@@ -106,15 +106,22 @@ def explain(
     kernel: str | None = None,
     launch: str = "graph",
     weights_in_l2: bool = False,
+    library: str = "cusparselt",
 ) -> Explanation:
     """Explain one GEMM; arguments and errors as :func:`stcsim.gemm`."""
     element, warm = element_of(dtype), flag(weights_in_l2, "weights_in_l2")
     problem = gemm_problem(m, n, k, element.name, batch, out_type_of(out_dtype, element), warm)
-    return explain_problem(arch, problem, sparsity=sparsity, kernel=kernel, launch=launch)
+    return explain_problem(arch, problem, sparsity=sparsity, kernel=kernel, launch=launch, library=library)
 
 
 def explain_problem(
-    arch: ArchOrName, problem: Problem, *, sparsity: str | None = None, kernel: str | None = None, launch: str = "graph"
+    arch: ArchOrName,
+    problem: Problem,
+    *,
+    sparsity: str | None = None,
+    kernel: str | None = None,
+    launch: str = "graph",
+    library: str = "cusparselt",
 ) -> Explanation:
     """Explain ``problem``, which may be a convolution, on ``arch``; arguments as :func:`stcsim.gemm`.
 
@@ -124,17 +131,26 @@ def explain_problem(
     arch = load_arch(arch)
     problem = replace(problem, dtype=arch.element(problem.dtype.name))
     launch, kernel = word(words.Launch, launch, "launch").value, kernel_of(arch, kernel)
-    setup = Setup(arch, "fast", launch, kernel)
     modes = modes_of(arch, problem.dtype, sparsity)
-    reason = why_not_sparse(problem, False)
-    sides = tuple(_side(setup, problem, mode != "dense") for mode in modes if mode == "dense" or reason is None)
+    library = library_for(arch, problem.dtype, modes, library)
+    setup = Setup(arch, "fast", launch, kernel, library=library)
+    reason = why_not_sparse(problem, False) or why_not_taken(problem, arch, library)
+    shown = modes if reason is None else (Sparsity.DENSE.value,)
+    sides = tuple(_side(setup, problem, mode != Sparsity.DENSE) for mode in shown)
     speedup = None
     if len(sides) == 2:
         ratio = sides[0].result.time_us / sides[1].result.time_us
         speedup = bars(arch).speedup_of(problem.dtype, 2 * problem.macs, ratio)
     note = f"no {arch.pattern_name}: {reason}" if reason and arch.pattern_name in modes else None
     trust = bars(arch).trust_of(problem.dtype, 2 * problem.macs, speedup)
-    inputs = {"arch": arch.to_dict(), "sparsity": sparsity_of(modes), "kernel": kernel, "launch": launch, "version": __version__}
+    inputs = {
+        "arch": arch.to_dict(),
+        "sparsity": sparsity_of(modes),
+        "kernel": kernel,
+        "launch": launch,
+        "library": library,
+        "version": __version__,
+    }
     return Explanation(arch.name, arch.clock.peak_mhz, arch.power.board_limit_w, problem, sides, note, speedup, trust, inputs)
 
 
@@ -147,7 +163,7 @@ def _side(setup: Setup, problem: Problem, sparse: bool) -> Side:
     contenders = (Contender(result.kernel, _estimate_us(setup, timed), result.time_us, "chosen"), *losers)
     offered = [
         each
-        for each in menu(setup.arch.kernel.family, sparse, problem.dtype, problem.conv, problem.out_bytes)
+        for each in menu(setup.arch.kernel.family, sparse, problem.dtype, problem.conv, problem.out_bytes, setup.library)
         if each.takes(problem.dtype) and (problem.n == 1 or not each.gemv)
     ]
     smallest = min(((each.cta_m, each.cta_n) for each in offered), key=lambda tile: tile[0] * tile[1])

@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from stcsim.arch import Arch, ArchOrName, load_arch
+from stcsim.errors import UnsupportedError
 from stcsim.isa import DType
 from stcsim.replay import modes_of, sparsity_of
-from stcsim.replay.door import element_of
+from stcsim.replay.door import element_of, library_for
 from stcsim.study.explain import gemm_problem
 from stcsim.timing.catalogue.families import sources
 from stcsim.timing.catalogue.kernel import Kernel
+from stcsim.timing.catalogue.libraries import sources as library_sources
 from stcsim.timing.catalogue.menu import menu
 from stcsim.timing.lowering.tiling import tile_up
 from stcsim.trace import Conv2d
 from stcsim.version import __version__
-from stcsim.words import Sparsity, flag
+from stcsim.words import Library, Sparsity, flag
 
 _LARGE = 8192  # of a GEMM that fills any tile
 _FILTERS = Conv2d(name="3x3", batch=32, c=256, h=56, w=56, k=256, r=3, s=3, padding=(1, 1))
@@ -71,7 +74,14 @@ class Catalogue:
     inputs: dict[str, Any]
 
 
-def kernels_of(arch: ArchOrName, dtype: str = "fp16", *, sparsity: str | None = None, conv: bool = False) -> Catalogue:
+def kernels_of(
+    arch: ArchOrName,
+    dtype: str = "fp16",
+    *,
+    sparsity: str | None = None,
+    conv: bool = False,
+    library: str = "cusparselt",
+) -> Catalogue:
     """Return the kernels that are offered for GEMMs, or with ``conv`` for convolutions.
 
     Args:
@@ -79,25 +89,38 @@ def kernels_of(arch: ArchOrName, dtype: str = "fp16", *, sparsity: str | None = 
         dtype: input element type.
         sparsity: ``"dense"``, ``"2:4"`` or ``"both"``; ``None`` is both where the GPU has Sparse Tensor Cores.
         conv: those for convolutions (of 3 x 3 filters and stride 1, which every one of them can run).
+        library: whose 2:4 kernels; ``"none"`` has none.
 
     Raises:
-        UnsupportedError: when the GPU lacks the type or the sparsity, or a word is unknown.
+        UnsupportedError: when the GPU lacks the type or the sparsity, the library has no 2:4 kernels for them, or a word is
+            unknown.
         ArchError: when there is no such GPU.
     """
     gpu, element, filters = load_arch(arch), element_of(dtype), _FILTERS if flag(conv, "conv") else None
     element = gpu.element(element.name)
     modes = modes_of(gpu, element, sparsity)
+    library = library_for(gpu, element, modes, library)
+    if library == Library.NONE and Sparsity.DENSE not in modes:
+        raise UnsupportedError("library", "a library that has 2:4 kernels", f"'{library}'")
+    known = library_sources(library, gpu.kernel.family) | sources(gpu.kernel.family)
     rows = [
-        _row(gpu, element, kernel, mode)
+        _row(gpu, element, kernel, mode, known)
         for mode in modes
-        for kernel in menu(gpu.kernel.family, mode != Sparsity.DENSE, element, filters)
+        for kernel in menu(gpu.kernel.family, mode != Sparsity.DENSE, element, filters, library=library)
         if kernel.takes(element)
     ]
-    inputs = {"arch": gpu.to_dict(), "dtype": element.name, "sparsity": sparsity_of(modes), "conv": conv, "version": __version__}
+    inputs = {
+        "arch": gpu.to_dict(),
+        "dtype": element.name,
+        "sparsity": sparsity_of(modes),
+        "conv": conv,
+        "library": library,
+        "version": __version__,
+    }
     return Catalogue(gpu.name, element.name, conv, tuple({row.name: row for row in rows}.values()), inputs)
 
 
-def _row(arch: Arch, element: DType, kernel: Kernel, mode: str) -> CatalogueRow:
+def _row(arch: Arch, element: DType, kernel: Kernel, mode: str, known: Mapping[Kernel, str]) -> CatalogueRow:
     cut = tile_up(arch, gemm_problem(_LARGE, 1 if kernel.gemv else _LARGE, _LARGE, element), kernel, 1)
     notes = [
         *(["matrix times vector only"] if kernel.gemv else []),
@@ -120,5 +143,5 @@ def _row(arch: Arch, element: DType, kernel: Kernel, mode: str) -> CatalogueRow:
         max_splits=kernel.max_splits,
         swizzle=kernel.swizzle,
         notes=", ".join(notes),
-        source=sources(arch.kernel.family)[kernel],
+        source=known[kernel],
     )

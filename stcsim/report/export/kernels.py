@@ -31,11 +31,13 @@ def kernels_sheet(catalogue: Catalogue) -> Sheet:
     """Return one row for each kernel; ``source`` is a column where a row has one."""
     rows = catalogue.rows
     what = "convolutions" if catalogue.conv else "GEMMs"
+    library = catalogue.inputs["library"]
+    whose = f" (of {library})" if any(row.side != "dense" for row in rows) else ""
     sides = [f"{sum(row.side == side for row in rows):,} {side}" for side in dict.fromkeys(row.side for row in rows)]
     fields = (*_FIELDS, _SOURCE) if any(row.source for row in rows) else _FIELDS
     return Sheet(
         "kernels-1",
-        f"kernels for {what} on {catalogue.arch} in {catalogue.dtype}: {', '.join(sides)}",
+        f"kernels for {what} on {catalogue.arch} in {catalogue.dtype}: {', '.join(sides)}{whose}",
         fields,
         rows,
         catalogue.inputs,

@@ -79,12 +79,13 @@ def _side(side: Side, peak_mhz: float, top: int) -> list[RenderableType]:
     where = f" (which is at {peak_mhz:,.0f} MHz)" if result.share_of_peak > 1 else ""
     rate = f"{three_digits(result.tops)} TOPS, {percent(result.share_of_peak)} of the vendor's peak{where}"
     board = f"{result.clock_mhz:.0f} MHz, {result.watts:.0f} W"
+    whose = f" of {result.library}" if result.library else ""
     moved = ", ".join(f"{name.replace('_', ' ')} {bytes_text(count)}" for name, count in result.bytes.items())
     rows = [*side.plan, ("bytes", moved)]
     indent = 2 + max(len(name) for name, _ in rows) + 2
     roofline = f"{time_text(result.roofline_us, result.time_us)}, {percent(result.roofline_us / result.time_us)}"
     return [
-        Phrases(f"{side.mode}: {time_text(result.time_us)}  ", f"{likely}{rate}, {board}, {result.kernel}", 16, "bold"),
+        Phrases(f"{side.mode}: {time_text(result.time_us)}  ", f"{likely}{rate}, {board}, {result.kernel}{whose}", 16, "bold"),
         *(Phrases(f"  {name}", value, indent) for name, value in rows),
         Text("\nwhere the time goes (waits count for what is waited for)", "dim"),
         _Bars(result.breakdown, result.time_us, MEANING, "cyan", side.busy),

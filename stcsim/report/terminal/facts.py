@@ -20,9 +20,11 @@ from stcsim.report.units import (
 )
 from stcsim.report.words import RESOURCES
 from stcsim.result import KernelResult, MemoryRow, RunResult, TimeSplit
+from stcsim.words import Library
 
 NAMES_SHOWN = 3
 _LABEL_COLUMNS = 14
+_MEASURED = Library.CUSPARSELT.value
 
 
 def facts(result: RunResult) -> list[Phrases]:
@@ -46,6 +48,7 @@ def facts(result: RunResult) -> list[Phrases]:
         for side, kernel in (("dense", result.rows[0].dense), (result.pattern, result.rows[0].sparse)):
             if kernel is not None:
                 lines += [(side, _kernel_text(kernel)), ("", helps_text(kernel) if kernel.gains.known else "")]
+    lines.append(("library", _library_text(result)))
     if result.trust is not None:
         lines += [("evidence", evidence_text(result.trust)), ("pattern", pattern_text(result.pattern))]
     return [Phrases(label, text, _LABEL_COLUMNS, label_style="dim") for label, text in lines if text]
@@ -101,9 +104,19 @@ def _memory_text(result: RunResult) -> str:
     return ", ".join(filter(None, (kernels, fused)))
 
 
+def _library_text(result: RunResult) -> str:
+    """Return whose 2:4 kernels ran, where that is no GEMM's own line, and that intervals are another library's."""
+    if not any(row.sparse for row in result.rows):
+        return ""
+    whose = f"2:4 kernels of {result.library}" if len(result.rows) > 1 else ""
+    measured = "" if result.library == _MEASURED else f"intervals are from measured times of {_MEASURED}'s 2:4 kernels"
+    return "; ".join(filter(None, (whose, measured)))
+
+
 def _kernel_text(kernel: KernelResult) -> str:
     grid = f"{kernel.ctas:,} CTA{'s' if kernel.ctas > 1 else ''}, {kernel.ctas_per_sm}/SM, {three_digits(kernel.waves)} waves"
-    return f"{kernel.kernel}, {grid}, {kernel.clock_mhz:,.0f} MHz, {kernel.watts:,.0f} W"
+    whose = f" of {kernel.library}" if kernel.library else ""
+    return f"{kernel.kernel}{whose}, {grid}, {kernel.clock_mhz:,.0f} MHz, {kernel.watts:,.0f} W"
 
 
 def _clock_text(result: RunResult) -> str:

@@ -23,6 +23,7 @@ class Execution:
         settings: overrides of the GPU, e.g. ``("clock.sustained_mhz=1095",)``.
         keep_dense, fusion, launch: as ``stcsim.run`` has them.
         warm: a single GEMM is launched over and over with the same weights.
+        library: whose 2:4 kernels ran.
     """
 
     work: str | tuple[Shape, ...]
@@ -35,6 +36,7 @@ class Execution:
     fusion: str = "epilogue"
     launch: str = "graph"
     warm: bool = False
+    library: str = "cusparselt"
 
     @property
     def dense(self) -> Execution:

@@ -63,10 +63,11 @@ class _Runs:
         options: dict[str, Any]
         arch, work = self.arch(execution), execution.work
         if isinstance(work, tuple) and len(work) == 1:
-            options = {"dtype": execution.dtype, "launch": execution.launch, "weights_in_l2": execution.warm}
+            options = {name: getattr(execution, name) for name in ("dtype", "launch", "library")}
+            options["weights_in_l2"] = execution.warm
             return replay.gemm(*work[0], arch, **options).totals
         trace = self.trace(work) if isinstance(work, str) else _in_a_row(work)
-        options = {name: getattr(execution, name) for name in ("dtype", "fusion", "launch", "keep_dense")}
+        options = {name: getattr(execution, name) for name in ("dtype", "fusion", "launch", "library", "keep_dense")}
         return replay.run(trace.with_batch(execution.batch), arch, **options).totals
 
     @staticmethod

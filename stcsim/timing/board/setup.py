@@ -9,6 +9,7 @@ from stcsim.arch import Arch
 from stcsim.errors import UnsupportedError
 from stcsim.timing.board.duration import SUSTAINED, Duration
 from stcsim.timing.catalogue.kernel import Kernel
+from stcsim.timing.catalogue.libraries import DEFAULT
 from stcsim.timing.plan import GemmTiming, TilePlan
 
 
@@ -25,6 +26,7 @@ class Setup:
         data: what is multiplied: ``"randn"``, or ``"low-power"`` (zeros, constants), which toggles little and so draws less.
         clock_mhz: the SM clock where something else than this GEMM decides it, e.g. the network it is in.
         price_us_per_j: with ``clock_mhz``: what a joule costs the network, in time. A kernel is chosen by its time plus that.
+        library: whose 2:4 kernels are taken, and by which rule (``words.Library``).
     """
 
     arch: Arch
@@ -35,6 +37,7 @@ class Setup:
     data: str = "randn"
     clock_mhz: float | None = None
     price_us_per_j: float = 0.0
+    library: str = DEFAULT
 
 
 def engine(name: str) -> Callable[[TilePlan], GemmTiming]:

@@ -54,7 +54,7 @@ FAMILIES = {
     ),
     "sm90": Family(
         dense=(hopper.CUBLAS, hopper.STREAM_K),
-        sparse=(hopper.CUSPARSELT,),
+        sparse=(hopper.CUSPARSELT, hopper.CUSPARSELT_FP16, hopper.CUSPARSELT_8_BITS),
         int8_sums=(int8.SMALL, int8.HOPPER),
         has_heuristics=False,
     ),

@@ -129,24 +129,60 @@ STREAM_K = Menu(
 )
 
 
-def _cusparselt() -> Iterator[Row]:
-    for row in _CUTLASS:
-        wide = row.cta_m == 128 and row.cta_n >= 128
-        for cluster_m, cluster_n in _PAIRS:
-            yield replace(row, cluster_m=cluster_m, cluster_n=cluster_n, widest_bits=32 if wide else 8)
-        if wide:
-            yield replace(row, cluster_m=2, cluster_n=2, narrowest_bits=16)
-
-
+_WIDE = tuple(row for row in _CUTLASS if row.cta_m == 128 and row.cta_n >= 128)
+_NAME = "sm90_xmma_sparse_gemm_f16f16_..._tilesize128x128x64_cgasize4x1x1_warpgroupsize1x1x1_execute_segment_k_on_..."
 CUSPARSELT = Menu(
-    source="The same tiles of n >= 64, no ping-pong and no split-K, and for elements wider than 8 bits only tiles of m ="
-    " 128 and n >= 128, these in clusters of 2x2 too (inferred: in bf16 its times are the same from n = 64 to 256,"
-    " one more wave shows as soon as tiles of 128 x 128 outnumber the SMs, and m = 16,384 at n = 64 takes two; in"
-    " fp8 smaller tiles are needed to meet them; without 2x2 nothing is gained at 8192 cubed on H100 SXM, where 1.20"
-    " to 1.22 are published, with it fp8 speedups on H100 PCIe are missed by more).",
+    source=f"The wide tiles of the same list, each alone, in pairs, in clusters of 2x2 and, as names on an H200 have them"
+    f" ({_NAME} and 17 others, tests/validation/h200/products.json), of 4x1. bf16 and tf32 have no smaller ones"
+    " (inferred: the three bf16 names have 256 columns each; its times are the same from n = 64 to 256, one more wave shows as"
+    " soon as tiles of 128 x 128 outnumber the SMs, and m = 16,384 at n = 64 takes two; without 2x2 nothing is gained at 8192"
+    " cubed on H100 SXM, where 1.20 to 1.22 are published). segment-k, which fp16 and fp8 names have, is not modelled: cut"
+    " as split-K is here it makes small n too fast.",
     family="sm90",
     sparse=True,
     wgmma=True,
     max_splits=1,
-    rows=tuple(_cusparselt()),
+    rows=tuple(
+        replace(row, cluster_m=cluster_m, cluster_n=cluster_n, narrowest_bits=16)
+        for row in _WIDE
+        for cluster_m, cluster_n in (*_PAIRS, (2, 2), (4, 1))
+    ),
+)
+CUSPARSELT_FP16 = Menu(
+    source="sm90_xmma_sparse_gemm_f16f16_..._tilesize64x128x64_cgasize1x1x1_warpgroupsize1x1x1_... (the same names). The"
+    " 64x64x128 in clusters of 4x1 that is there too is left out with all that take 256 bytes of k at once (see below).",
+    family="sm90",
+    sparse=True,
+    wgmma=True,
+    max_splits=1,
+    only="fp16",
+    rows=(Row(cta_m=64, cta_n=128, k_bytes=_K_BYTES, stages=_AS_MANY_AS_FIT, warps_m=1, warps_n=1),),
+)
+_EIGHT_BITS = ((64, 64), (64, 128), (64, 256), (128, 64), (128, 128), (128, 192), (128, 256))
+CUSPARSELT_8_BITS = Menu(
+    source="Names of fp8 kernels on an H200 (products.json as above): 64x64x128 in clusters of 1x1 and 8x1, 64x64x256 of 4x1"
+    " and 8x1, 128x64x256 of 1x1 and 2x1, 128x192x128 of 2x1, 128x256x128 of 1x1; one warpgroup has up to 128 x 192 to"
+    " itself (warpgroupsize1x1x1), two share 128 x 256. The search went through five of some 25 kernels for each type of"
+    " results, so the tiles of fp16 names are here too, all in clusters of one, two, four and eight along m, and int8 is taken to"
+    " have what fp8 has (assumed). Tiles with 256 bytes of k are left out: the model counts barrier and issue once for"
+    " an iteration of any length, and so would make them too fast at n <= 64 (with that cost for each 128 bytes they are as"
+    " fast as those that are here).",
+    family="sm90",
+    sparse=True,
+    wgmma=True,
+    max_splits=1,
+    rows=tuple(
+        Row(
+            cta_m=m,
+            cta_n=n,
+            k_bytes=_K_BYTES,
+            stages=_AS_MANY_AS_FIT,
+            warps_m=2 if m * n > 128 * 192 else 1,
+            warps_n=1,
+            cluster_m=cluster_m,
+            widest_bits=8,
+        )
+        for m, n in _EIGHT_BITS
+        for cluster_m in (1, 2, 4, 8)
+    ),
 )

@@ -75,12 +75,14 @@ class Kernel:
     def name(self, dtype: DType, splits: int = 1) -> str:
         """Return the name used in tables and by ``--kernel``, e.g. ``sm80_128x256x32_s3_2x4``.
 
-        ``_k4`` at its end: four k-slices, ``_sk``: stream-K.
+        ``_k4`` at its end: four k-slices, ``_sk``: stream-K. Hopper's schedules: ``ws`` (one warpgroup computes), ``pingpong``
+        (two, a tile each), ``coop`` (two share a tile).
         """
         mode = "sp_" if self.sparse else "gemv_" if self.gemv else ""
         pixels = f"{self.cta_n}" if self.patch is None else "({}x{})".format(*self.patch)
         shape = f"{self.cta_m}x{pixels}x{self.cta_k(dtype)}" + ("t" if self.transposed else "")
-        warps = f"s{self.stages}_{self.warps_m}x{self.warps_n}" if self.stages else ("pingpong" if self.pingpong else "coop")
+        schedule = "pingpong" if self.pingpong else "coop" if self.warps_m * self.warps_n > 1 else "ws"
+        warps = f"s{self.stages}_{self.warps_m}x{self.warps_n}" if self.stages else schedule
         cluster = f"_c{self.cluster_m}x{self.cluster_n}" if self.cluster_m * self.cluster_n > 1 else ""
         cut = ("_sk" if self.stream_k else "") + (f"_k{splits}" if splits > 1 else "")
         return f"{self.family}_{mode}{shape}_{warps}{cluster}{cut}"

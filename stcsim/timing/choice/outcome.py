@@ -129,5 +129,6 @@ def result_of(setup: Setup, chosen: Candidate, gains: Gains) -> KernelResult:
         roofline_us=roofline_us(arch, problem, kernel.sparse),
         bounds_us={name: launched_us + (ticks - hidden) * tick_us for name, ticks in lower_bound_ticks(plan).items() if ticks},
         gains=gains,
+        library=setup.library if kernel.sparse else None,
         **account(time_us, breakdown, parts_uj),
     )

@@ -158,7 +158,7 @@ def select(setup: Setup, problem: Problem, sparse: bool, known: dict[Key, Load] 
             return _by_heuristic(setup, candidates(setup.arch, problem, sparse))
         forced = None
     search = Search(setup, known={} if known is None else known)
-    return search.run(candidates(setup.arch, problem, sparse, forced))
+    return search.run(candidates(setup.arch, problem, sparse, forced, setup.library))
 
 
 def key_of(candidate: Candidate) -> Key:

@@ -57,7 +57,8 @@ def _residency(arch: Arch, kernel: Kernel, problem: Problem) -> tuple[int, int]:
     largest = int(smem.max_per_cta_kib * 1024)
     if kernel.wgmma:
         ctas = 2 if kernel.pingpong else 1
-        stages = min(MOST_STAGES, (largest - _staging_bytes(kernel, problem)) // stage) // ctas
+        buffers = min(MOST_STAGES, (largest - _staging_bytes(kernel, problem)) // stage)
+        stages = max(buffers // ctas, 2 if buffers > 2 else 0)  # the main loops of ping-pong alternate: three serve both
         return (ctas, stages) if stages >= 2 else (0, 0)
     needed = stage * kernel.stages
     if needed > largest:

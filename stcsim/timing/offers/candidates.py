@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from stcsim.arch import Arch
 from stcsim.errors import UnsupportedError
 from stcsim.timing.catalogue.kernel import SPLITS, Kernel
+from stcsim.timing.catalogue.libraries import DEFAULT, ruled
 from stcsim.timing.catalogue.menu import find, menu
 from stcsim.timing.lowering.cut import Cut, Tiling
 from stcsim.timing.lowering.stream_k import cut_tiles
@@ -57,15 +58,19 @@ class Candidate:
         return self.cut.tiling
 
 
-def candidates(arch: Arch, problem: Problem, sparse: bool, forced: str | None = None) -> list[Candidate]:
+def candidates(arch: Arch, problem: Problem, sparse: bool, forced: str | None = None, library: str = DEFAULT) -> list[Candidate]:
     """Return every kernel and split that fits, best estimate first (ties: catalogue order, fewer slices first).
+
+    Of a ``library`` that takes 2:4 kernels by a rule that is one, on all SMs.
 
     Raises:
         UnsupportedError: when no kernel fits or the forced one does not.
     """
     too_large = False
-    for pairs in _pairs(arch, problem, sparse, forced):
-        found, too_large = _cut_all(arch, problem, pairs, forced is not None)
+    rule = ruled(library, arch.kernel.family, problem.dtype, problem.m, problem.n) if sparse and forced is None else None
+    every = _pairs(arch, problem, sparse, forced, library) if rule is None else [[(rule, 1)]]
+    for pairs in every:
+        found, too_large = _cut_all(arch, problem, pairs, forced is not None, rule is not None)
         if found:
             return sorted(found, key=lambda candidate: candidate.estimate.cycles)
         if too_large:
@@ -86,19 +91,24 @@ def offered(cuts: Sequence[Cut]) -> list[Candidate]:
     return [Candidate(cut, estimate) for cut, estimate in zip(cuts, estimates(cuts), strict=True)]
 
 
-def _pairs(arch: Arch, problem: Problem, sparse: bool, forced: str | None) -> Iterator[list[tuple[Kernel, int]]]:
+def _pairs(arch: Arch, problem: Problem, sparse: bool, forced: str | None, library: str) -> Iterator[list[tuple[Kernel, int]]]:
     """Yield kernels with their k-slices: the best of a large menu, and all of it should none of those fit."""
     if forced is not None:
-        yield [find(arch.kernel.family, sparse, problem.dtype, problem.conv, forced, problem.out_bytes)]
+        yield [find(arch.kernel.family, sparse, problem.dtype, problem.conv, forced, problem.out_bytes, library)]
         return
-    offered = menu(arch.kernel.family, sparse, problem.dtype, problem.conv, problem.out_bytes)
+    offered = menu(arch.kernel.family, sparse, problem.dtype, problem.conv, problem.out_bytes, library)
     if len(offered) > LARGE_MENU:
         yield shortlist(arch, problem, offered)
     yield [(kernel, splits) for kernel in offered for splits in SPLITS if splits <= kernel.max_splits]
 
 
-def _cut_all(arch: Arch, problem: Problem, pairs: list[tuple[Kernel, int]], forced: bool) -> tuple[list[Candidate], bool]:
-    """Return what fits the GPU, each with its closed forms, and whether something is left out because it is too large."""
+def _cut_all(
+    arch: Arch, problem: Problem, pairs: list[tuple[Kernel, int]], forced: bool, ruled: bool = False
+) -> tuple[list[Candidate], bool]:
+    """Return what fits the GPU, each with its closed forms, and whether something is left out because it is too large.
+
+    What a rule names runs on all SMs.
+    """
     found: list[Cut] = []
     too_large = False
     for kernel, splits in pairs:
@@ -106,7 +116,7 @@ def _cut_all(arch: Arch, problem: Problem, pairs: list[tuple[Kernel, int]], forc
         if cut is not None and cut.tile_iterations > MOST_ITERATIONS:
             too_large = True
         elif cut is not None:
-            found += _grids(cut)
+            found += [cut] if ruled else _grids(cut)
     return offered(found), too_large
 
 

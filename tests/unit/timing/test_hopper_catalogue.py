@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import json
+import re
+from pathlib import Path
+
 import pytest
 
 from stcsim.arch import load_arch
 from stcsim.isa import dtype
 from stcsim.timing.catalogue.families import kernels
 from stcsim.timing.catalogue.kernel import Kernel
+from stcsim.timing.catalogue.menu import find
 from tests.shapes import cut_of, problem
 
 H100, BF16 = load_arch("h100"), dtype("bf16")
@@ -62,7 +67,37 @@ def test_two_warpgroups_share_a_tile_when_one_lacks_the_registers() -> None:
             assert kernel.cta_m % 64 == 0 and kernel.cta_n % (8 * kernel.warps_n) == 0
 
 
-def test_names_of_kernels_are_unique() -> None:
+@pytest.mark.parametrize("element", ["fp16", "bf16", "tf32", "fp8", "int8"])
+def test_names_of_kernels_of_a_type_are_unique_and_find_them(element: str) -> None:
     for sparse in (False, True):
-        names = [kernel.name(BF16) for kernel in kernels("sm90", sparse)]
+        shipped = [kernel for kernel in kernels("sm90", sparse) if kernel.takes(dtype(element))]
+        names = [kernel.name(dtype(element)) for kernel in shipped]
         assert len(set(names)) == len(names)
+        some = slice(None) if sparse else slice(0, None, 100)
+        assert [find("sm90", sparse, dtype(element), None, name)[0] for name in names[some]] == shipped[some]
+
+
+SPARSE = Path(__file__).parents[2] / "validation" / "h200" / "products.json"
+SPARSE_NAME = re.compile(
+    r"sm90_xmma_sparse_gemm_([a-z0-9]+)_.*_tilesize(\d+)x(\d+)x(\d+)_(?:cgasize(\d)x1x1_)?warpgroupsize(\d)x1x1"
+)
+TYPES = {"f16f16": "fp16", "bf16bf16": "bf16", "e4m3bf16": "fp8", "e4m3f32": "fp8"}
+
+
+def sparse_names() -> list[str]:
+    """Return the 2:4 kernels of cuSPARSELt that ran on an H200."""
+    return sorted({name for each in json.loads(SPARSE.read_text()) if each["sparse"] for name in each["kernels"]})
+
+
+def test_a_2_4_kernel_that_ran_on_an_h200_is_in_the_menu_but_for_what_its_source_leaves_out() -> None:
+    lacking = set()
+    for name in sparse_names():
+        found = SPARSE_NAME.match(name)
+        assert found is not None, name
+        element = dtype(TYPES[found[1]])
+        m, n, k, cluster = (int(each or 1) for each in found.groups()[1:5])
+        offered = [each for each in kernels("sm90", True) if each.takes(element)]
+        if not any((each.cta_m, each.cta_n, each.cta_k(element), each.cluster_m) == (m, n, k, cluster) for each in offered):
+            lacking.add((element.name, m, n, k * element.bits // 8))
+    # all with 256 bytes of k, and the bf16 tile of 64 rows
+    assert lacking == {("fp16", 64, 64, 256), ("bf16", 64, 256, 128), ("fp8", 64, 64, 256), ("fp8", 128, 64, 256)}

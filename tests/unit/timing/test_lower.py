@@ -215,8 +215,9 @@ def test_every_kernel_of_a_catalogue_has_a_name_that_finds_it() -> None:
     for family in ("sm75", "sm80", "sm86", "sm89", "sm90"):
         for sparse in (False, True):
             for kernel in kernels(family, sparse):
-                assert find(family, sparse, dtype("fp16"), None, kernel.name(dtype("fp16"))) == (kernel, 1)
-                assert find(family, sparse, dtype("fp16"), None, kernel.name(dtype("fp16"), 4)) == (kernel, 4)
+                element = next(each for each in map(dtype, ("fp16", "bf16", "fp8")) if kernel.takes(each))
+                assert find(family, sparse, element, None, kernel.name(element)) == (kernel, 1)
+                assert find(family, sparse, element, None, kernel.name(element, 4)) == (kernel, 4)
 
 
 def test_fp8_of_ada_has_tiles_of_its_own() -> None:
