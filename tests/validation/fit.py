@@ -2,7 +2,7 @@
 
     python -m tests.validation.fit DIE FOLDER [--rows N] [--steps N] [--write]
 
-FOLDER holds tables as ``stcsim validate`` reads them. Rows of a shape are all in one half (``is_fitted``), so that a row that is
+FOLDER holds tables as ``stcsim validate`` reads them. Rows of a shape are all in one half (``part_of``), so that a row that is
 not fitted is no twin of one that is. All boards of a die share its parameters, but for their memory, launches and highest clock.
 Least squares on the log error with a pseudo-Huber loss (scipy), on log parameters; beside the rows it looks at the medians of
 cells of board, sparsity and type, and at the log error of 2:4 speedups. ``--write`` puts the values into ``arch_configs``.
@@ -26,6 +26,7 @@ from typing import Any
 import numpy as np
 
 from stcsim.arch import Arch, arch_from_dict, load_arch
+from stcsim.study.error_model.build import TABLE, part_of
 from stcsim.study.measured import Measured, read_measured
 from stcsim.study.validate import predict
 
@@ -47,7 +48,8 @@ class Die:
 
 _COMMON = (
     "l2.bandwidth_bytes_per_clk", "l2.shared_fraction", "kernel.prologue_cycles", "kernel.k_iteration_cycles",
-    "shared_memory.fill_contention", "kernel.epilogue_bytes_per_clk", "power.tensor_pj_per_mac", "power.clock_exponent", "power.burst_ratio",
+    "kernel.epilogue_bytes_per_clk", "shared_memory.fill_contention", "power.tensor_pj_per_mac", "power.clock_exponent",
+    "power.burst_ratio",
 )  # fmt: skip
 _SPARSE = ("power.sparse_mac_ratio",)
 DIES = {
@@ -91,11 +93,6 @@ DIES = {
 _MOST = {"l2.shared_fraction": 1.0, "dram.achieved_fraction": 1.0, "shared_memory.fill_contention": 1.0,
          "kernel.gemv_start_fraction": 1.0, "power.half_width_ratio": 1.0, "power.sparse_mac_ratio": 2.0}  # fmt: skip
 _LEAST = {"power.burst_ratio": 1.0, "power.clock_exponent": 1.2}
-
-
-def is_fitted(row: Measured) -> bool:
-    """Say whether a row may be fitted: those of half of all shapes, by a hash that knows nothing of the rows."""
-    return hashlib.sha256(f"{row.m},{row.n},{row.k},{row.batch}".encode()).digest()[-1] % 2 == 0
 
 
 @dataclass(frozen=True)
@@ -193,7 +190,7 @@ def errors_by_cell(rows: Sequence[Measured], logs: Sequence[float]) -> Iterator[
     groups: dict[tuple[str, str, str], dict[bool, list[float]]] = defaultdict(lambda: defaultdict(list))
     for row, log in zip(rows, logs, strict=True):
         key = row.arch, "2:4" if row.sparse else "dense", row.dtype
-        groups[key][is_fitted(row)].append(math.expm1(log))
+        groups[key][(part_of(row) == TABLE)].append(math.expm1(log))
     for key, halves in sorted(groups.items()):
         text = " · ".join(
             f"{name} {len(found)}: {statistics.fmean(map(abs, found)):.1%} ({statistics.median(found):+.1%})"
@@ -233,7 +230,7 @@ def main() -> None:
     given = parser.parse_args()
     die = DIES[given.die]
     rows = [row for board in die.boards for row in read_measured([given.folder / f"{board}.csv"]) if row.grade == "A"]
-    fitted = [row for row in rows if is_fitted(row)]
+    fitted = [row for row in rows if (part_of(row) == TABLE)]
     drawn = sorted(fitted, key=lambda row: hashlib.sha256(f"draw{row.where}".encode()).digest())[: given.rows]
     print(f"{given.die}: {len(rows)} rows of grade A, {len(fitted)} may be fitted, {len(drawn)} are", flush=True)
     with ProcessPoolExecutor(given.jobs) as pool:

@@ -1,8 +1,8 @@
 """Building the error model (``stcsim.trust.accuracy``) from measured tables.
 
-Rows are divided by their shape, so that rows of one shape stay together: two thirds of all shapes make the table (parameters may
-have been fitted to them, too: a dozen to hundreds of rows, so that the fit's own rows are predicted hardly better than others),
-one third is left to check it (``study.coverage``).
+Rows are divided by their shape, so that rows of one shape stay together: half of all shapes make the table (parameters may
+have been fitted to them, too: hundreds of rows, so that the fit's own rows are predicted hardly better than others), the other
+half is left to check it (``study.coverage``).
 
 The percentiles of a class lean a little on those of the next wider one, the more the fewer rows it has: the mean of both,
 weighted with its rows and ``LEANING`` rows. Which percentiles they are is found out within the table: those whose intervals hold
@@ -30,8 +30,6 @@ from stcsim.study.measured import Measured
 from stcsim.study.validate import Predicted, pairs_of
 from stcsim.trust.accuracy import LEAST_ROWS, LEVEL, WIDEST, Evidence, Key, Known, Spread, keys_of, parent_of
 
-PARTS = 3
-"""Parts into which shapes are divided: 0 and 1 may be fitted to, and make tables; 2 checks them."""
 TABLE, CHECK = "table", "check"
 LEANING = 0.2
 """Rows that the next wider class counts for: hardly any. With 20, of the table's rows that are left out 69 % of 2:4 at 10^9
@@ -42,10 +40,9 @@ _FOLDS = 3
 
 
 def part_of(row: Measured) -> str:
-    """Return what a row is used for."""
+    """Return what a row is for: of half of all shapes, by a hash of their sizes, to fit and to make tables; else to check."""
     text = f"{row.m},{row.n},{row.k},{row.batch}"
-    part = int(hashlib.sha256(text.encode()).hexdigest(), 16) % PARTS
-    return CHECK if part == PARTS - 1 else TABLE
+    return CHECK if hashlib.sha256(text.encode()).digest()[-1] % 2 else TABLE
 
 
 def rows_for(part: str, rows: Iterable[Predicted]) -> list[Predicted]:

@@ -176,7 +176,7 @@ def lower(cut: Cut, clock_mhz: float | None = None) -> TilePlan:
 
 
 def _epilogue_ticks(cut: Cut, latency_cycles: float) -> IntArray:
-    """Ticks that the threads of a CTA need for a whole tile of D, or of partial sums, by kind; a finisher reads before it writes."""
+    """Ticks that a CTA's threads need for a whole tile of D, or of partial sums, by kind; a finisher reads before it writes."""
     kernel, problem = cut.kernel, cut.problem
     elements = 0 if problem.d_on_chip else kernel.cta_m * kernel.cta_n
     rate = cut.arch.kernel.epilogue_bytes_per_clk
