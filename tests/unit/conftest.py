@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +34,18 @@ def refused(capsys: pytest.CaptureFixture[str]) -> Callable[..., str]:
         assert stop.value.code == 2 and printed.out == "" and printed.err.count("\n") == 1
         assert printed.err.startswith("stcsim: ")
         return printed.err.removeprefix("stcsim: ").rstrip("\n")
+
+    return call
+
+
+@pytest.fixture
+def ran(capsys: pytest.CaptureFixture[str]) -> Callable[..., str]:
+    """A command that must succeed; returns what it printed."""
+
+    def call(*arguments: object) -> str:
+        with suppress(SystemExit):
+            cli.main([str(argument) for argument in arguments])
+        return capsys.readouterr().out
 
     return call
 
