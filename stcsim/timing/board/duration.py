@@ -76,7 +76,7 @@ def parse_duration(text: object) -> Duration:
     """
     if isinstance(text, Duration):
         return text
-    word = str(text).strip().lower()
+    word = text.strip().lower() if isinstance(text, str) else ""
     known = {"sustained": SUSTAINED, "burst": BURST}
     if word in known:
         return known[word]
