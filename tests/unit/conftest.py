@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -43,9 +42,11 @@ def ran(capsys: pytest.CaptureFixture[str]) -> Callable[..., str]:
     """A command that must succeed; returns what it printed."""
 
     def call(*arguments: object) -> str:
-        with suppress(SystemExit):
+        with pytest.raises(SystemExit) as stop:
             cli.main([str(argument) for argument in arguments])
-        return capsys.readouterr().out
+        printed = capsys.readouterr()
+        assert stop.value.code == 0, printed.err
+        return printed.out
 
     return call
 
