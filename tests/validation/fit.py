@@ -32,7 +32,7 @@ from stcsim.study.validate import predict
 
 HUBER = 0.04
 _PULL = 0.05  # of the values before: a factor of e costs as much as so much error in one row of every hundred
-_MEDIAN, _SPEEDUP = 2.0, 0.5  # weights of a cell's median, in square roots of its rows, and of a pair's speedup beside a row
+_MEDIAN, _SPEEDUP = 2.0, 0.8  # weights of a cell's median, in square roots of its rows, and of a pair's speedup beside a row
 _STEP = 0.04  # of the finite differences, in logarithms: large, because the choice of kernels makes steps
 _CHUNK = 6
 

@@ -108,7 +108,8 @@ def test_a_file_agrees_with_itself(name: str) -> None:
     # the boost of a GeForce is its typical clock: cards run above it while power allows (2,750 of 2,520 MHz on an RTX 4090)
     assert arch.clock.sustained_mhz <= arch.clock.boost_mhz * (1.1 if name.startswith("rtx") else 1)
     assert (arch.l2.near_latency_cycles == arch.l2.far_latency_cycles) == (arch.l2.partitions == 1)
-    assert 1 / arch.l2.partitions <= arch.l2.shared_fraction <= 1  # a copy in each partition, or one for all
+    # a copy in each partition, or one for all, but for a fifth at most that other things take
+    assert 0.8 / arch.l2.partitions <= arch.l2.shared_fraction <= 1
     assert arch.l2.far_latency_cycles < arch.dram.latency_cycles
     assert arch.launch.graph_us < arch.launch.stream_us
     assert arch.shared_memory.capacity_kib <= arch.shared_memory.unified_kib
