@@ -25,7 +25,7 @@ from stcsim.errors import StcsimError, closest
 
 app = typer.Typer(invoke_without_command=True, help="Gather the evidence for what stcsim claims; without a name, list it.")
 
-BOARDS = "a100,a100-pcie,a40,h100,h100-pcie,h200,l40s,rtx4090"
+ABLATED = "a100,a100-pcie,a40,h100,h100-pcie,h200,l40s,rtx4090"
 
 RatesArgument = Annotated[list[Path], typer.Argument(metavar="PATH…", help="Tables of published microbenchmarks, or folders.")]
 SeedOption = Annotated[int, typer.Option("--seed", metavar="N", min=0, help="Of the GEMMs' sizes.")]
@@ -47,7 +47,7 @@ def ablation(
     paths: opt.MeasuredArgument = None,
     rows: Annotated[int | None, count_option("--rows", "Rows of each GPU, sparsity and type.", "40; 2 with --quick")] = None,
     only: Annotated[str, typer.Option("--only", metavar="TEXT", help="Mechanisms whose name contains this.")] = "",
-    gpus: Annotated[str, typer.Option("--gpus", metavar="NAME,…", help="Rows of these GPUs.")] = BOARDS,
+    gpus: Annotated[str, typer.Option("--gpus", metavar="NAME,…", help="Rows of these GPUs.")] = ABLATED,
     rates: Annotated[
         list[Path] | None,
         typer.Option("--rates", metavar="PATH", help="Published microbenchmarks, for mechanisms that no GEMM shows."),
@@ -82,8 +82,8 @@ def leave_one_out(
         str | None,
         typer.Option("--gpus", metavar="NAME,…", help="Fit these boards.", show_default="seven; a100 with --quick"),
     ] = None,
-    rows: Annotated[int | None, count_option("--rows", "Fit to so many rows of a board.", "160; 12 with --quick")] = None,
-    steps: Annotated[int | None, count_option("--steps", "Of least squares.", "8; 2 with --quick")] = None,
+    rows: Annotated[int | None, count_option("--rows", "Fit to so many rows of a board.", "100; 12 with --quick")] = None,
+    steps: Annotated[int | None, count_option("--steps", "Of least squares.", "10; 2 with --quick")] = None,
     jobs: JobsOption = None,
     quick: QuickOption = False,
     json: JsonOption = None,

@@ -34,7 +34,7 @@ NEEDED = {
 }
 SHAPES = (
     (4096, 4096, 4096), (2048, 2048, 2048), (4096, 2048, 4096), (4096, 1, 256), (1000, 96, 8000), (2304, 256, 2304),
-    (16_384, 512, 3072),
+    (16_384, 512, 3072), (2048, 16, 2304),
 )  # fmt: skip
 
 
@@ -87,9 +87,13 @@ KINDS = (
     ("h100-pcie", "fp8"),
 )
 UNMEASURED = tuple(
-    Measured(gpu, sparse, name, "bf16", *shape, 1, 1.0, "stream", False, "randn", 100, gpu == "a100", "A", "here:1", {})
-    for (gpu, name), sparse, shape in product(KINDS, (False, True), SHAPES)
-)
+    Measured(
+        arch=gpu, sparse=sparse, dtype=name, out_dtype="bf16", m=m, n=n, k=k, batch=1, time_us=1.0, timing="stream",
+        weight_copies=copies, data="randn", launches=100, launches_before=50, by_heuristic=gpu == "a100", grade="A",
+        where="here:1", record={},
+    )
+    for (gpu, name), sparse, (m, n, k), copies in product(KINDS, (False, True), SHAPES, (0, 3))
+)  # fmt: skip
 
 
 def by_cell(rows: Iterable[Measured]) -> dict[str, list[Measured]]:

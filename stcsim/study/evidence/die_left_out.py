@@ -41,8 +41,9 @@ def as_stranger(board: str) -> Arch:
     carried: dict[str, object] = {}
     for leaf in shipped.leaves():
         donor = load_arch(donors.power if leaf.path.startswith("power.") else donors.kernels)
-        decided = "fitted" in (leaf.kind, donor.sources[leaf.path].kind) and leaf.kind not in ("vendor", "measured")
-        if decided and leaf.path not in _OF_THE_DIE:
+        if leaf.kind in ("vendor", "measured") or leaf.path in _OF_THE_DIE:
+            continue
+        if "fitted" in (leaf.kind, donor.sources[leaf.path].kind if leaf.path in donor.sources else ""):
             carried[leaf.path] = _number(donor, leaf.path) * _proportion(shipped, donor, leaf.path)
     return load_arch(board, carried)
 

@@ -35,7 +35,7 @@ SIBLINGS = {
     "rtx4090": ("l40s",),
     "l40s": ("rtx4090",),
 }
-ROWS, STEPS = 160, 8
+ROWS, STEPS = 100, 10
 QUICK_BOARDS, QUICK_ROWS, QUICK_STEPS = ("a100",), 12, 2
 
 FROM_MICROBENCHMARKS = {"tensor_core.issue_efficiency", "tensor_core.sparse_min_issue_cycles"}
@@ -43,6 +43,8 @@ FROM_MICROBENCHMARKS = {"tensor_core.issue_efficiency", "tensor_core.sparse_min_
 ASSUMED = {"power.sparse_mac_ratio": 1.0, "power.half_width_ratio": 0.5, "power.integer_mac_ratio": 0.5}
 #: Leaves that are free here beside the usual parameters.
 BOUNDS = {"kernel.gemv_start_fraction": (0.05, 1.0)}
+#: Leaves that stay a board's own where they are assumed of it: they follow from its build, or from what was measured on it.
+OF_THE_BOARD = {"sm.sms_per_gpc", "l2.near_latency_cycles", "l2.far_latency_cycles"}
 #: Leaves that only some rows show.
 _SHOWN_BY: dict[str, Callable[[Measured], bool]] = {
     "power.sparse_mac_ratio": lambda row: row.sparse,
@@ -196,10 +198,11 @@ def drawn(rows: Sequence[Measured], most: int) -> list[Measured]:
 def transferred(board: Arch, sibling: str) -> Arch:
     """Return ``sibling`` with all of ``board`` but what a vendor or a microbenchmark says of the sibling.
 
-    How its SMs stand in GPCs stays the sibling's too, and a clock that was fitted carries over as its share of boost.
+    How its SMs stand in GPCs and how far its L2 is (``OF_THE_BOARD``) stay the sibling's too, and a clock that was fitted carries
+    over as its share of boost.
     """
     shipped, free = load_arch(sibling), neutral(board.name)
-    own = {leaf.path for leaf in shipped.leaves() if leaf.kind in ("vendor", "measured")} | {"sm.sms_per_gpc"}
+    own = {leaf.path for leaf in shipped.leaves() if leaf.kind in ("vendor", "measured")} | OF_THE_BOARD
     carried = {leaf.path: leaf.value for leaf in board.leaves() if leaf.path in free or leaf.path not in own}
     if "clock.sustained_mhz" in carried:
         carried["clock.sustained_mhz"] = board.clock.sustained_mhz / board.clock.boost_mhz * shipped.clock.boost_mhz
