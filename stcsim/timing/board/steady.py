@@ -16,8 +16,9 @@ from dataclasses import dataclass, fields, replace
 
 import numpy as np
 
+from stcsim.timing.lowering.bounds import lower_bound_ticks
 from stcsim.timing.lowering.cut import Cut, Tiling
-from stcsim.timing.plan import TENSOR, GemmTiming, TilePlan
+from stcsim.timing.plan import DRAM, TENSOR, GemmTiming, TilePlan
 
 SKIP_ABOVE_ITERATIONS = 3_000_000
 """Tile-iterations up to which a kernel is simulated whole (about a twentieth of a second)."""
@@ -55,7 +56,8 @@ def simulate_long(plan: TilePlan, cut: Cut, simulate: Simulate, above: int = SKI
     anyway = plan.tile_iterations > ANYWAY_ABOVE_ITERATIONS
     for shorter in (_fewer_iterations(plan, cut.tiling), _fewer_waves(plan, cut)):
         if shorter is not None and (timing := _skipped(shorter, of_part, anyway)) is not None:
-            return replace(timing, l2_read_bytes=plan.of_loads("l2_bytes"), write_bytes=plan.write_bytes)
+            known = replace(timing, l2_read_bytes=plan.of_loads("l2_bytes"), write_bytes=plan.write_bytes)
+            return _not_below(known, max(lower_bound_ticks(plan).values()), plan.slots)
     return simulate(plan)
 
 
@@ -173,6 +175,15 @@ def _first_iterations(plan: TilePlan, tiling: Tiling, iterations: int) -> TilePl
         a_chunks=panels[0] * a_period,
         b_chunks=panels[1] * k_iters,
     )
+
+
+def _not_below(timing: GemmTiming, least_ticks: int, slots: int) -> GemmTiming:
+    """Return a timing that no bound of the whole plan contradicts; what is missing, a rounding, is given to the part DRAM."""
+    missing = least_ticks - timing.total_ticks
+    if missing <= 0:
+        return timing
+    parts = [ticks + (slots * missing if part == DRAM else 0) for part, ticks in enumerate(timing.part_ticks)]
+    return replace(timing, total_ticks=least_ticks, part_ticks=tuple(parts))
 
 
 def _extended(short: GemmTiming, long: GemmTiming, left: int, between: int) -> GemmTiming:

@@ -128,3 +128,14 @@ CUSPARSELT_TWO_STAGES = Menu(
         Row(cta_m=64, cta_n=256, k_bytes=128, stages=2, warps_m=1, warps_n=4),
     ),
 )
+CUSPARSELT_ADA_FP8 = Menu(
+    source="The same tiles, but none smaller than 128 x 64 and no slices of k: on an RTX 4090 fp8 times of one m and k are the"
+    " same from n = 64 on until tiles of 128 x 64 outnumber the SMs, and twice as long then (inferred; kernels of its own for"
+    " fp8 on 8.9 came with cuSPARSELt 0.8.0).",
+    family="sm80",
+    sparse=True,
+    swizzle=1,
+    max_splits=1,
+    only="fp8",
+    rows=tuple(row for menu in (CUSPARSELT, CUSPARSELT_TWO_STAGES) for row in menu.rows if min(row.cta_m, 2 * row.cta_n) >= 128),
+)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 
 from stcsim.errors import UnsupportedError
@@ -48,7 +48,11 @@ FAMILIES = {
     ),
     "sm89": Family(
         dense=(ampere.CUTLASS, ampere.SMALL_N, ampere.ADA_FP8, ampere.GEMV),
-        sparse=(ampere.CUSPARSELT, ampere.CUSPARSELT_TWO_STAGES),
+        sparse=(
+            replace(ampere.CUSPARSELT, but="fp8"),
+            replace(ampere.CUSPARSELT_TWO_STAGES, but="fp8"),
+            ampere.CUSPARSELT_ADA_FP8,
+        ),
         int8_sums=(int8.LARGE, int8.SMALL),
         convolutions=TENSORRT,
     ),

@@ -35,6 +35,7 @@ class Kernel:
         widest_bits: bits of the widest elements it is shipped for.
         narrowest_bits: bits of the narrowest ones.
         only: the one input type it is shipped for; empty for all.
+        but: the one it is not shipped for, if there is one.
         patch: rows and columns of pixels, where a convolution kernel's tile is a block of an image; else ``cta_n`` in a row.
         taps: neighbouring taps of a filter row that one load of pixels serves; ``k_bytes`` then spans their channels.
     """
@@ -61,12 +62,13 @@ class Kernel:
     widest_bits: int = 32
     narrowest_bits: int = 1
     only: str = ""
+    but: str = ""
     patch: tuple[int, int] | None = None
     taps: int = 1
 
     def takes(self, dtype: DType) -> bool:
         """Whether the library ships it for ``dtype``."""
-        return self.narrowest_bits <= dtype.bits <= self.widest_bits and self.only in ("", dtype.name)
+        return self.narrowest_bits <= dtype.bits <= self.widest_bits and self.only in ("", dtype.name) and self.but != dtype.name
 
     def cta_k(self, dtype: DType) -> int:
         """Logical reduction elements per main-loop iteration."""

@@ -49,6 +49,7 @@ class Menu:
     early_launch: bool = False
     staging_bytes: int | None = None
     only: str = ""
+    but: str = ""
     taps: int = 1
 
     def kernels(self) -> tuple[Kernel, ...]:

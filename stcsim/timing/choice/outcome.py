@@ -10,9 +10,10 @@ from stcsim.result import Gains, KernelResult, account
 from stcsim.timing.board.board import settled, simulated, start_us
 from stcsim.timing.board.power import Load, energy, energy_parts_uj
 from stcsim.timing.board.setup import Setup, starts_early
-from stcsim.timing.choice.bounds import lower_bound_ticks, roofline_us
+from stcsim.timing.choice.bounds import roofline_us
 from stcsim.timing.choice.gains import gains_of
 from stcsim.timing.choice.select import Key, select
+from stcsim.timing.lowering.bounds import lower_bound_ticks
 from stcsim.timing.offers.candidates import Candidate
 from stcsim.timing.plan import PARTS, TICKS_PER_CYCLE, in_cycles
 from stcsim.timing.problem import Problem
