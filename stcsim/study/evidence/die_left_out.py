@@ -69,4 +69,5 @@ def predict_strangers(paths: Sequence[Path], notify: Notify | None = None, jobs:
     rows = [row for row in read_measured(paths) if row.grade == "A" and row.arch in DONORS]
     boards = {row.arch for row in rows}
     shipped = predict_all(rows, {name: load_arch(name) for name in boards}, None, jobs)
-    return Part(ROLE, tuple(shipped), tuple(predict_all(rows, {name: as_stranger(name) for name in boards}, notify, jobs)))
+    strangers = predict_all(rows, {name: as_stranger(name) for name in boards}, notify, jobs)
+    return Part(ROLE, "other dies' boards", tuple(shipped), tuple(strangers))

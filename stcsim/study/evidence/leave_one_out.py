@@ -62,11 +62,13 @@ class Part:
 
     Attributes:
         role: ``fitted``, ``held out`` (the half of the board's shapes that no fit sees) or ``never seen`` (its siblings).
+        by: whose parameters predict them.
         shipped: by the parameters that ship.
         alone: by those of the one board.
     """
 
     role: str
+    by: str
     shipped: tuple[Predicted, ...]
     alone: tuple[Predicted, ...]
 
@@ -79,7 +81,7 @@ class CellErrors:
         gpu: its name.
         sparsity: ``dense`` or ``2:4``.
         dtype: element type of the inputs.
-        role: as of :class:`Part`.
+        role, by: as of :class:`Part`.
         rows: how many.
         shipped: mean absolute error, median, and 90th percentile of the absolute, of the parameters that ship; fractions.
         alone: the same of the parameters of one board.
@@ -89,6 +91,7 @@ class CellErrors:
     sparsity: str
     dtype: str
     role: str
+    by: str
     rows: int
     shipped: tuple[float, float, float]
     alone: tuple[float, float, float]
@@ -142,7 +145,7 @@ def cells_of(part: Part) -> list[CellErrors]:
         row = shipped.measured
         groups[row.arch, "2:4" if row.sparse else "dense", row.dtype].append((shipped.error, alone.error))
     return [
-        CellErrors(*cell, part.role, len(errors), *(spread(side) for side in zip(*errors, strict=True)))
+        CellErrors(*cell, part.role, part.by, len(errors), *(spread(side) for side in zip(*errors, strict=True)))
         for cell, errors in sorted(groups.items())
     ]
 
@@ -254,4 +257,5 @@ def leave_out(
             return tuple(row for name, arch in by.items() for row in predict_rows([r for r in among if r.arch == name], arch))
 
         shipped = {name: load_arch(name) for name in archs}
-        return LeftOut(board, fit, tuple(Part(role, predicted(of, shipped), predicted(of, archs)) for role, of in parts.items()))
+        made = (Part(role, board, predicted(of, shipped), predicted(of, archs)) for role, of in parts.items())
+        return LeftOut(board, fit, tuple(made))

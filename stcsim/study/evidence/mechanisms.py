@@ -214,8 +214,6 @@ MECHANISMS = (
     Mechanism("write traffic of D", "none", off=lambda: instead_of("out_bytes", no_output)),
     # a CTA's start and end
     Mechanism("prologue", "0", settings=leaves(kernel__prologue_cycles=0, kernel__next_prologue_cycles=0)),
-    Mechanism("accumulators of mma.sync kernels pass shared memory unconverted", "as wide as D", MMA_SYNC,
-              off=lambda: instead_of("staged_bytes", lambda problem, kernel, splits, out: out)),
     Mechanism("threads write a tile at a limited rate", "at once", settings=leaves(kernel__epilogue_bytes_per_clk=FLAT_OUT)),
     # which kernels there are, and how they walk
     Mechanism("cuSPARSELt's Ampere kernels walk along m", "groups of 8", MMA_SYNC_SPARSE, off=only(is_ampere_sparse, swizzle=8)),

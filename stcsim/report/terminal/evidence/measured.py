@@ -80,6 +80,7 @@ def _cells(cells: Sequence[CellErrors]) -> FittedTable:
         texts("type", (each.dtype for each in cells)),
         figures("rows", (str(each.rows) for each in cells), 1),
         texts("", (each.role for each in cells)),
+        texts("by", (each.by for each in cells), 2),
         figures("shipped:\nmean |error|", (each[0] for each in shipped)),
         figures("median", (each[1] for each in shipped), 1),
         figures("90th\npercentile", (each[2] for each in shipped), 2),
