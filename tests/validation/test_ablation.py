@@ -11,7 +11,7 @@ import pytest
 from stcsim.arch import load_arch
 from stcsim.isa import dtype as find_dtype
 from stcsim.study.evidence import mechanisms, stand_ins
-from stcsim.study.evidence.ablation import Effect, ablation, altered, cell_of, effects_of, of_instructions, sample
+from stcsim.study.evidence.ablation import GPUS, Effect, ablation, altered, cell_of, effects_of, of_instructions, sample
 from stcsim.study.evidence.advice import shared_kernels
 from stcsim.study.evidence.mechanisms import MECHANISMS, Mechanism
 from stcsim.study.evidence.stand_ins import FUNCTIONS, instead_of, shipped
@@ -31,6 +31,12 @@ NEEDED = {
     ("clusters that share by multicast", "h100 dense bf16"): 2,
     ("power limit", "h100-pcie dense bf16"): 2,
     ("stream-K, among CUTLASS's tiles", "h100-pcie dense bf16"): 0,
+    ("weights launched in turn are in L2 again if all fit", "l40s dense bf16"): 8,
+    ("a set a little too large for the L2 keeps a part", "l40s dense bf16"): 4,
+    ("reduction in the L2 at a share of its rate", "l40s dense bf16"): 1,
+    ("a burst may pass the limit for a while", "h100-pcie dense fp8"): 3,
+    ("a burst has a limit, too", "h100-pcie dense fp8"): 3,
+    ("tens of milliseconds until the limit holds", "h100-pcie dense fp8"): 3,
 }
 SHAPES = (
     (4096, 4096, 4096), (2048, 2048, 2048), (4096, 2048, 4096), (4096, 1, 256), (1000, 96, 8000), (2304, 256, 2304),
@@ -40,7 +46,7 @@ SHAPES = (
 
 @cache
 def measured() -> list[Measured]:
-    return read_measured([MEASURED / f"{gpu}.csv" for gpu in ("a100", "a100-pcie", "h100", "h100-pcie")])
+    return read_measured([MEASURED / f"{gpu}.csv" for gpu in GPUS])
 
 
 @pytest.fixture(scope="module")
@@ -67,7 +73,8 @@ def test_published_rates_need_what_no_gemm_shows(mechanism: Mechanism) -> None:
 @needs_measured
 def test_a_sample_is_always_the_same_and_never_of_a_lower_grade() -> None:
     once, again = sample(measured(), 5), sample(measured(), 5)
-    assert once == again and len(once) == 11
+    assert {row.arch for rows in once.values() for row in rows} == set(GPUS)
+    assert once == again and len(once) == 20
     assert all(len(rows) == 5 and {row.grade for row in rows} == {"A"} for rows in once.values())
 
 
