@@ -17,6 +17,7 @@ from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
+from functools import partial
 from pathlib import Path
 
 from stcsim.arch import Arch, load_arch
@@ -40,6 +41,7 @@ _COMMON = (
     "kernel.epilogue_bytes_per_clk", "shared_memory.fill_contention", "power.tensor_pj_per_mac", "power.clock_exponent",
     "power.burst_ratio",
 )  # fmt: skip
+_UNDIVIDED = tuple(leaf for leaf in _COMMON if leaf != "l2.shared_fraction")  # one partition: no share is lost to second copies
 _SPARSE = ("power.sparse_mac_ratio",)
 DIES = {
     "GA100": Die(
@@ -62,7 +64,7 @@ DIES = {
     "AD102": Die(
         ("l40s", "rtx4090"),
         (
-            *(leaf for leaf in _COMMON if leaf != "l2.shared_fraction"),  # one partition: no share is lost to second copies
+            *_UNDIVIDED,
             *_SPARSE,
             "power.half_width_ratio",
             "kernel.next_prologue_cycles",
@@ -75,13 +77,13 @@ DIES = {
     ),
     "GA102": Die(
         ("a40",),
-        (*_COMMON, "kernel.next_prologue_cycles", "dram.achieved_fraction"),
+        (*_UNDIVIDED, "kernel.next_prologue_cycles", "dram.achieved_fraction"),
         {"a40": ()},
     ),
 }
 _MOST = {"l2.shared_fraction": 1.0, "dram.achieved_fraction": 1.0, "shared_memory.fill_contention": 1.0,
          "kernel.gemv_start_fraction": 1.0, "power.half_width_ratio": 1.0, "power.sparse_mac_ratio": 2.0}  # fmt: skip
-_LEAST = {"power.burst_ratio": 1.0, "power.clock_exponent": 1.2}
+_LEAST = {"power.burst_ratio": 1.0, "power.clock_exponent": 1.7}
 
 
 def leaves_of(die: Die, archs: Mapping[str, Arch]) -> list[Leaf]:
@@ -114,21 +116,30 @@ def errors_by_cell(rows: Sequence[Predicted]) -> Iterator[str]:
 
 
 def write(die: Die, found: Mapping[Leaf, float], rows: int) -> None:
-    """Put values into the files of a die's boards, beside what they say of their source."""
+    """Put values into the files of a die's boards, in place of what was fitted before; what else a source says stays."""
     note = f"fitted on {date.today()} to {rows} published GEMM times of {', '.join(die.boards)} (docs/accuracy.md)"
     for leaf, value in found.items():
-        path = Path("arch_configs", f"{leaf.boards[0]}.yaml")
-        name = leaf.path.rpartition(".")[2]
-        line = re.compile(rf"^(  {name}: ){{value: [^,]+, kind: \w+, from: \"(?:fitted [^\";]*)?(?P<rest>[^\"]*)\"}}", re.M)
+        better = partial(_better, value=value, note=note)
+        for place, board in enumerate(leaf.boards):
+            path = Path("arch_configs", f"{board}.yaml")
+            text, changed = _line_of(leaf.path).subn(better, path.read_text(), count=1)
+            if changed:
+                path.write_text(text)
+            elif place == 0:
+                print(f"  {path}: no line for {leaf.path}: {value:g}")
 
-        def better(match: re.Match[str], value: float = value) -> str:
-            rest = match["rest"].lstrip("; ")
-            return f'{match[1]}{{value: {value:g}, kind: fitted, from: "{note}{"; " + rest if rest else ""}"}}'
 
-        text, changed = line.subn(better, path.read_text(), count=1)
-        if not changed:
-            print(f"  {path}: no line for {leaf.path}: {value:g}")
-        path.write_text(text)
+def _line_of(path: str) -> re.Pattern[str]:
+    """Return what finds the line of a leaf, in its own section."""
+    section, name = path.split(".")
+    return re.compile(
+        rf'^(?P<head>{section}:\n(?:  .*\n)*?  {name}: ){{value: [^,]+, kind: \w+, from: "(?P<source>[^"]*)"}}', re.MULTILINE
+    )
+
+
+def _better(match: re.Match[str], value: float, note: str) -> str:
+    rest = [part for part in match["source"].split("; ") if part not in ("", "x") and not part.startswith(("fitted", "as "))]
+    return f'{match["head"]}{{value: {value:g}, kind: fitted, from: "{"; ".join([note, *rest])}"}}'
 
 
 def _evaluated(done: int, mean_abs: float) -> None:
