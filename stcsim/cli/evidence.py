@@ -105,6 +105,7 @@ def leave_one_out(
     from stcsim.report.terminal.evidence.measured import leave_one_out_tables
     from stcsim.study.evidence import die_left_out
     from stcsim.study.evidence import leave_one_out as leaving
+    from stcsim.trust.accuracy import Evidence
 
     tables, siblings = measured_tables(paths), leaving.SIBLINGS
     fitted = _names(boards, "--gpus", tuple(siblings)) if boards else list(leaving.QUICK_BOARDS if quick else siblings)
@@ -122,11 +123,8 @@ def leave_one_out(
         with progress("predicting with another die's parameters") as advance:
             strangers.append(die_left_out.predict_strangers(tables, advance, jobs))
     if csv:
-        of_siblings, of_strangers = (
-            (row for each in found for row in each.unseen),
-            (row for part in strangers for row in part.alone),
-        )
-        write_lines(unseen_lines(of_siblings, of_strangers), csv)
+        blind = [(Evidence.SIBLING.value, each.unseen) for each in found]
+        write_lines(unseen_lines([*blind, *((Evidence.GENERATION.value, part.alone) for part in strangers)]), csv)
     cells = [cell for each in found for cell in each.cells] + [cell for part in strangers for cell in leaving.cells_of(part)]
     deliver(leave_one_out_document(cells, found, size, trials), leave_one_out_tables(cells, found, size, trials), json)
 

@@ -6,8 +6,6 @@ from collections.abc import Iterable, Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
-from stcsim.trust.accuracy import Evidence
-
 if TYPE_CHECKING:
     from stcsim.numerics.evidence.accumulation import Accumulation
     from stcsim.numerics.evidence.assumptions import Assumptions
@@ -36,18 +34,14 @@ def leave_one_out_document(cells: Sequence[CellErrors], found: Sequence[LeftOut]
     return {"rows": rows, "steps": steps, "cells": [asdict(cell) for cell in cells], "parameters": parameters}
 
 
-def unseen_lines(siblings: Iterable[Predicted], strangers: Iterable[Predicted]) -> list[Document]:
-    """Return rows predicted by another board's parameters, as ``stcsim accuracy build --blind`` takes them.
+def unseen_lines(found: Iterable[tuple[str, Iterable[Predicted]]]) -> list[Document]:
+    """Return rows predicted by other boards' parameters, as ``stcsim accuracy build --blind`` takes them.
 
     Args:
-        siblings: predicted by another board of their die.
-        strangers: by boards of other dies.
+        found: rows with what they say of a board: ``sibling`` or ``generation``.
     """
-    groups = ((Evidence.SIBLING, siblings), (Evidence.GENERATION, strangers))
     return [
-        row.measured.record | {"predicted_us": row.predicted_us, "evidence": evidence.value}
-        for evidence, rows in groups
-        for row in rows
+        row.measured.record | {"predicted_us": row.predicted_us, "evidence": evidence} for evidence, rows in found for row in rows
     ]
 
 
