@@ -69,6 +69,11 @@ def kernels(ctx: Any, incomplete: str) -> list[str]:
     return _beginning(dict.fromkeys([*Pick, *found]), incomplete)
 
 
+def durations(incomplete: str) -> list[str]:
+    """Return the words for how long a board is under load that begin so."""
+    return _beginning(("burst", "sustained"), incomplete)
+
+
 def networks(incomplete: str) -> list[str]:
     """Return the networks that can be captured by name and begin so."""
     from stcsim.capture import network_names

@@ -43,6 +43,7 @@ def curve(
     dtypes: opt.DTypesOption = None,
     batch: opt.BatchOption = None,
     library: opt.LibraryOption = Library.CUSPARSELT,
+    duration: opt.DurationOption = opt.SUSTAINED,
     strict: opt.StrictOption = False,
     overrides: opt.SetOption = None,
     metric: MetricOption = Metric.SPEEDUP,
@@ -61,8 +62,10 @@ def curve(
     from stcsim.report.terminal.curve import curve_table
     from stcsim.study.axis import parse_axis
     from stcsim.study.curve import sweep
+    from stcsim.timing.board.duration import parse_duration
 
     axis = parse_axis(over)
+    parse_duration(duration)
     source = _source(trace, gemm, axis, batch, strict)
     gpus = [load_gpu(str(name), overrides) for name in listed(archs, "archs", "names")]
     types = [str(name) for name in listed(dtypes, "dtypes", "names")] if dtypes else []
@@ -70,7 +73,7 @@ def curve(
         _check_drawable(metric, gpus, types)
     prepare()
     with progress(str(trace or gemm or "GEMMs")) as advance:
-        found = sweep(source, axis, gpus, types, advance, library=library)
+        found = sweep(source, axis, gpus, types, advance, library=library, duration=duration)
     if figure:  # first: it may turn out that there is nothing to draw
         from stcsim.report.figures.curve import write_curve_figure  # waits for matplotlib
 

@@ -27,7 +27,9 @@ def explain(
     kernel: opt.KernelOption = None,
     library: opt.LibraryOption = Library.CUSPARSELT,
     launch: opt.LaunchOption = Launch.GRAPH,
+    duration: opt.DurationOption = opt.SUSTAINED,
     weights_in_l2: opt.WeightsInL2Option = False,
+    weight_copies: opt.WeightCopiesOption = None,
     top: TopOption = 8,
     format: opt.FormatOption = Format.TABLE,
     json: opt.JsonOption = None,
@@ -40,14 +42,19 @@ def explain(
     out = output(format, json, csv)
     rows, columns, reduction = (size(whole(text, name), name) for name, text in (("m", m), ("n", n), ("k", k)))
     size(batch, "batch")
+    from stcsim.replay.door import warmth_of
     from stcsim.report.export.explanation import document, row_lines
     from stcsim.report.terminal.explanation import explanation_text
     from stcsim.study import explain as explaining
+    from stcsim.timing.board.duration import parse_duration
 
     gpu = load_gpu(arch, overrides)
+    parse_duration(duration)
+    warmth_of(weights_in_l2, weight_copies)
     prepare()
     found = explaining.explain(
         rows, columns, reduction, gpu, dtype=dtype or opt.FP16, batch=batch, out_dtype=out_dtype, sparsity=sparsity,
-        kernel=kernel, launch=launch, weights_in_l2=weights_in_l2, library=library,
+        kernel=kernel, launch=launch, duration=duration, weights_in_l2=weights_in_l2,
+        weight_copies=weight_copies, library=library,
     )  # fmt: skip
     deliver(out, found, lambda explanation: explanation_text(explanation, top), document, row_lines)

@@ -23,7 +23,9 @@ def gemm(
     library: opt.LibraryOption = Library.CUSPARSELT,
     engine: opt.EngineOption = Engine.FAST,
     launch: opt.LaunchOption = Launch.GRAPH,
+    duration: opt.DurationOption = opt.SUSTAINED,
     weights_in_l2: opt.WeightsInL2Option = False,
+    weight_copies: opt.WeightCopiesOption = None,
     data: opt.DataOption = Data.RANDN,
     format: opt.FormatOption = Format.TABLE,
     json: opt.JsonOption = None,
@@ -37,16 +39,19 @@ def gemm(
     sizes = [size(whole(text, name), name) for name, text in (("m", m), ("n", n), ("k", k))]
     size(batch, "batch")
     from stcsim import replay
-    from stcsim.replay.door import element_of, kernel_of, library_for
+    from stcsim.replay.door import element_of, kernel_of, library_for, warmth_of
+    from stcsim.timing.board.duration import parse_duration
 
     gpu, element = load_gpu(arch, overrides), dtype or opt.FP16
     library_for(gpu, element_of(element), replay.modes_of(gpu, element_of(element), sparsity), library)
     kernel_of(gpu, kernel)
+    parse_duration(duration)
+    warmth_of(weights_in_l2, weight_copies)
     prepare()
     rows, columns, reduction = sizes
     result = replay.gemm(
         rows, columns, reduction, gpu, dtype=element, batch=batch, out_dtype=out_dtype, sparsity=sparsity,
-        engine=engine, kernel=kernel, launch=launch, weights_in_l2=weights_in_l2, data=data,
-        library=library,
+        engine=engine, kernel=kernel, launch=launch, duration=duration, weights_in_l2=weights_in_l2,
+        weight_copies=weight_copies, data=data, library=library,
     )  # fmt: skip
     deliver_run(result, out)

@@ -19,6 +19,8 @@ def type_name(word: str) -> str:
     return dtype(word).name
 
 
+SUSTAINED = "sustained"
+"""How long a board is under load by default."""
 FP16 = "fp16"
 """What a GEMM is simulated in by default."""
 _TYPES = ", ".join(row.name for row in timed_types())
@@ -138,11 +140,27 @@ LibraryOption = Annotated[
 LaunchOption = Annotated[
     str, choice(Launch, "--launch", help="CUDA-graph replay, launches into a stream, or the kernel's time alone.")
 ]
+DurationOption = Annotated[
+    str,
+    typer.Option(
+        "--duration", metavar="burst|sustained|TIME", autocompletion=completion.durations,
+        help="How long the board is under load: before its power limit takes hold, after, or so long (mean of 40ms, 2s).",
+    ),
+]  # fmt: skip
 FusionOption = Annotated[
     str, choice(Fusion, "--fusion", help="Element-wise steps run in the kernel before where they can, or each in its own.")
 ]
 DataOption = Annotated[str, choice(Data, "--data", help="Random numbers, or zeros and constants, which draw less power.")]
-WeightsInL2Option = Annotated[bool, typer.Option("--weights-in-l2", help="Weights are in L2 already, if they fit.")]
+WeightsInL2Option = Annotated[
+    bool, typer.Option("--weights-in-l2", help="Every launch has the same weights: they are in L2 already, if they fit.")
+]
+WeightCopiesOption = Annotated[
+    int | None,
+    typer.Option(
+        "--weight-copies", metavar="N", show_default="weights are cold",
+        help="N sets of weights are launched in turn: they are in L2 already, if all fit. 1 is --weights-in-l2.",
+    ),
+]  # fmt: skip
 BlockingOption = Annotated[
     str | None,
     choice(

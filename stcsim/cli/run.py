@@ -62,6 +62,7 @@ def run(
     library: opt.LibraryOption = Library.CUSPARSELT,
     engine: opt.EngineOption = Engine.FAST,
     launch: opt.LaunchOption = Launch.GRAPH,
+    duration: opt.DurationOption = opt.SUSTAINED,
     fusion: opt.FusionOption = Fusion.EPILOGUE,
     format: opt.FormatOption = Format.TABLE,
     json: opt.JsonOption = None,
@@ -79,18 +80,20 @@ def run(
     from stcsim import replay
     from stcsim.replay.door import element_of, kernel_of
     from stcsim.report.terminal.console import progress
+    from stcsim.timing.board.duration import parse_duration
 
     gpu, network = load_gpu(arch, overrides), load_network(trace, batch, inputs, values, strict)
     replay.modes_of(gpu, element_of(dtype or network.dtype), sparsity)
     kernel_of(gpu, kernel)
+    parse_duration(duration)
     dense, types = keep_dense or [], _types_by_pattern(dtype_of or [])
     replay.LayerRules(network, dtype, dense, types)  # refuses a pattern that names nothing before anything is compiled
     pruned = _pruned(pruned_as, network, dtype) if pruned_as else None
     prepare()
     with progress(network.name) as advance:
         result = replay.run(
-            network, gpu, dtype=dtype, sparsity=sparsity, engine=engine, kernel=kernel, launch=launch, fusion=fusion,
-            library=library, keep_dense=dense, dtype_of=types, pruned_as=pruned, progress=advance,
+            network, gpu, dtype=dtype, sparsity=sparsity, engine=engine, kernel=kernel, launch=launch, duration=duration,
+            fusion=fusion, library=library, keep_dense=dense, dtype_of=types, pruned_as=pruned, progress=advance,
         )  # fmt: skip
     if prune_list:
         _write_prune_list(result, prune_list)

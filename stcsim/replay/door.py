@@ -11,7 +11,7 @@ from stcsim.isa import dtype as find_dtype
 from stcsim.timing.catalogue.libraries import has, libraries_with, stock_of
 from stcsim.timing.offers.heuristic import has_heuristics
 from stcsim.trace import Conv2d, Memory, Op, Trace
-from stcsim.words import Library, Pick, Sparsity, text, word
+from stcsim.words import Library, Pick, Sparsity, flag, size, text, word
 
 _MOST_ELEMENTS = 2**58
 """Elements that a network may move in one pass: bytes are added up in 64 bits, and the largest networks move 2^40."""
@@ -94,6 +94,18 @@ def library_for(arch: Arch, element: DType, modes: Sequence[str], library: objec
     others = ", ".join((*libraries_with(arch.kernel.family, element), Library.NONE))
     expected = f"a library with 2:4 {element.name} kernels for {arch.name} ({others})"
     raise UnsupportedError("library", expected, f"'{name}', which has {has(name)}; {arch.name} is {arch.kernel.family}")
+
+
+def warmth_of(weights_in_l2: object, weight_copies: object) -> tuple[bool, int]:
+    """Return whether weights may be in L2 when a launch begins, and how many sets of them are launched in turn.
+
+    A number of sets says that they may; without one they are cold, or with ``weights_in_l2`` the same in every launch.
+
+    Raises:
+        UnsupportedError: when one is no ``True`` or ``False``, or the other no whole number above 0.
+    """
+    warm = flag(weights_in_l2, "weights_in_l2")
+    return (warm, 1) if weight_copies is None else (True, size(weight_copies, "weight_copies"))
 
 
 def check_extent(trace: Trace) -> None:

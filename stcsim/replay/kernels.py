@@ -69,14 +69,17 @@ class Kernels:
         """The clock that is held while the board limit does not bind."""
         return self.setup.arch.clock.sustained_mhz
 
-    def alone(self, layer: Layer) -> KernelResult:
-        """Return the kernel of ``layer`` that is fastest when launched over and over, at the clock it holds then.
+    def alone(self, layer: Layer) -> tuple[KernelResult, Load]:
+        """Return the kernel of ``layer`` that is fastest when launched over and over, at the clock it holds then, and its load.
 
         Raises:
             UnsupportedError: when no kernel fits.
         """
         choice = self._choose(layer, None)
-        return with_fused_reads(self.setup.arch, choice.chosen, choice.result(), layer.beside)
+        timed = choice.by_engine(choice.settled())
+        result = choice.result(timed)
+        load = gemm_load(self._fast, timed, result, layer.beside)
+        return with_fused_reads(self.setup.arch, timed, result, layer.beside), load
 
     def layer(self, layer: Layer, terms: Terms, clock_mhz: float, steps: Steps) -> KernelResult:
         """Return the kernel of ``layer`` that is chosen on ``terms``, at a clock near ``steps``. Raises as :meth:`alone`."""

@@ -10,7 +10,7 @@ from stcsim.arch import Arch, ArchOrName, arch_from_dict, load_arch
 from stcsim.errors import StcsimError
 from stcsim.partial import Partial
 from stcsim.replay.choice import Progress
-from stcsim.replay.door import check_extent, element_on, kernel_of, library_for, library_of, out_type_of
+from stcsim.replay.door import check_extent, element_on, kernel_of, library_for, library_of, out_type_of, warmth_of
 from stcsim.replay.footprint import footprint
 from stcsim.replay.intervals import bars
 from stcsim.replay.layer_rules import LayerRules
@@ -20,12 +20,13 @@ from stcsim.replay.residency import Placed, Residency
 from stcsim.replay.schedule import Step, has_edges, schedule
 from stcsim.replay.timed import Timed, timed_alone, timed_network
 from stcsim.result import Footprint, RunResult
+from stcsim.timing.board.duration import parse_duration
 from stcsim.timing.board.memory_op import Traffic
 from stcsim.timing.board.setup import Setup
 from stcsim.timing.rates import l2_capacity_bytes
 from stcsim.trace import Gemm, Memory, Trace, TraceOrName, load_trace
 from stcsim.version import __version__
-from stcsim.words import Sparsity, flag, size, word
+from stcsim.words import Sparsity, size, word
 
 
 def run(
@@ -37,6 +38,7 @@ def run(
     engine: str = "fast",
     kernel: str | None = None,
     launch: str = "graph",
+    duration: str = "sustained",
     fusion: str = "epilogue",
     library: str = "cusparselt",
     keep_dense: str | Sequence[str] = (),
@@ -55,6 +57,8 @@ def run(
         kernel: force one catalogue kernel for the sparsity asked for; ``"search"``, the default, takes the fastest of all;
             ``"heuristic"`` takes dense ones as cuBLAS does unmeasured (known before Hopper only), and 2:4 ones by search.
         launch: ``"graph"`` (CUDA-graph replay), ``"stream"`` (back-to-back launches) or ``"kernel"`` (no cost of launching).
+        duration: ``"sustained"`` (under load for so long that the power limit has taken hold), ``"burst"`` (not yet), or the time
+            under load, from its start, that a figure is the mean of, such as ``"40ms"`` or ``"2s"``.
         fusion: ``"epilogue"`` (memory operations run in the kernel ahead where they can) or ``"none"``.
         library: whose 2:4 kernels are taken, and by which rule (``stcsim.words.Library``); layers that it has none for stay
             dense, with ``"none"`` all of them.
@@ -70,7 +74,7 @@ def run(
     trace, arch = load_trace(trace), load_arch(arch)
     engine, launch = word(words.Engine, engine, "engine").value, word(words.Launch, launch, "launch").value
     fusion, kernel = word(words.Fusion, fusion, "fusion").value, kernel_of(arch, kernel)
-    library = library_of(library)
+    library, lasting = library_of(library), parse_duration(duration)
     rules = LayerRules(trace, dtype, keep_dense, dtype_of, arch, pruned_as)
     modes = modes_of(arch, rules.element, sparsity)
     for element in sorted(rules.types, key=lambda each: each.name):
@@ -78,7 +82,7 @@ def run(
     check_extent(trace)
     steps = schedule(trace, fusion)
     residency = Residency(steps, rules.type_of, has_edges(trace), l2_capacity_bytes(arch))
-    setup = Setup(arch, engine, launch, kernel, library=library)
+    setup = Setup(arch, engine, launch, kernel, lasting, library=library)
     planned = [_planned(step, placed, rules, setup, modes) for step, placed in zip(steps, residency.placed(), strict=True)]
     alone = len(planned) == 1 and not isinstance(planned[0].op, Memory)
     if alone:
@@ -95,6 +99,7 @@ def run(
         "engine": engine,
         "kernel": kernel,
         "launch": launch,
+        "duration": str(lasting),
         "fusion": fusion,
         "library": library,
         "keep_dense": list(rules.keep_dense),
@@ -121,7 +126,9 @@ def gemm(
     engine: str = "fast",
     kernel: str | None = None,
     launch: str = "graph",
+    duration: str = "sustained",
     weights_in_l2: bool = False,
+    weight_copies: int | None = None,
     data: str = "randn",
     library: str = "cusparselt",
 ) -> RunResult:
@@ -135,30 +142,34 @@ def gemm(
         dtype: input element type.
         batch: independent GEMMs in one launch.
         out_dtype: element type of D; what a library writes by default.
-        sparsity, engine, kernel, launch: as in :func:`run`.
-        weights_in_l2: whether A may still be in L2 from the launch before, if it fits.
+        sparsity, engine, kernel, launch, duration: as in :func:`run`.
+        weights_in_l2: whether every launch has the same A, which is in L2 again if it fits; by default A is cold.
+        weight_copies: how many sets of weights, each with a D of its own, are launched in turn: A is in L2 again if all of them
+            fit. 1 is ``weights_in_l2``.
         data: what is multiplied: ``"randn"``, or ``"low-power"`` (zeros, constants), which draws less.
         library: whose 2:4 kernels are taken, and by which rule (``stcsim.words.Library``); with ``"none"`` none is.
 
     Raises:
-        UnsupportedError: as :func:`run`, when a size is no whole number above 0, or the library has no 2:4 kernels for the GPU
-            and the type.
+        UnsupportedError: as :func:`run`, when a size or a number of sets is no whole number above 0, or the library has no 2:4
+            kernels for the GPU and the type.
         ArchError: when there is no such GPU.
     """
     m, n, k, batch = size(m, "m"), size(n, "n"), size(k, "k"), size(batch, "batch")
-    arch, warm = load_arch(arch), flag(weights_in_l2, "weights_in_l2")
+    arch, (warm, copies) = load_arch(arch), warmth_of(weights_in_l2, weight_copies)
     element = element_on(arch, dtype)
     out_dtype = out_type_of(out_dtype, element)
     engine, launch = word(words.Engine, engine, "engine").value, word(words.Launch, launch, "launch").value
     data, kernel = word(words.Data, data, "data").value, kernel_of(arch, kernel)
+    lasting = parse_duration(duration)
     modes = modes_of(arch, element, sparsity)
     library = library_for(arch, element, modes, library)
     name = f"gemm {m}x{n}x{k}"
     op = Gemm(name=name, m=m, n=n, k=k, batch=batch, weight_operand="a", scales_with_batch=None, origin="command line")
-    problem = problem_of(op, element, out_dtype, warm)
+    problem = problem_of(op, element, out_dtype, warm, weight_copies=copies)
     reason = why_not_sparse(problem, False) or why_not_taken(problem, arch, library)
     step = Planned(op, element, (), *_asked(reason, modes))
-    timed = timed_alone(Setup(arch, engine, launch, kernel, data=data, library=library), step, Placed(problem, Traffic()))
+    setup = Setup(arch, engine, launch, kernel, lasting, data, library=library)
+    timed = timed_alone(setup, step, Placed(problem, Traffic()))
     inputs: dict[str, Any] = {
         "arch": arch.to_dict(),
         "gemm": op.model_dump(mode="json"),
@@ -168,7 +179,9 @@ def gemm(
         "engine": engine,
         "kernel": kernel,
         "launch": launch,
+        "duration": str(lasting),
         "weights_in_l2": warm,
+        "weight_copies": copies if warm else None,
         "data": data,
         "library": library,
         "version": __version__,
@@ -197,7 +210,7 @@ def rerun(inputs: Mapping[str, Any]) -> RunResult:
     return run(Trace(**inputs["trace"]), arch, **options)
 
 
-_SINCE = ("pruned_as", "library")
+_SINCE = ("pruned_as", "library", "duration", "weight_copies")
 """Options that results of earlier versions do not have."""
 
 

@@ -22,6 +22,7 @@ def problem_of(
     activations_in_l2: bool = True,
     a_on_chip: bool = False,
     d_on_chip: bool = False,
+    weight_copies: int = 1,
 ) -> Problem:
     """Return the GEMM that ``op`` is; by default weights come cold from DRAM, and the activation is in L2 if it fits."""
     g = op.gemm() if isinstance(op, Conv2d) else op
@@ -39,6 +40,7 @@ def problem_of(
         activations_in_l2=activations_in_l2,
         a_on_chip=a_on_chip,
         d_on_chip=d_on_chip,
+        weight_copies=weight_copies,
     )
 
 

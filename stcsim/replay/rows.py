@@ -21,6 +21,7 @@ class Case:
         sides, works, results: of each kernel: whether it runs 2:4, what it does, and what it takes.
         clock_mhz: the one clock of all.
         limited: whether the board's power limit holds it down.
+        burst_clock_mhz: about the clock that a short burst of it holds.
     """
 
     sides: Sides
@@ -28,6 +29,7 @@ class Case:
     results: Sequence[KernelResult | MemoryResult]
     clock_mhz: float
     limited: bool
+    burst_clock_mhz: float
 
 
 @dataclass(frozen=True, slots=True)

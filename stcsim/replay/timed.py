@@ -13,6 +13,8 @@ from stcsim.replay.rows import Case, Cases, layer_row, memory_row
 from stcsim.replay.savings import groups_of, prune_groups, with_savings
 from stcsim.replay.totals import totals
 from stcsim.result import LayerRow, MemoryRow, PruneGroup, Totals
+from stcsim.timing.board.duration import BURST
+from stcsim.timing.board.power import clock_under
 from stcsim.timing.board.setup import Setup
 
 
@@ -70,11 +72,13 @@ def _case(kernels: Kernels, chooser: Chooser, network: Network) -> Case:
         else kernels.memory(work, network.clock_mhz, network.steps)
         for work in works
     ]
-    return Case(network.sides, works, results, network.clock_mhz, network.limited)
+    burst_mhz = clock_under(kernels.setup.arch, network.load, BURST)
+    return Case(network.sides, works, results, network.clock_mhz, network.limited, burst_mhz)
 
 
 def _case_alone(kernels: Kernels, placed: Placed, sparse: bool) -> Case:
     assert placed.problem is not None
     layer = Layer(placed.problem, sparse, placed.beside)
-    result = kernels.alone(layer)
-    return Case((sparse,), [layer], [result], result.clock_mhz, result.clock_mhz < kernels.highest_mhz)
+    result, load = kernels.alone(layer)
+    limited, burst_mhz = result.clock_mhz < kernels.highest_mhz, clock_under(kernels.setup.arch, load, BURST)
+    return Case((sparse,), [layer], [result], result.clock_mhz, limited, burst_mhz)

@@ -41,8 +41,9 @@ class RunResult:
         sparsity: what was run: ``"both"``, ``"dense"`` or ``"2:4"``.
         engine: which one timed it.
         inputs: ``arch`` (every leaf), ``trace`` (its operations) and ``trace_sha256``, or ``gemm``; and every option of the call
-            by its name: ``dtype``, ``sparsity``, ``engine``, ``kernel``, ``launch``, ``fusion``, ``library``, ``keep_dense``,
-            ``dtype_of``, ``pruned_as``; ``batch`` and ``version`` to be read. ``stcsim.rerun`` takes them.
+            by its name: ``dtype``, ``sparsity``, ``engine``, ``kernel``, ``launch``, ``duration``, ``fusion``, ``library``,
+            ``keep_dense``, ``dtype_of``, ``pruned_as``, of a GEMM ``weights_in_l2`` and ``weight_copies``; ``batch`` and
+            ``version`` to be read. ``stcsim.rerun`` takes them.
         rows: GEMMs and convolutions, in the order of the trace.
         totals: sums over all of it.
         memory: memory operations with a kernel of their own, in the order of the trace.
@@ -76,6 +77,11 @@ class RunResult:
     def library(self) -> str:
         """Whose 2:4 kernels were taken; ``"cusparselt"`` in results of versions that knew no other."""
         return str(self.inputs.get("library", "cusparselt"))
+
+    @property
+    def duration(self) -> str:
+        """How long the board was under load; ``"sustained"`` in results of versions that knew nothing else."""
+        return str(self.inputs.get("duration", "sustained"))
 
     def __repr__(self) -> str:
         """Return one line: what was run, how long it takes dense, pruned and at best, and the speedup with its interval."""

@@ -46,7 +46,8 @@ class Totals:
         sparse_uj: the same, 2:4.
         best_uj: the same, best of both.
         perf_per_watt_gain: work for each joule of best-of-both over that of dense.
-        dense_clock_mhz: the one clock that the dense network holds when it is replayed over and over.
+        dense_clock_mhz: the one clock that the dense network holds when it is replayed over and over, for as long as ``duration``
+            of the inputs says.
         sparse_clock_mhz: the same, 2:4.
         best_clock_mhz: the same, best of both.
         clock_is_limited: whether the board's power limit holds one of them below the highest clock.
@@ -60,6 +61,9 @@ class Totals:
         compressed_bytes: all weights, with every eligible layer pruned.
         pruned_weight_bytes: weights of eligible layers, dense.
         pruned_compressed_bytes: weights of eligible layers, pruned.
+        dense_burst_clock_mhz: about the clock that a short burst of the dense network holds.
+        sparse_burst_clock_mhz: the same, 2:4.
+        best_burst_clock_mhz: the same, best of both.
         dense_us_interval: where a measurement is to be expected, 80 % of them.
         sparse_us_interval: where a measurement is to be expected, 80 % of them.
         best_us_interval: where a measurement is to be expected, 80 % of them.
@@ -102,6 +106,9 @@ class Totals:
     compressed_bytes: int
     pruned_weight_bytes: int
     pruned_compressed_bytes: int
+    dense_burst_clock_mhz: float | None = None
+    sparse_burst_clock_mhz: float | None = None
+    best_burst_clock_mhz: float | None = None
     dense_us_interval: Interval | None = None
     sparse_us_interval: Interval | None = None
     best_us_interval: Interval | None = None

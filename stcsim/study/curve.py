@@ -14,6 +14,7 @@ from stcsim.partial import Partial
 from stcsim.replay.door import element_of, library_of
 from stcsim.result import Footprint, Interval, Totals, Trust
 from stcsim.study.axis import NETWORK_AXES, Axis, GemmPattern, Value, is_gemm, parse_axis, parse_gemm
+from stcsim.timing.board.duration import parse_duration
 from stcsim.trace import Gemm, Source, Trace, TraceOrName, load_trace
 from stcsim.trace.rescale.lengths import at_length
 from stcsim.trace.rescale.resolution import at_resolution
@@ -104,8 +105,8 @@ class Curve:
         is_network: whether it has layers to choose the faster side for, one by one.
         points: GPU by GPU and type by type, each in the order of the axis.
         trust: how far to trust each GPU's figures.
-        inputs: ``archs`` (every leaf of each), ``library``, ``trace_sha256`` (as given, before any change; not of a GEMM) and
-            ``version``.
+        inputs: ``archs`` (every leaf of each), ``library``, ``duration``, ``trace_sha256`` (as given, before any change; not of a
+            GEMM) and ``version``.
     """
 
     name: str
@@ -131,6 +132,7 @@ def sweep(
     progress: replay.Progress | None = None,
     *,
     library: str = "cusparselt",
+    duration: str = "sustained",
 ) -> Curve:
     """Run ``source`` at every value of ``over`` on every GPU in every type, dense and 2:4.
 
@@ -141,12 +143,13 @@ def sweep(
         dtypes: input element types, likewise; by default the trace's own, or fp16 for a GEMM.
         progress: called with (layers done, layers in all).
         library: whose 2:4 kernels are taken, as in :func:`stcsim.run`.
+        duration: how long a board has been under load, likewise.
 
     Raises:
         StcsimError: an axis that ``source`` does not have, or a value it cannot be brought to; before any run.
         UnsupportedError: a GPU lacks a type.
     """
-    library = library_of(library)
+    library, duration = library_of(library), str(parse_duration(duration))
     axis, source, gpus = over if isinstance(over, Axis) else parse_axis(over), _opened(source), _gpus(archs)
     places = [(value, _at(source, axis, value)) for value in axis.values]
     asked = listed(dtypes, "dtypes", "element types") if not _is_none(dtypes) else [places[0][1].dtype]
@@ -158,13 +161,14 @@ def sweep(
     points, runs = [], [(arch, element, *place) for arch in gpus for element in elements for place in places]
     for at, (arch, element, value, trace) in enumerate(runs):
         advance = None if progress is None else _within(progress, at, len(runs), len(trace.ops))
-        result = replay.run(trace, arch, dtype=element, library=library, progress=advance)
+        result = replay.run(trace, arch, dtype=element, library=library, duration=duration, progress=advance)
         points.append(CurvePoint(value, arch.name, element, result.totals, result.footprint, result.pattern, result.partial))
         if result.trust:
             trust[arch.name] = result.trust
     inputs: dict[str, Any] = {
         "archs": {arch.name: arch.to_dict() for arch in gpus},
         "library": library,
+        "duration": duration,
         "version": __version__,
     }
     if isinstance(source, GemmPattern):

@@ -9,9 +9,11 @@ from typing import Any
 from stcsim import words
 from stcsim.arch import Arch, ArchOrName, load_arch
 from stcsim.replay import bars, modes_of, sparsity_of, why_not_sparse, why_not_taken
-from stcsim.replay.door import element_of, kernel_of, library_for, out_type_of
+from stcsim.replay.door import element_of, kernel_of, library_for, out_type_of, warmth_of
 from stcsim.result import Interval, KernelResult, Trust
-from stcsim.timing.board.board import simulated
+from stcsim.timing.board.board import load_of, simulated
+from stcsim.timing.board.duration import BURST, parse_duration
+from stcsim.timing.board.power import clock_under
 from stcsim.timing.board.setup import Setup, launch_us, starts_early
 from stcsim.timing.catalogue.kernel import Kernel
 from stcsim.timing.catalogue.menu import menu
@@ -20,11 +22,11 @@ from stcsim.timing.choice.select import HEURISTIC, key_of
 from stcsim.timing.lowering.cut import Tiling
 from stcsim.timing.lowering.tiling import stage_bytes
 from stcsim.timing.offers.candidates import Candidate
-from stcsim.timing.plan import FINISHER, WHOLE, TilePlan, in_cycles
+from stcsim.timing.plan import FINISHER, HELD_WHOLE, WHOLE, TilePlan, in_cycles
 from stcsim.timing.problem import Problem
 from stcsim.timing.problem import gemm_problem as gemm_problem
 from stcsim.version import __version__
-from stcsim.words import Sparsity, flag, word
+from stcsim.words import Sparsity, word
 
 _SIMULATED = 8
 """Kernels that are simulated to the end to show why they lose; a selection ends them as soon as they have lost."""
@@ -58,6 +60,7 @@ class Side:
         contenders: best first.
         offered: how many kernels the library is known to have for this type;
         smallest_tile: of those, rows by columns.
+        burst_clock_mhz: about the clock that the chosen kernel holds in a short burst.
     """
 
     mode: str
@@ -67,6 +70,7 @@ class Side:
     contenders: tuple[Contender, ...]
     offered: int
     smallest_tile: tuple[int, int]
+    burst_clock_mhz: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +79,9 @@ class Explanation:
 
     Attributes:
         peak_mhz: clock of the data sheet's peak.
+        highest_mhz: the clock that is held while the board's limit does not bind.
         board_limit_w: what the board may draw.
+        burst_ratio: what it lets pass in a short burst, over that.
         note: says why a side is missing, if one is.
         speedup: where a measured one is to be expected.
         trust: how far to trust it all.
@@ -84,7 +90,9 @@ class Explanation:
 
     arch: str
     peak_mhz: float
+    highest_mhz: float
     board_limit_w: float
+    burst_ratio: float
     problem: Problem
     sides: tuple[Side, ...]
     note: str | None
@@ -105,13 +113,16 @@ def explain(
     sparsity: str | None = None,
     kernel: str | None = None,
     launch: str = "graph",
+    duration: str = "sustained",
     weights_in_l2: bool = False,
+    weight_copies: int | None = None,
     library: str = "cusparselt",
 ) -> Explanation:
     """Explain one GEMM; arguments and errors as :func:`stcsim.gemm`."""
-    element, warm = element_of(dtype), flag(weights_in_l2, "weights_in_l2")
-    problem = gemm_problem(m, n, k, element.name, batch, out_type_of(out_dtype, element), warm)
-    return explain_problem(arch, problem, sparsity=sparsity, kernel=kernel, launch=launch, library=library)
+    element, (warm, copies) = element_of(dtype), warmth_of(weights_in_l2, weight_copies)
+    out = out_type_of(out_dtype, element)
+    problem = gemm_problem(m, n, k, element.name, batch, out, warm, weight_copies=copies)
+    return explain_problem(arch, problem, sparsity=sparsity, kernel=kernel, launch=launch, duration=duration, library=library)
 
 
 def explain_problem(
@@ -121,6 +132,7 @@ def explain_problem(
     sparsity: str | None = None,
     kernel: str | None = None,
     launch: str = "graph",
+    duration: str = "sustained",
     library: str = "cusparselt",
 ) -> Explanation:
     """Explain ``problem``, which may be a convolution, on ``arch``; arguments as :func:`stcsim.gemm`.
@@ -132,8 +144,8 @@ def explain_problem(
     problem = replace(problem, dtype=arch.element(problem.dtype.name))
     launch, kernel = word(words.Launch, launch, "launch").value, kernel_of(arch, kernel)
     modes = modes_of(arch, problem.dtype, sparsity)
-    library = library_for(arch, problem.dtype, modes, library)
-    setup = Setup(arch, "fast", launch, kernel, library=library)
+    library, lasting = library_for(arch, problem.dtype, modes, library), parse_duration(duration)
+    setup = Setup(arch, "fast", launch, kernel, lasting, library=library)
     reason = why_not_sparse(problem, False) or why_not_taken(problem, arch, library)
     shown = modes if reason is None else (Sparsity.DENSE.value,)
     sides = tuple(_side(setup, problem, mode != Sparsity.DENSE) for mode in shown)
@@ -148,10 +160,12 @@ def explain_problem(
         "sparsity": sparsity_of(modes),
         "kernel": kernel,
         "launch": launch,
+        "duration": str(lasting),
         "library": library,
         "version": __version__,
     }
-    return Explanation(arch.name, arch.clock.peak_mhz, arch.power.board_limit_w, problem, sides, note, speedup, trust, inputs)
+    limits = arch.clock.peak_mhz, arch.clock.sustained_mhz, arch.power.board_limit_w, arch.power.burst_ratio
+    return Explanation(arch.name, *limits, problem, sides, note, speedup, trust, inputs)
 
 
 def _side(setup: Setup, problem: Problem, sparse: bool) -> Side:
@@ -167,10 +181,9 @@ def _side(setup: Setup, problem: Problem, sparse: bool) -> Side:
         if each.takes(problem.dtype) and (problem.n == 1 or not each.gemv)
     ]
     smallest = min(((each.cta_m, each.cta_n) for each in offered), key=lambda tile: tile[0] * tile[1])
-    plan = _plan_rows(setup.arch, problem, timed)
-    return Side(
-        setup.arch.pattern_name if sparse else "dense", result, busy_shares(timed), plan, contenders, len(offered), smallest
-    )
+    mode, plan = setup.arch.pattern_name if sparse else "dense", _plan_rows(setup.arch, problem, timed)
+    burst_mhz = clock_under(setup.arch, load_of(setup, timed), BURST)
+    return Side(mode, result, busy_shares(timed), plan, contenders, len(offered), smallest, burst_mhz)
 
 
 def _losers(choice: Choice, problem: Problem, sparse: bool) -> Sequence[Candidate]:
@@ -241,6 +254,13 @@ def _iteration_text(plan: TilePlan) -> str:
     )
 
 
+def _held_text(problem: Problem, plan: TilePlan) -> str:
+    """Return what of the operands earlier launches left in L2."""
+    weights, activations = (f"{100 * held / HELD_WHOLE:.0f} %" for held in (plan.a_held, plan.b_held))
+    sets = f", {problem.weight_copies} sets of weights in turn" if problem.weight_copies > 1 else ""
+    return f"{weights} of A, {activations} of B{sets}"
+
+
 def _plan_rows(arch: Arch, problem: Problem, chosen: Candidate) -> tuple[tuple[str, str], ...]:
     """Return the chosen kernel's plan in words."""
     kernel, tiling, plan = chosen.kernel, chosen.tiling, chosen.plan
@@ -263,6 +283,8 @@ def _plan_rows(arch: Arch, problem: Problem, chosen: Candidate) -> tuple[tuple[s
     ]
     if tiling.unit_ctas > 1:
         rows.insert(2, ("cluster", f"{kernel.cluster_m} x {kernel.cluster_n} CTAs share operands by multicast"))
+    if problem.weights_in_l2:
+        rows.append(("in L2 at the start", _held_text(problem, plan)))
     if kernel.stream_k:
         rows.append(("stream-K", _cut_text(plan)))
     return tuple(rows)

@@ -171,7 +171,7 @@ def _before(full: dict[str, str], where: str) -> int:
     They warm up with half as many as they time, and libraries that search time many kernels of one GEMM before.
     """
     if full["launches_before"]:
-        return _whole(full["launches_before"], f"{where}: launches_before")
+        return _whole(full["launches_before"], f"{where}: launches_before", least=0)
     warm_up = _whole(full["launches"], f"{where}: launches") // 2
     return warm_up + (SEARCH_LAUNCHES if full["library"].lower().startswith(_SEARCHING) else 0)
 
@@ -192,10 +192,10 @@ def _named(find: Callable[[str], T], name: str, where: str) -> T:
         raise TraceError(where, error.expected, error.found) from None
 
 
-def _whole(text: str, where: str) -> int:
+def _whole(text: str, where: str, least: int = 1) -> int:
     number = whole_of(text)
-    if not number:
-        raise TraceError(where, "a whole number above 0", quoted(text))
+    if number is None or number < least:
+        raise TraceError(where, "a whole number above 0" if least else "a whole number from 0 on", quoted(text))
     return number
 
 

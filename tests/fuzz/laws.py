@@ -7,6 +7,8 @@ import math
 from collections.abc import Iterator
 from typing import Any
 
+from stcsim.report.clock import allowed_w
+
 _EXACT, _SUMS = 1e-9, 1e-6
 
 
@@ -36,6 +38,8 @@ def _as_json(result: Any) -> Iterator[str]:
 
 
 def _of_rows(result: Any, arch: Any, alone: bool, out_bytes: int, shipped: bool) -> Iterator[str]:
+    limits = arch.power.board_limit_w, arch.power.burst_ratio
+    most_w = allowed_w(result.duration, *limits) * _ABOVE_LIMIT if shipped else math.inf
     for row in result.rows:
         element = arch.element(row.dtype)
         if row.kind == "gemm" and row.macs != row.m * row.n * row.k * row.batch:
@@ -44,7 +48,7 @@ def _of_rows(result: Any, arch: Any, alone: bool, out_bytes: int, shipped: bool)
             if kernel is not None:
                 label = "2:4" if sparse else "dense"
                 for each in (
-                    *_of_kernel(kernel, row, arch, sparse, element, shipped),
+                    *_of_kernel(kernel, row, arch, sparse, element, most_w),
                     *_alone(kernel, row, arch, sparse, element, out_bytes, alone),
                 ):
                     yield f"{label} {each}"
@@ -55,7 +59,7 @@ def _of_rows(result: Any, arch: Any, alone: bool, out_bytes: int, shipped: bool)
                 yield f"best is not the faster side | {row.dense.time_us} {row.sparse.time_us} {row.best}"
 
 
-def _of_kernel(kernel: Any, row: Any, arch: Any, sparse: bool, element: Any, shipped: bool) -> Iterator[str]:
+def _of_kernel(kernel: Any, row: Any, arch: Any, sparse: bool, element: Any, most_w: float) -> Iterator[str]:
     """Yield what is wrong with one kernel, held against closed forms of the GPU."""
     time_us = kernel.time_us
     if not (math.isfinite(time_us) and time_us > 0):
@@ -83,8 +87,8 @@ def _of_kernel(kernel: Any, row: Any, arch: Any, sparse: bool, element: Any, shi
         yield f"clock above the GPU's | {kernel.clock_mhz}"
     if min(kernel.bytes.values()) < 0 or kernel.ctas < 1 or kernel.ctas_per_sm < 1:
         yield f"bytes or CTAs below their least | {kernel.bytes} {kernel.ctas}"
-    if shipped and kernel.watts > arch.power.board_limit_w * _ABOVE_LIMIT:
-        yield f"draws far more than the board may | {kernel.watts:.0f} of {arch.power.board_limit_w} W"
+    if kernel.watts > most_w:
+        yield f"draws far more than the board may | {kernel.watts:.0f} of {most_w / _ABOVE_LIMIT:.0f} W"
 
 
 _ABOVE_LIMIT = 1.05

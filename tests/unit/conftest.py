@@ -38,6 +38,20 @@ def refused(capsys: pytest.CaptureFixture[str]) -> Callable[..., str]:
 
 
 @pytest.fixture
+def ran(capsys: pytest.CaptureFixture[str]) -> Callable[..., str]:
+    """A command that must succeed; returns what it printed."""
+
+    def call(*arguments: object) -> str:
+        with pytest.raises(SystemExit) as stop:
+            cli.main([str(argument) for argument in arguments])
+        printed = capsys.readouterr()
+        assert stop.value.code == 0, printed.err
+        return printed.out
+
+    return call
+
+
+@pytest.fixture
 def called(monkeypatch: pytest.MonkeyPatch) -> dict[str, object]:
     """Replaces the simulation by a hand-made result; returns what it was called with."""
     seen: dict[str, object] = {}

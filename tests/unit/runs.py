@@ -110,7 +110,7 @@ def run_of(*rows: LayerRow, sparsity: str = "both", memory: tuple[MemoryRow, ...
     steps = {len(rows) + at: step for at, step in enumerate(memory)}
 
     def case(results: list[KernelResult | MemoryResult]) -> Case:
-        return Case((), (), [*results, *(step.chosen for step in memory)], 1410.0, False)
+        return Case((), (), [*results, *(step.chosen for step in memory)], 1410.0, False, 1410.0)
 
     dense = case([row.dense for row in rows if row.dense]) if all(row.dense for row in rows) else None
     sparse = case([row.sparse or row.chosen for row in rows]) if any(row.sparse for row in rows) else None

@@ -41,4 +41,5 @@ def _side(side: Side) -> dict[str, Any]:
 
 def _problem(explanation: Explanation) -> dict[str, Any]:
     problem = explanation.problem
-    return {name: getattr(problem, name) for name in _SIZES} | {"dtype": problem.dtype.name}
+    copies = problem.weight_copies if problem.weights_in_l2 else None
+    return {name: getattr(problem, name) for name in _SIZES} | {"weight_copies": copies, "dtype": problem.dtype.name}

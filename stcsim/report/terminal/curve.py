@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 from rich.console import Group, RenderableType
 from rich.text import Text
 
+from stcsim.report.clock import state_text
+from stcsim.report.phrases import Phrases
 from stcsim.report.terminal.columns import Column, FittedTable
 from stcsim.report.terminal.summary import speedup_style
 from stcsim.report.trust import evidence_lines
@@ -54,7 +56,16 @@ def curve_table(curve: Curve) -> RenderableType:
     columns += _figures(points, curve.is_network)
     lacks = dict.fromkeys(point.partial.sentence for point in points if point.partial)
     head = [Text(curve_title(curve), "bold"), *(Text(sentence, "bold yellow") for sentence in lacks)]
-    return Group(*head, FittedTable(tuple(columns)), *evidence_lines(curve.trust))
+    return Group(*head, FittedTable(tuple(columns)), *_clock_lines(curve), *evidence_lines(curve.trust))
+
+
+def _clock_lines(curve: Curve) -> list[RenderableType]:
+    """Return for which state of the boards the points are whose clock a power limit holds down, if there are any."""
+    held = sum(point.totals.clock_is_limited for point in curve.points)
+    if not held:
+        return []
+    state = state_text(curve.inputs.get("duration", "sustained"))
+    return [Phrases("clock: ", f"{state}; a power limit holds it down at {held} of {len(curve.points)} points", 2, "dim")]
 
 
 def _figures(points: Sequence[CurvePoint], is_network: bool) -> list[Column]:

@@ -10,6 +10,7 @@ from rich.console import Console, ConsoleOptions, Group, RenderableType, RenderR
 from rich.text import Text
 
 from stcsim.isa.patterns import skipped_ratio
+from stcsim.report.clock import allowed_w, clock_text
 from stcsim.report.phrases import Phrases
 from stcsim.report.terminal.columns import Column, FittedTable
 from stcsim.report.trust import evidence_lines
@@ -64,8 +65,13 @@ def explanation_text(explanation: Explanation, top: int = 8) -> RenderableType:
         gain = f"{explanation.sides[1].mode} is {dense.time_us / sparse.time_us:.2f}× as fast as dense{likely}"
         parts += [Text(), Phrases("", f"{gain}: {_lost(explanation.sides)}", 0, "bold")]
         parts.append(Phrases("", _why(explanation), 0, "bold"))
+    clocks = {side.mode: (side.result.clock_mhz, side.burst_clock_mhz) for side in explanation.sides}
+    duration = explanation.inputs["duration"]
+    if state := clock_text(duration, explanation.board_limit_w, explanation.highest_mhz, clocks):
+        parts += [Text(), Phrases("clock: ", state, 2)]
+    limits = explanation.board_limit_w, explanation.burst_ratio
     hottest = max((side.result for side in explanation.sides), key=lambda result: result.watts)
-    if over := over_limit_text(hottest.watts, hottest.clock_mhz, explanation.board_limit_w):
+    if over := over_limit_text(hottest.watts, hottest.clock_mhz, allowed_w(duration, *limits)):
         parts += [Text(), Phrases("", over, 0, "yellow")]
     if explanation.note:
         parts += [Text(), Phrases("", explanation.note, 0)]

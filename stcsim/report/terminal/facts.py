@@ -6,6 +6,7 @@ from collections import defaultdict
 
 from rich.text import Text
 
+from stcsim.report.clock import allowed_w, clock_text
 from stcsim.report.phrases import Phrases
 from stcsim.report.trust import evidence_text, fit_text, pattern_text
 from stcsim.report.units import (
@@ -120,25 +121,30 @@ def _kernel_text(kernel: KernelResult) -> str:
 
 
 def _clock_text(result: RunResult) -> str:
-    """Return the clocks that the board's power limit holds the networks to; nothing where it does not bind or for one GEMM."""
-    totals = result.totals
-    if len(result.rows) == 1 or not totals.clock_is_limited:
+    """Return the clocks that the board's power limit holds, in which state of the board; nothing where it does not bind."""
+    totals, arch = result.totals, result.inputs["arch"]
+    if not totals.clock_is_limited:
         return ""
-    clocks = {"dense": totals.dense_clock_mhz, "best of both": totals.best_clock_mhz if totals.sparse_us is not None else None}
-    texts = [f"{side} {clock:,.0f} MHz" for side, clock in clocks.items() if clock is not None]
-    return f"{', '.join(texts)}: held down by the board's power limit"
+    best = (totals.best_clock_mhz, totals.best_burst_clock_mhz) if totals.sparse_us is not None else (None, None)
+    sparse = totals.sparse_clock_mhz, totals.sparse_burst_clock_mhz
+    pruned = (result.pattern, sparse) if len(result.rows) == 1 else ("best of both", best)
+    clocks = dict([("dense", (totals.dense_clock_mhz, totals.dense_burst_clock_mhz)), pruned])
+    return clock_text(result.duration, arch["power"]["board_limit_w"]["value"], arch["clock"]["sustained_mhz"]["value"], clocks)
 
 
 def _limit_text(result: RunResult) -> Text | str:
     """Return that a limit is broken, by the network or GEMM that draws most: a what-if can ask for less than any clock allows."""
-    totals, limit = result.totals, result.inputs["arch"].get("power", {}).get("board_limit_w")
+    totals, power = result.totals, result.inputs["arch"].get("power", {})
     runs = (
         (totals.dense_uj, totals.dense_us, totals.dense_clock_mhz),
         (totals.sparse_uj, totals.sparse_us, totals.sparse_clock_mhz),
         (totals.best_uj, totals.best_us, totals.best_clock_mhz),
     )
     drawn = [(energy_uj / time_us, clock_mhz) for energy_uj, time_us, clock_mhz in runs if energy_uj and time_us and clock_mhz]
-    return Text(over_limit_text(*max(drawn), limit["value"]), "yellow") if drawn and limit else ""
+    if not drawn or not power:
+        return ""
+    limit_w = allowed_w(result.duration, power["board_limit_w"]["value"], power["burst_ratio"]["value"])
+    return Text(over_limit_text(*max(drawn), limit_w), "yellow")
 
 
 def _exceptions_text(result: RunResult) -> str:

@@ -51,7 +51,7 @@ PARAMETERS = (
     Parameter("kernel.prologue_cycles", 100, 6000, "start of an SM's first CTA up to its first load"),
     Parameter("kernel.next_prologue_cycles", 1, 3000, "the same for a CTA that follows another one"),
     Parameter("kernel.k_iteration_cycles", 1, 400, "barrier and issue in each main-loop iteration"),
-    Parameter("kernel.epilogue_bytes_per_clk", 4, 128, "what the threads of one CTA convert and write of D in a cycle"),
+    Parameter("kernel.epilogue_bytes_per_clk", 4, 256, "what the threads of one CTA convert and write of D in a cycle"),
     Parameter("launch.graph_us", 0.2, 5, "cost of a kernel replayed from a CUDA graph"),
     Parameter("launch.stream_us", 0.5, 12, "cost of a kernel launched into a stream"),
     Parameter("launch.early_us", 0.2, 5, "the same for kernels that start before the one ahead has ended"),
@@ -62,8 +62,8 @@ PARAMETERS = (
     Parameter("power.sparse_mac_ratio", 0.5, 1.6, "energy of one executed 2:4 MAC over a dense one"),
     Parameter("power.l2_pj_per_byte", 4, 60, "energy of one byte from the L2 at boost clock"),
     Parameter("power.clock_exponent", 1, 3, "power over clock: 1 at the voltage floor, 3 where voltage follows"),
-    Parameter("power.burst_ratio", 1, 1.6, "what the board lets pass in a short burst, over its limit"),
-    Parameter("power.response_ms", 10, 300, "time under load after which half of the burst's excess is left"),
+    Parameter("power.burst_ratio", 1, 2, "power that a short burst may draw, over the board limit"),
+    Parameter("power.response_ms", 10, 300, "time under load in which half of what a burst may draw over the limit is lost"),
 )
 
 

@@ -54,8 +54,15 @@ class Duration:
         if self.sustained:
             return "sustained"
         if self.ms is not None:
-            return "burst" if self.ms == 0 else f"{self.ms:g}ms"
+            return "burst" if self.ms == 0 else _time_text(self.ms)
         return f"{self.launches} launches after {self.before}"
+
+
+def _time_text(ms: float) -> str:
+    """Return a time with every digit, since it is read again: ``40ms``, ``2s``."""
+    seconds = ms / _UNITS_MS["s"]
+    whole = seconds >= 1 and seconds * _UNITS_MS["s"] == ms
+    return f"{seconds if whole else ms!r}".removesuffix(".0") + ("s" if whole else "ms")
 
 
 SUSTAINED, BURST = Duration(), Duration(ms=0.0)
@@ -69,7 +76,7 @@ def parse_duration(text: object) -> Duration:
     """
     if isinstance(text, Duration):
         return text
-    word = str(text).strip().lower()
+    word = text.strip().lower() if isinstance(text, str) else ""
     known = {"sustained": SUSTAINED, "burst": BURST}
     if word in known:
         return known[word]

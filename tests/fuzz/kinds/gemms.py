@@ -40,6 +40,8 @@ def _drawn(rng: random.Random) -> tuple[list[Any], dict[str, Any]]:
         "data": rng.choice(("randn", "randn", "low-power")),
         "out_dtype": rng.choice((None, None, None, "fp32", "int32", "fp16", "fp8")),
         "weights_in_l2": rng.random() < 0.1,
+        "weight_copies": rng.choice((None,) * 9 + (int(2 ** rng.uniform(0, 12)),)),
+        "duration": rng.choice(("sustained",) * 6 + ("burst", "40ms", f"{rng.expovariate(1e-3)!r}ms")),
     }
     if float(sizes[0]) * sizes[1] * sizes[2] * options["batch"] > _MOST:
         options["batch"] = 1
@@ -73,7 +75,8 @@ def make(state: dict[str, Any], rng: random.Random, index: int) -> Case:
         if part != "sizes":
             return laws.of_result(result, arch)
         out_bytes = type_bytes(options["out_dtype"] or dtype(options["dtype"]).out)
-        wrong = laws.of_result(result, arch, not options["weights_in_l2"], out_bytes, shipped=True)
+        cold = not options["weights_in_l2"] and options["weight_copies"] is None
+        wrong = laws.of_result(result, arch, cold, out_bytes, shipped=True)
         if result.rows[0].macs != sizes[0] * sizes[1] * sizes[2] * options["batch"]:
             wrong.append("MACs are not the sizes that were asked for | ")
         wrong += _grown(rng, run, result, sizes, dtype(options["dtype"])) if more == "grown" else []

@@ -99,9 +99,10 @@ def test_run_hands_its_options_on(toy: Path, called: dict[str, object]) -> None:
     succeed(
         "run", toy, "--arch", "a100", "--dtype", "int8", "--batch", 4, "--sparsity", "2:4", "--set", "sm.count=54",
         "--set", "l2.capacity_mib=20", "--kernel", "some", "--engine", "reference", "--timing", "stream",
+        "--duration", "burst",
     )  # fmt: skip
     assert (called["dtype"], called["sparsity"], called["engine"], called["kernel"]) == ("int8", "2:4", "reference", "some")
-    assert called["launch"] == "stream"
+    assert (called["launch"], called["duration"]) == ("stream", "burst")
     assert (called["fusion"], called["keep_dense"], called["dtype_of"]) == ("epilogue", [], {})
     assert called["trace"].ops[0].n == 512 and called["arch"].sm.count == 54  # type: ignore[attr-defined]
     assert called["arch"].l2.capacity_mib == 20  # type: ignore[attr-defined]
@@ -120,6 +121,9 @@ def test_gemm_hands_its_options_on(called: dict[str, object]) -> None:
     succeed("gemm", 64, 32, 16, "--arch", "a100", "--batch", 3, "--out-dtype", "int32", "--weights-in-l2", "--dtype", "int8")
     assert (called["trace"], called["batch"], called["out_dtype"]) == ((64, 32, 16), 3, "int32")
     assert (called["weights_in_l2"], called["dtype"], called["sparsity"]) == (True, "int8", None)
+    assert (called["weight_copies"], called["duration"]) == (None, "sustained")
+    succeed("gemm", 64, 32, 16, "--arch", "a100", "--weight-copies", 3, "--duration", "40ms")
+    assert (called["weights_in_l2"], called["weight_copies"], called["duration"]) == (False, 3, "40ms")
 
 
 @pytest.mark.parametrize(("word", "dtype"), [("Float16", "fp16"), ("e5m2", "fp8"), ("BF16", "bf16")])

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from contextlib import suppress
 from pathlib import Path
 
 import pytest
 
 import stcsim
-from stcsim import RunResult, cli
+from stcsim import RunResult
 from stcsim.errors import UnsupportedError
 from stcsim.study.kernels import kernels_of
 
@@ -79,18 +78,6 @@ def test_layers_that_a_library_has_no_kernel_for_stay_dense() -> None:
     lacking = stcsim.run("vit-b-16", "h100", library="torch")
     assert {row.not_sparse_because for row in lacking.rows if row.weight_bytes} >= {"torch has no 2:4 fp16 kernels on sm90"}
     assert lacking.totals.sparse_us is None
-
-
-@pytest.fixture
-def ran(capsys: pytest.CaptureFixture[str]) -> Callable[..., str]:
-    """A command that must succeed; returns what it printed."""
-
-    def call(*arguments: str) -> str:
-        with suppress(SystemExit):
-            cli.main(list(arguments))
-        return capsys.readouterr().out
-
-    return call
 
 
 @pytest.mark.parametrize(

@@ -14,7 +14,8 @@ from stcsim.trace import Conv2d, Gemm, Trace
 from tests.unit.small_networks import network, residual_block, square, step
 
 A100 = stcsim.load_arch("a100")
-UNLIMITED = stcsim.load_arch("a100", ["power.board_limit_w=2000"])  # one clock, whatever a network does
+#: One clock, whatever a network does, and an L2 of 32 MiB.
+UNLIMITED = stcsim.load_arch("a100", ["power.board_limit_w=2000", "l2.shared_fraction=0.8"])
 LARGE = network(
     Gemm(name="up", m=8192, n=4096, k=4096),
     step("gelu", "gelu", "up", into="up", read=8192 * 4096, written=8192 * 4096),

@@ -17,6 +17,7 @@ import stcsim
 from stcsim import files
 from stcsim.errors import StcsimError
 from stcsim.report import units
+from stcsim.report.clock import clock_text
 from stcsim.report.export.result import write_json, write_lines
 from stcsim.report.terminal.breakdown import energy_bars, summed, time_bars, times_by_side
 from stcsim.report.terminal.columns import shortened
@@ -328,21 +329,55 @@ def test_patterns_of_the_prune_table_are_never_cut(width: int) -> None:
 def test_exceptions_and_a_clock_below_the_highest_are_said() -> None:
     result = run_of(*TOYNET.rows, keep_dense=["first"], dtype_of={"last": "fp16"})
     assert "first kept dense, last fp16" in line_with(lines(run_table(result), 120), "by layer")
-    limited = dataclasses.replace(result.totals, clock_is_limited=True, dense_clock_mhz=1200.0, best_clock_mhz=1300.0)
-    held = lines(run_table(dataclasses.replace(result, totals=limited)), 120)
-    assert "dense 1,200 MHz, best of both 1,300 MHz: held down by the board's power limit" in line_with(held, "clock  ")
     assert not any("clock  " in line for line in lines(run_table(result), 120))
 
 
+@pytest.mark.parametrize(
+    ("inputs", "said"),
+    [
+        ({}, "sustained state: the limit of 300 W holds dense at 1,200 MHz and best of both at 1,300 MHz"),  # as older results
+        ({"duration": "burst"}, "short burst: its power holds dense at 1,200 MHz and best of both at 1,300 MHz,"),
+        ({"duration": "40ms"}, "mean of the first 40ms under load: the limit of 300 W holds dense at 1,200 MHz"),
+    ],
+)
+def test_a_clock_that_is_held_down_says_for_which_state_of_the_board(inputs: dict[str, object], said: str) -> None:
+    arch = {
+        "clock": PEAK | {"sustained_mhz": {"value": 1410}}, "tensor_core": CORE,
+        "power": {"board_limit_w": {"value": 300}, "burst_ratio": {"value": 1.5}},
+    }  # fmt: skip
+    result = run_of(*TOYNET.rows, arch=arch, **inputs)
+    totals = dataclasses.replace(
+        result.totals, clock_is_limited=True, dense_clock_mhz=1200.0, best_clock_mhz=1300.0,
+        dense_burst_clock_mhz=1344.0, best_burst_clock_mhz=1410.0,
+    )  # fmt: skip
+    shown = lines(run_table(dataclasses.replace(result, totals=totals)), ALL)
+    whole = " ".join(" ".join(line.strip("│ ") for line in shown).split())
+    assert said in line_with(shown, "clock  ")
+    assert ("(a short burst: about 1,340 and 1,410 MHz)" in whole) is (inputs != {"duration": "burst"})
+
+
+def test_a_clock_says_nothing_where_no_limit_holds_it() -> None:
+    assert clock_text("sustained", 300, 1410, {"dense": (1410, 1410), "2:4": (None, None)}) == ""
+    one = clock_text("sustained", 300, 1410, {"dense": (1200, 1204), "2:4": (1410, 1410)})  # a burst of it is no other clock
+    assert one == "sustained state: the limit of 300 W holds dense at 1,200 MHz"
+
+
 def test_a_limit_that_no_clock_holds_is_said() -> None:
-    def shown(limit_w: float) -> list[str]:
-        arch = {"clock": PEAK, "power": {"board_limit_w": {"value": limit_w}}, "tensor_core": CORE}
-        return lines(run_table(run_of(*TOYNET.rows, arch=arch)), 120)
+    def shown(limit_w: float, duration: str = "sustained") -> list[str]:
+        arch = {
+            "clock": PEAK,
+            "power": {"board_limit_w": {"value": limit_w}, "burst_ratio": {"value": 1.25}},
+            "tensor_core": CORE,
+        }
+        return lines(run_table(run_of(*TOYNET.rows, arch=arch, duration=duration)), 120)
 
     # all of it draws 250 W
     over = "250 W is over the board's limit of 249 W: its clock goes no lower than 1,410 MHz"
     assert over in line_with(shown(249.0), "│  limit")
     assert not any("over the board's limit" in line for line in shown(250.0))
+    # a burst may draw more than what lasting load may
+    assert not any("over the board's limit" in line for line in shown(200.0, "burst"))
+    assert "over the board's limit of 249 W" in line_with(shown(199.0, "40ms"), "│  limit")
 
 
 def test_one_side_alone_shows_no_empty_columns() -> None:

@@ -421,11 +421,7 @@ def measured(
     shape: Shape, time_us: float, sparse: bool = False, gpu: str = "a100", name: str = "fp16", batch: int = 1
 ) -> Measured:
     m, n, k = shape
-    return Measured(
-        arch=gpu, sparse=sparse, dtype=name, out_dtype=name, m=m, n=n, k=k, batch=batch, time_us=time_us, timing="graph",
-        weight_copies=0, data="randn", launches=100, launches_before=50, by_heuristic=False, grade="A", where="by hand",
-        record={},
-    )  # fmt: skip
+    return Measured(gpu, sparse, name, name, m, n, k, batch, time_us, "graph", 0, "randn", 100, 50, False, "A", "by hand", {})
 
 
 def predicted(shape: Shape, log: float, sparse: bool = False, predicted_us: float = 10.0, **options: Any) -> Predicted:

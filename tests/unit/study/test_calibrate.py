@@ -26,10 +26,9 @@ from stcsim.study.validate import Predicted, predict
 pytest.importorskip("scipy")
 
 SHAPES = [(m, n, k) for m in (512, 2048) for n in (16, 256) for k in (256, 1024, 4096)]
-TRUTH = {"dram.achieved_fraction": 0.6, "kernel.prologue_cycles": 3500.0, "kernel.k_iteration_cycles": 250.0}
-
-START = ("dram.achieved_fraction=0.76", "kernel.prologue_cycles=2470", "kernel.k_iteration_cycles=150")
-"""Where fits begin, whatever ships."""
+START = ("dram.achieved_fraction=0.77", "kernel.prologue_cycles=3105", "kernel.k_iteration_cycles=52.5")
+"""Where fits begin, whatever the shipped values are."""
+TRUTH = {"dram.achieved_fraction": 0.6, "kernel.prologue_cycles": 3500.0, "kernel.k_iteration_cycles": 110.0}
 
 
 def table(folder: Path, times_us: Sequence[float], arch: str = "a100", timing: str = "graph", grade: str = "A") -> Path:
@@ -50,14 +49,14 @@ def as_timed_on(arch: Arch, folder: Path) -> Path:
 
 @pytest.fixture(scope="module")
 def found(tmp_path_factory: pytest.TempPathFactory) -> Calibration:
-    """A fit of three parameters, from the shipped values, to times made with ``TRUTH``."""
+    """A fit of three parameters, from ``START``, to times made with ``TRUTH``."""
     path = as_timed_on(load_arch("a100", TRUTH), tmp_path_factory.mktemp("data"))
-    return calibrate("a100", [path], START, params=list(TRUTH), evaluations=90, jobs=1)
+    return calibrate("a100", [path], START, params=list(TRUTH), evaluations=70, jobs=1)
 
 
 def test_parameters_that_made_the_table_are_found_again(found: Calibration) -> None:
     assert found.fit.values == pytest.approx(TRUTH, rel=0.05)
-    assert found.fit.evaluations <= 90 and not found.fit.idle and not found.fit.interrupted
+    assert found.fit.evaluations <= 70 and not found.fit.idle and not found.fit.interrupted
     training, held_out = (next(each for each in found.errors if each.part == part) for part in ("training", "held out"))
     assert training.count + held_out.count == len(SHAPES)
     assert training.before[0] > 0.09 and training.after[0] < 0.01
@@ -82,7 +81,7 @@ def test_a_seed_gives_one_answer(found: Calibration, tmp_path: Path) -> None:
     path = as_timed_on(load_arch("a100", TRUTH), tmp_path)
     short = [calibrate("a100", [path], params=list(TRUTH), evaluations=12, seed=seed, jobs=1) for seed in (3, 3, 4)]
     assert short[0].fit == short[1].fit and short[0].errors == short[1].errors
-    assert short[0].errors != short[2].errors
+    assert short[0].fit.values != short[2].fit.values
 
 
 def test_the_report_says_what_happened(found: Calibration) -> None:
@@ -188,7 +187,7 @@ def test_rows_of_one_shape_stay_together(tmp_path: Path) -> None:
 
 def test_only_launches_that_rows_have_are_fitted(tmp_path: Path) -> None:
     data = table(tmp_path, [10.0] * len(SHAPES), timing="stream")
-    ranges = calibrate("a100", [data], evaluations=24, jobs=1).ranges
+    ranges = calibrate("a100", [data], evaluations=22, jobs=1).ranges
     assert [each.path for each in ranges if each.path.startswith("launch")] == ["launch.stream_us"]
     with pytest.raises(StcsimError, match="params launch.graph_us: expected training rows of graph timing, found none"):
         calibrate("a100", [data], params=["launch.graph_us"], evaluations=20, jobs=1)

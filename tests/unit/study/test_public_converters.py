@@ -10,7 +10,7 @@ import pytest
 
 from stcsim.arch import load_arch
 from stcsim.errors import StcsimError, TraceError
-from stcsim.study.measured import read_measured
+from stcsim.study.measured import SEARCH_LAUNCHES, read_measured
 from stcsim.study.public import aiconfigurator, slidesparse, venom, vidur
 from stcsim.study.public.rows import COLUMNS, LeftOut, Row, Sorted, csv_text, reason_against
 from tests.unit.study.public import (
@@ -47,10 +47,18 @@ def test_a_written_row_is_read_back_as_it_was(tmp_path: Path) -> None:
     full, bare = read_measured([written(tmp_path, text)])
     assert (full.arch, full.sparse, full.dtype, full.out_dtype) == ("a100", True, "fp16", "fp16")
     assert (full.m, full.n, full.k, full.batch, full.time_us) == (4096, 2048, 1024, 1, 50.0)
-    assert (full.timing, full.weights_in_l2, full.launches, full.grade, full.data) == ("stream", True, 50, "A", "randn")
+    assert (full.timing, full.weight_copies, full.launches, full.grade, full.data) == ("stream", 1, 50, "A", "randn")
+    assert full.launches_before == 25 + SEARCH_LAUNCHES  # it warms up, and it searched
     assert tuple(full.record) == COLUMNS and full.record["source"] == "slidesparse" and full.record["acc_dtype"] == "fp32"
-    assert (bare.weights_in_l2, bare.launches, bare.record["weight_copies"]) == (False, 100, "")  # what read_measured takes
+    assert (bare.weight_copies, bare.launches, bare.record["weight_copies"]) == (0, 100, "")  # what read_measured takes
     assert bare.record["acc_dtype"] == "int32"
+
+
+def test_copies_that_are_launched_in_turn_are_read_back(tmp_path: Path) -> None:
+    text = csv_text("aiconfigurator", [replace(ROW, library="cuBLAS (torch)", weight_copies=copies) for copies in (5, 2, 1)])
+    found = read_measured([written(tmp_path, text)])
+    assert [(row.weight_copies, row.record["weights_in_l2"]) for row in found] == [(5, "False"), (2, "False"), (1, "True")]
+    assert {row.launches_before for row in found} == {25}  # heuristics search nothing
 
 
 def test_what_a_gpu_cannot_have_done_is_left_out() -> None:

@@ -18,10 +18,10 @@ from stcsim.timing.lowering.tiling import registers_per_cta, stage_bytes, tile_u
 from stcsim.timing.offers.candidates import candidates
 from stcsim.timing.plan import HELD_WHOLE, TICKS_PER_CYCLE, WHOLE, TilePlan
 from stcsim.timing.problem import Problem, a_row_bytes
-from stcsim.timing.rates import iteration_cycles, smem_read_bytes, tensor_rate, warp_rate
+from stcsim.timing.rates import REDUCTION_L2_SHARE, iteration_cycles, smem_read_bytes, tensor_rate, warp_rate
 from tests.shapes import cut_of, problem
 
-A100 = load_arch("a100")
+A100 = load_arch("a100", ["l2.shared_fraction=0.81"])  # 32.4 of 40 MiB
 H100 = load_arch("h100")
 TILE = Kernel("sm80", False, 128, 128, 64, 4, 2, 2)  # 128 x 128 x 32 in fp16
 SPARSE = Kernel("sm80", True, 128, 128, 128, 3, 2, 2, swizzle=1)  # 128 x 128 x 64 logical in fp16
@@ -75,7 +75,7 @@ def test_split_k_writes_partial_sums_and_adds_them_up() -> None:
     assert plan.k_start.tolist() == [0, 2] and plan.k_count.tolist() == [2, 3]
     assert plan.out_bytes[WHOLE, 0, 0] == 128 * 128 * 4 and plan.out_dram_ticks.max() == 0
     start, moved = A100.launch.graph_us * A100.clock.sustained_mhz, 128 * 128 * (2 * 4 + 2)
-    per_clk = A100.dram.bandwidth_gb_per_s * A100.dram.achieved_fraction * 1e3 / A100.clock.sustained_mhz
+    per_clk = A100.l2.bandwidth_bytes_per_clk * REDUCTION_L2_SHARE  # the L2 holds the partial sums
     assert plan.tail_ticks == pytest.approx((start + moved / per_clk) * TICKS_PER_CYCLE, abs=1)
     assert reduction_ticks(A100, each, tiling.splits, A100.clock.sustained_mhz) == plan.tail_ticks
 
@@ -120,8 +120,8 @@ def test_warm_operands_need_to_fit_the_shared_part_of_l2() -> None:
 
 
 def test_weights_launched_in_turn_are_in_l2_if_all_copies_fit() -> None:
-    # 2048 x 2048 in fp16 are 8 MiB: four copies fit 32.4 MiB beside B and D, six do not; of five a part stays
-    held = [plan_of(problem(2048, 64, 2048, weights_in_l2=True, weight_copies=copies))[1].a_held for copies in (1, 4, 5, 6)]
+    # 2048 x 2048 in fp16 are 8 MiB, and D is a quarter of one: three copies fit 32.4 MiB beside B, of five a part stays
+    held = [plan_of(problem(2048, 64, 2048, weights_in_l2=True, weight_copies=copies))[1].a_held for copies in (1, 3, 5, 6)]
     assert held[:2] == [HELD_WHOLE, HELD_WHOLE] and HELD_WHOLE > held[2] > held[3] == 0
 
 

@@ -22,10 +22,7 @@ def test_all_roads_lead_to_the_same_time(name: str, sparse: bool) -> None:
     arch, each = load_arch(name), problem(1024, 200, 2048)
     timed = time_gemm(Setup(arch), each, sparse)
     mode = "2:4" if sparse else "dense"
-    row = Measured(
-        arch=name, sparse=sparse, dtype="fp16", out_dtype="fp16", m=1024, n=200, k=2048, batch=1, time_us=1.0, timing="graph",
-        weight_copies=0, data="randn", launches=100, launches_before=50, by_heuristic=False, grade="A", where="here:1", record={},
-    )  # fmt: skip
+    row = Measured(name, sparse, "fp16", "fp16", 1024, 200, 2048, 1, 1.0, "graph", 0, "randn", 100, 50, False, "A", "here:1", {})
     told, predicted = explain_problem(arch, each, sparsity=mode).sides[0].result, predict(row, arch)
     layer = gemm(1024, 200, 2048, arch, sparsity=mode).rows[0]
     alone = layer.sparse if sparse else layer.dense

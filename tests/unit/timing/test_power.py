@@ -2,23 +2,22 @@
 
 from __future__ import annotations
 
-import math
-
 import pytest
 
 import stcsim
 from stcsim.arch import Arch, load_arch
 from stcsim.study.explain import explain_problem, gemm_problem
 from stcsim.timing.board.board import simulated
+from stcsim.timing.board.duration import BURST, SUSTAINED, Duration
 from stcsim.timing.board.power import (
     Energy,
     Load,
+    clock_under,
     ends_within,
     energy,
     energy_parts_uj,
     held_clock_mhz,
     least_energy,
-    mean_clock_mhz,
     price_us_per_j,
     watts,
 )
@@ -33,7 +32,7 @@ PLAIN = [
     "tensor_core.fma_per_clk_per_sm.fp8=2048", "clock.boost_mhz=1000", "clock.sustained_mhz=1000",
     "power.idle_w=100", "power.board_limit_w=300", "power.clock_exponent=3", "power.tensor_pj_per_mac=1",
     "power.sparse_mac_ratio=1", "power.half_width_ratio=0.75", "power.integer_mac_ratio=0.5",
-    "power.low_switching_ratio=0.25", "power.response_ms=2",
+    "power.low_switching_ratio=0.25", "power.response_ms=2", "power.burst_ratio=1.5",
     "power.smem_pj_per_byte=0", "power.l2_pj_per_byte=0", "power.dram_pj_per_byte=0",
 ]  # fmt: skip
 ARCH = load_arch("a100", PLAIN)
@@ -93,10 +92,12 @@ def test_one_clock_holds_the_limit_on_average() -> None:
 
 def test_what_ends_within_a_time_does_so_at_the_clock_it_holds() -> None:
     load = Load(Energy(mac_j=16e-3), 10_000, 0)  # holds 500 MHz: 20 us
-    assert ends_within(ARCH, load, 20.001) and not ends_within(ARCH, load, 19.999)
+    assert ends_within(ARCH, load, 20.001, 300) and not ends_within(ARCH, load, 19.999, 300)
     unlimited = Load(Energy(mac_j=1e-3), 10_000, 5)  # 15 us at 1000 MHz, whatever the limit would allow
-    assert ends_within(ARCH, unlimited, 15.001) and not ends_within(ARCH, unlimited, 14.999)
-    assert not ends_within(ARCH, unlimited, 4)
+    assert ends_within(ARCH, unlimited, 15.001, 300) and not ends_within(ARCH, unlimited, 14.999, 300)
+    assert not ends_within(ARCH, unlimited, 4, 300)
+    # 500 W let 400 pass beyond idling: twice as much, so the clock is 2 ** (1 / 3) higher
+    assert ends_within(ARCH, load, 20.001 / 2 ** (1 / 3), 500) and not ends_within(ARCH, load, 19.999 / 2 ** (1 / 3), 500)
 
 
 def test_time_saved_at_the_price_of_a_joule_makes_up_for_it() -> None:
@@ -135,12 +136,39 @@ def test_energy_of_bytes_is_that_of_each_level() -> None:
     assert (least.smem_j, least.l2_j, least.dram_j) == pytest.approx((spent.smem_j, spent.l2_j, spent.dram_j))
 
 
-def test_the_clock_falls_with_the_time_constant() -> None:
-    # 2 ms: 100 launches of 20 us last one time constant, whose mean is 1 - 1/e above the steady clock
-    assert mean_clock_mhz(ARCH, 500, 20, 100) == pytest.approx(500 + 500 * (1 - math.exp(-1)))
-    assert mean_clock_mhz(ARCH, 500, 1e-3, 100) == pytest.approx(1000, rel=1e-4)
-    assert mean_clock_mhz(ARCH, 500, 1e6, 100) == pytest.approx(500, rel=1e-3)
-    assert mean_clock_mhz(ARCH, 500, 20, None) == 500 and mean_clock_mhz(ARCH, 1000, 20, 100) == 1000
+#: Holds 500 MHz under 300 W; a burst, of 1.5 times as much, has 350 W beyond idling for 1600 W times the cube of the clock.
+HOT = Load(Energy(16e-3), 10_000, 0)
+BURST_MHZ = 1000 * (350 / 1600) ** (1 / 3)
+
+
+def test_a_burst_holds_its_own_limit_and_lasting_load_that_of_the_board() -> None:
+    assert clock_under(ARCH, HOT, SUSTAINED) == held_clock_mhz(ARCH, HOT) == pytest.approx(500)
+    assert clock_under(ARCH, HOT, BURST) == pytest.approx(BURST_MHZ)
+    assert watts(ARCH, HOT.spent, BURST_MHZ, HOT.time_us(BURST_MHZ)) == pytest.approx(450)
+    assert clock_under(ARCH, HOT, Duration(ms=1e-6)) == pytest.approx(BURST_MHZ, rel=1e-5)
+    assert clock_under(ARCH, HOT, Duration(ms=1e7)) == pytest.approx(500, rel=1e-5)
+
+
+def test_the_longer_a_load_lasts_the_lower_its_mean_clock() -> None:
+    clocks = [clock_under(ARCH, HOT, Duration(ms=ms)) for ms in (0, 0.1, 1, 2, 40, 1000, 1e5)]
+    clocks.append(clock_under(ARCH, HOT, SUSTAINED))
+    assert clocks == sorted(clocks, reverse=True) and len(set(clocks)) == len(clocks)
+    # after launches of the same kernel less of the burst is left
+    late = [clock_under(ARCH, HOT, Duration(100, before)) for before in (0, 50, 1000, 10**6)]
+    assert late == sorted(late, reverse=True) and late[0] > late[-1] == pytest.approx(500, rel=1e-3)
+
+
+def test_a_load_that_no_limit_binds_keeps_its_clock_however_long_it_lasts() -> None:
+    cool = Load(Energy(1.6e-3), 10_000, 0)
+    assert {clock_under(ARCH, cool, each) for each in (BURST, Duration(ms=40), Duration(7, 3), SUSTAINED)} == {1000}
+    # what only the lasting limit binds runs a burst at the highest clock
+    warm = Load(Energy(3e-3), 10_000, 0)
+    assert clock_under(ARCH, warm, SUSTAINED) < clock_under(ARCH, warm, Duration(ms=40)) < clock_under(ARCH, warm, BURST) == 1000
+
+
+def test_a_board_that_enforces_its_limit_at_once_knows_no_burst() -> None:
+    at_once = load_arch("a100", [*PLAIN, "power.response_ms=0"])
+    assert clock_under(at_once, HOT, Duration(ms=1)) == clock_under(at_once, HOT, Duration(1)) == held_clock_mhz(at_once, HOT)
 
 
 @pytest.mark.parametrize(
