@@ -26,11 +26,13 @@ def build(
     output: Annotated[Path, typer.Option("--output", "-o", metavar="FILE", help="Where the error model goes.")],
     paths: opt.MeasuredArgument = None,
     fitted: Annotated[
-        str, typer.Option("--fitted", metavar="NAME,…", help="GPUs with parameters fitted to two thirds of such rows.")
+        str, typer.Option("--fitted", metavar="NAME,…", help="GPUs with parameters fitted to half of such rows.")
     ] = "",
     blind: Annotated[
         Path | None,
-        typer.Option("--blind", metavar="CSV", help="Rows with predicted_us of parameters that were fitted to a sibling alone."),
+        typer.Option(
+            "--blind", metavar="CSV", help="Rows with predicted_us of other boards' parameters (`evidence leave-one-out`)."
+        ),
     ] = None,
     source: Annotated[str, typer.Option("--source", metavar="TEXT", help="Where the rows come from.")] = "",
     grade: GradeOption = "A",
@@ -43,12 +45,15 @@ def build(
     from stcsim.arch import arch_names
     from stcsim.report.terminal.console import say
     from stcsim.study.error_model.build import build as learn
+    from stcsim.study.error_model.build import evidence_of
     from stcsim.study.error_model.file import read_predicted, write_error_model
 
     names = [name.strip().lower() for name in fitted.split(",") if name.strip()]
     if unknown := next((name for name in names if name not in arch_names()), None):
         raise StcsimError("fitted", f"names of GPUs with commas between ({', '.join(arch_names())})", f"'{unknown}'")
     unseen = read_predicted(blind) if blind else []
+    for row in unseen:
+        evidence_of(row)  # a word that it does not know is refused before minutes of work
     document = learn(_predicted(measured_tables(paths), grade), names, unseen, source)
     write_error_model(document, output)
     say(f"{output} written: {document['made']}")

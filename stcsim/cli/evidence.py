@@ -25,6 +25,8 @@ from stcsim.errors import StcsimError, closest
 
 app = typer.Typer(invoke_without_command=True, help="Gather the evidence for what stcsim claims; without a name, list it.")
 
+ABLATED = "a100,a100-pcie,a40,h100,h100-pcie,h200,l40s,rtx4090"
+
 RatesArgument = Annotated[list[Path], typer.Argument(metavar="PATH…", help="Tables of published microbenchmarks, or folders.")]
 SeedOption = Annotated[int, typer.Option("--seed", metavar="N", min=0, help="Of the GEMMs' sizes.")]
 
@@ -45,7 +47,7 @@ def ablation(
     paths: opt.MeasuredArgument = None,
     rows: Annotated[int | None, count_option("--rows", "Rows of each GPU, sparsity and type.", "40; 2 with --quick")] = None,
     only: Annotated[str, typer.Option("--only", metavar="TEXT", help="Mechanisms whose name contains this.")] = "",
-    gpus: Annotated[str, typer.Option("--gpus", metavar="NAME,…", help="Rows of these GPUs.")] = "a100,a100-pcie,h100,h100-pcie",
+    gpus: Annotated[str, typer.Option("--gpus", metavar="NAME,…", help="Rows of these GPUs.")] = ABLATED,
     rates: Annotated[
         list[Path] | None,
         typer.Option("--rates", metavar="PATH", help="Published microbenchmarks, for mechanisms that no GEMM shows."),
@@ -78,19 +80,21 @@ def leave_one_out(
     paths: opt.MeasuredArgument = None,
     boards: Annotated[
         str | None,
-        typer.Option("--gpus", metavar="NAME,…", help="Fit these boards.", show_default="a100,h100; a100 with --quick"),
+        typer.Option("--gpus", metavar="NAME,…", help="Fit these boards.", show_default="seven; a100 with --quick"),
     ] = None,
-    rows: Annotated[int | None, count_option("--rows", "Fit to about so many rows of a board.", "120; 12 with --quick")] = None,
-    evaluations: Annotated[int | None, count_option("--evaluations", "Of the fit of a board.", "300; 25 with --quick")] = None,
+    rows: Annotated[int | None, count_option("--rows", "Fit to so many rows of a board.", "100; 12 with --quick")] = None,
+    steps: Annotated[int | None, count_option("--steps", "Of least squares.", "10; 2 with --quick")] = None,
     jobs: JobsOption = None,
     quick: QuickOption = False,
     json: JsonOption = None,
     csv: Annotated[
         Path | None,
-        typer.Option("--csv", metavar="FILE", help="Write the siblings' rows with predicted_us, for `accuracy build --blind`."),
+        typer.Option("--csv", metavar="FILE", help="Write rows predicted with others' parameters, for `accuracy build --blind`."),
     ] = None,
 ) -> None:
-    """Fit one board of a die from neutral values on its rows alone, and predict its sibling (needs scipy).
+    """Fit one board of a die from neutral values on its rows alone, and predict its siblings (needs scipy).
+
+    Without --gpus, boards are then predicted with the parameters of another die, too.
 
     For example: stcsim evidence leave-one-out measured/ --quick
     """
@@ -99,23 +103,30 @@ def leave_one_out(
     from stcsim.report.export.result import write_lines
     from stcsim.report.terminal.console import progress
     from stcsim.report.terminal.evidence.measured import leave_one_out_tables
+    from stcsim.study.evidence import die_left_out
     from stcsim.study.evidence import leave_one_out as leaving
+    from stcsim.trust.accuracy import Evidence
 
-    tables, siblings = measured_tables(paths), dict(leaving.SIBLINGS)
-    fitted = _names(boards, "--gpus", siblings) if boards else list(leaving.QUICK_BOARDS if quick else siblings)
+    tables, siblings = measured_tables(paths), leaving.SIBLINGS
+    fitted = _names(boards, "--gpus", tuple(siblings)) if boards else list(leaving.QUICK_BOARDS if quick else siblings)
     size = rows or (leaving.QUICK_ROWS if quick else leaving.ROWS)
-    trials = evaluations or (leaving.QUICK_EVALUATIONS if quick else leaving.EVALUATIONS)
+    trials = steps or (leaving.QUICK_STEPS if quick else leaving.STEPS)
     prepare()
     found = []
     for board in fitted:
+        evaluations = trials * (len(leaving.neutral(board)) + 1)
         with progress(f"fitting {board}") as advance:
-            found.append(
-                leaving.leave_out(board, siblings[board], tables, size, trials, partial(_evaluated, advance, trials), jobs)
-            )
+            notify = partial(_evaluated, advance, evaluations)
+            found.append(leaving.leave_out(board, siblings[board], tables, size, trials, notify, jobs))
+    strangers = []
+    if not (boards or quick):
+        with progress("predicting with another die's parameters") as advance:
+            strangers.append(die_left_out.predict_strangers(tables, advance, jobs))
     if csv:
-        write_lines(unseen_lines(found), csv)
-    terms = (size, trials, leaving.SEED)
-    deliver(leave_one_out_document(found, *terms), leave_one_out_tables(found, *terms), json)
+        blind = [(Evidence.SIBLING.value, each.unseen) for each in found]
+        write_lines(unseen_lines([*blind, *((Evidence.GENERATION.value, part.alone) for part in strangers)]), csv)
+    cells = [cell for each in found for cell in each.cells] + [cell for part in strangers for cell in leaving.cells_of(part)]
+    deliver(leave_one_out_document(cells, found, size, trials), leave_one_out_tables(cells, found, size, trials), json)
 
 
 @app.command()
@@ -228,8 +239,8 @@ def reasons(
 
 
 def _evaluated(advance: Callable[[int, int], None], trials: int, done: int, _cost: float) -> None:
-    """Count evaluations of a fit, the cost of which is not shown."""
-    advance(done, trials)
+    """Count evaluations of a fit, the cost of which is not shown; it may end before all are spent."""
+    advance(min(done, trials), trials)
 
 
 def _names(text: str, option: str, known: Sequence[str] | Mapping[str, str]) -> list[str]:

@@ -11,10 +11,10 @@ from stcsim.arch import arch_names, load_arch
 from stcsim.timing.board.board import simulated
 from stcsim.timing.board.setup import Setup
 from stcsim.timing.catalogue.families import kernels
-from stcsim.timing.lowering.bounds import lower_bound_ticks
 from stcsim.timing.choice.outcome import Choice, time_gemm
 from stcsim.timing.choice.resources import MORE, with_more
 from stcsim.timing.engine.fast import simulate
+from stcsim.timing.lowering.bounds import lower_bound_ticks
 from stcsim.timing.lowering.lower import lower
 from stcsim.timing.lowering.tiling import tile_up
 from stcsim.timing.offers.candidates import candidates

@@ -1,31 +1,34 @@
 """Figures that take minutes, or measured tables that do not lie in this project: kept as JSON, so that pages are checked at once.
 
 ``docs/figures/measured.json`` holds what ``stcsim validate`` and ``stcsim accuracy check`` wrote, ``docs/figures/ablation.json``
-what ``stcsim evidence ablation`` wrote, in short, and ``docs/figures/studies.json`` some case studies and the table that ships.
-All hold a fingerprint of what they were made with: the values of the GPUs' files, and what the model says of a few GEMMs and a
-network. When one of them changes, the figures are stale, and the tests say so.
+what ``stcsim evidence ablation`` wrote, in short, ``docs/figures/siblings.json`` what ``stcsim evidence leave-one-out`` wrote,
+and ``docs/figures/studies.json`` some case studies and the table that ships. All hold a fingerprint of what they were made with:
+the values of the GPUs' files, and what the model says of a few GEMMs and a network. When one of them changes, the figures are
+stale, and the tests say so.
 """
 
 from __future__ import annotations
 
-import csv
 import hashlib
 import json
 import statistics
 import tempfile
 from collections import defaultdict
 from collections.abc import Callable, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from stcsim import gemm, load_arch, load_trace, run
 from stcsim.study.error_model.build import CHECK, part_of
+from stcsim.study.error_model.file import read_predicted
 from stcsim.study.evidence.ablation import MOVED
-from stcsim.study.measured import read_measured
+from stcsim.study.validate import Predicted
 from tests.docs.pages import FIGURES
 from tests.docs.workshop import Workshop
+from tests.validation.silicon import Figure, figures_of
 
-MEASURED, ABLATION, STUDIES = (FIGURES / f"{name}.json" for name in ("measured", "ablation", "studies"))
+MEASURED, ABLATION, SIBLINGS, STUDIES = (FIGURES / f"{name}.json" for name in ("measured", "ablation", "siblings", "studies"))
 STUDIED = ("resnet34-batch", "resnet34-resolution")
 #: What the model is asked to see whether it is still the same: GPU, m, n, k, type.
 _ASKED = (
@@ -36,6 +39,8 @@ _ASKED = (
     ("h100-pcie", 3072, 512, 6912, "fp8"),
     ("a40", 2048, 2048, 512, "fp16"),
     ("rtx4090", 4096, 1024, 4096, "int8"),
+    ("h200", 2048, 4096, 4096, "bf16"),
+    ("l40s", 4096, 4096, 4096, "bf16"),
 )
 
 DIGITS = 5
@@ -78,19 +83,20 @@ def _keep(path: Path, document: Document) -> None:
     path.write_text(json.dumps({"made_with": fingerprint(), **document}, indent=1) + "\n", encoding="utf-8")
 
 
-def measure(measured: Path, silicon: Path) -> None:
+def measure(silicon: Path) -> None:
     """Predict all measured rows, check all intervals, and keep what comes out; minutes.
 
     Args:
-        measured: folder of the tables that ``stcsim validate`` reads; its picture is drawn anew, too.
-        silicon: folder of the tables that ``stcsim accuracy check`` reads.
+        silicon: folder of measured tables; the picture of ``stcsim validate`` is drawn anew, too.
     """
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         workshop, picture = Workshop(folder), FIGURES / "validation.png"
-        workshop.printed_by(f"stcsim validate {measured.resolve()} --json v.json --csv rows.csv --figure {picture}")
+        workshop.printed_by(f"stcsim validate {silicon.resolve()} --json v.json --csv rows.csv --figure {picture}")
         workshop.printed_by(f"stcsim accuracy check {silicon.resolve()} --json c.json")
-        document = {"validation": figures_in(folder / "v.json", *_CELLS), "thirds": thirds(folder / "rows.csv")}
+        rows = read_predicted(folder / "rows.csv")
+        document = {"validation": figures_in(folder / "v.json", *_CELLS), "halves": halves(rows)}
+        document["asked"] = [_figure(each) for each in figures_of(rows)]
         coverage = figures_in(folder / "c.json", "rows", "times", "speedups", "verdicts")
         _keep(MEASURED, document | {"coverage": coverage})
 
@@ -157,18 +163,28 @@ def _points(study: Document) -> Document:
     return {"axis": study["axis"], "rows": [{name: row[name] for name in names} for row in study["rows"]]}
 
 
-def thirds(rows: Path) -> list[Document]:
-    """Return the errors of trusted rows whose shapes may be fitted to, and of the third that is held out, by GPU and sparsity."""
+def halves(rows: Sequence[Predicted]) -> list[Document]:
+    """Return the errors of trusted rows of shapes that may be fitted to, and of the other half, by GPU and sparsity."""
     errors: dict[tuple[str, str, bool], list[float]] = defaultdict(list)
-    with rows.open(newline="", encoding="utf-8") as lines:
-        predicted = [float(record["error"]) for record in csv.DictReader(lines)]
-    for row, error in zip(read_measured([rows]), predicted, strict=True):
-        if row.grade == "A":
-            errors[row.arch, "2:4" if row.sparse else "dense", part_of(row) == CHECK].append(error)
+    for row in rows:
+        measured = row.measured
+        if measured.grade == "A":
+            errors[measured.arch, "2:4" if measured.sparse else "dense", part_of(measured) == CHECK].append(row.error)
     return [
         {"gpu": gpu, "sparsity": sparsity, "held_out": held_out, **_summary(group)}
         for (gpu, sparsity, held_out), group in sorted(errors.items())
     ]
+
+
+def _figure(each: Figure) -> Document:
+    """Return a figure beside what was asked for; of a plain roofline only where there is one."""
+    kept = {name: round(value, DIGITS) if isinstance(value, float) else value for name, value in asdict(each).items()}
+    return {name: value for name, value in kept.items() if name != "roofline"} | {"missed": each.missed}
+
+
+def keep_siblings(written: Path) -> None:
+    """Keep what pages show of the document that ``stcsim evidence leave-one-out`` wrote."""
+    _keep(SIBLINGS, figures_in(written, "rows", "steps", "cells"))
 
 
 def _summary(errors: list[float]) -> Document:

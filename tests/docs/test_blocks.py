@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from tests.docs.generated import content_of, cut, reason_to_keep
-from tests.docs.measured import ABLATION, MEASURED, STUDIES, fingerprint, in_short, stored
+from tests.docs.measured import ABLATION, MEASURED, SIBLINGS, STUDIES, fingerprint, in_short, stored
 from tests.docs.options import commands
 from tests.docs.pages import Fence, Generated, fences, generated, pages, short
 from tests.docs.workshop import Command, Workshop, commands_of, is_program, reason_to_skip
@@ -45,8 +45,13 @@ def test_a_generated_block_is_what_is_printed_now(block: Generated, workshop: Wo
 
 @pytest.mark.parametrize(
     ("path", "option"),
-    [(MEASURED, "--measured DIR --silicon DIR"), (ABLATION, "--ablation DIR --rates DIR"), (STUDIES, "--studies")],
-    ids=["measured", "ablation", "studies"],
+    [
+        (MEASURED, "--silicon DIR"),
+        (ABLATION, "--ablation DIR --rates DIR"),
+        (SIBLINGS, "--siblings FILE"),
+        (STUDIES, "--studies"),
+    ],
+    ids=["measured", "ablation", "siblings", "studies"],
 )
 def test_figures_that_were_kept_are_those_of_this_model(path: Path, option: str) -> None:
     known, now = stored(path)["made_with"], fingerprint()

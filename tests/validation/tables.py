@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 _DATA = Path(__file__).parents[3] / "shared" / "data"
-MEASURED = _DATA / "measured"
+MEASURED = _DATA / "silicon"
 PUBLISHED = _DATA / "microbench"
 
 needs_measured = pytest.mark.skipif(not MEASURED.is_dir(), reason=f"no measured tables in {MEASURED}")

@@ -13,10 +13,11 @@ if TYPE_CHECKING:
     from stcsim.study.evidence.ablation import Ablation
     from stcsim.study.evidence.advice import Advice
     from stcsim.study.evidence.anchors import Compared
-    from stcsim.study.evidence.leave_one_out import LeftOut
+    from stcsim.study.evidence.leave_one_out import CellErrors, LeftOut
     from stcsim.study.evidence.microbench import PublishedRates
     from stcsim.study.evidence.monotony import Monotony
     from stcsim.study.evidence.reasons import Reasons
+    from stcsim.study.validate import Predicted
 
 Document = dict[str, Any]
 
@@ -27,16 +28,21 @@ def ablation_document(found: Ablation) -> Document:
     return asdict(found) | {"effects": effects}
 
 
-def leave_one_out_document(found: Sequence[LeftOut], rows: int, evaluations: int, seed: int) -> Document:
+def leave_one_out_document(cells: Sequence[CellErrors], found: Sequence[LeftOut], rows: int, steps: int) -> Document:
     """Return the errors by cell, and the parameters of each board that was fitted."""
-    parameters = {each.fit.start.name: [asdict(value) for value in each.parameters] for each in found}
-    cells = [asdict(cell) for each in found for cell in each.cells]
-    return {"rows": rows, "evaluations": evaluations, "seed": seed, "cells": cells, "parameters": parameters}
+    parameters = {each.board: [asdict(value) for value in each.parameters] for each in found}
+    return {"rows": rows, "steps": steps, "cells": [asdict(cell) for cell in cells], "parameters": parameters}
 
 
-def unseen_lines(found: Iterable[LeftOut]) -> list[Document]:
-    """Return the siblings' rows, predicted by the other board's parameters, as ``stcsim accuracy build --blind`` takes them."""
-    return [row.measured.record | {"predicted_us": row.predicted_us} for each in found for row in each.unseen]
+def unseen_lines(found: Iterable[tuple[str, Iterable[Predicted]]]) -> list[Document]:
+    """Return rows predicted by other boards' parameters, as ``stcsim accuracy build --blind`` takes them.
+
+    Args:
+        found: rows with what they say of a board: ``sibling`` or ``generation``.
+    """
+    return [
+        row.measured.record | {"predicted_us": row.predicted_us, "evidence": evidence} for evidence, rows in found for row in rows
+    ]
 
 
 def anchors_document(found: Sequence[Compared]) -> Document:

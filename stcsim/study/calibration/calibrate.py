@@ -16,7 +16,7 @@ from pathlib import Path
 from stcsim.arch import Arch, arch_from_dict, load_arch
 from stcsim.errors import ArchError, StcsimError, TraceError
 from stcsim.processes import pool_of
-from stcsim.study.calibration.fit import Bounds, Fit, Notify, Range, choose, minimiser, search
+from stcsim.study.calibration.fit import Bounds, Fit, Notify, Range, choose, optimisers, search
 from stcsim.study.measured import Measured, read_measured
 from stcsim.study.validate import Predicted, check_row, predict, spread
 
@@ -123,7 +123,7 @@ def calibrate(
         StcsimError: scipy is missing, a parameter may not be fitted or has no row that shows it, too few rows or evaluations.
         TraceError, ArchError: a bad table or arch file.
     """
-    minimiser()
+    optimisers()
     plain, start = load_arch(base), load_arch(base, list(settings))
     split = split_rows(_rows_of(start, paths, grades), rows, seed)
     ranges = _free(start, params, bounds or {}, split.training)

@@ -63,7 +63,7 @@ PARAMETERS = (
     Parameter("power.l2_pj_per_byte", 4, 60, "energy of one byte from the L2 at boost clock"),
     Parameter("power.clock_exponent", 1, 3, "power over clock: 1 at the voltage floor, 3 where voltage follows"),
     Parameter("power.burst_ratio", 1, 2, "power that a short burst may draw, over the board limit"),
-    Parameter("power.response_ms", 1, 1000, "time under load in which half of what a burst may draw over the limit is lost"),
+    Parameter("power.response_ms", 10, 300, "time under load in which half of what a burst may draw over the limit is lost"),
 )
 
 
@@ -208,7 +208,7 @@ def search(cost: Cost, ranges: Sequence[Range], start: Sequence[float], evaluati
         start: where to begin, which counts as tried.
         evaluations: how often ``cost`` may be called.
     """
-    minimise = minimiser()
+    minimise = optimisers().minimize
     start = tuple(start)
     trials = _Trials(cost, notify, start)
     trials(start)
@@ -278,14 +278,14 @@ def _along(trials: _Trials, ranges: Sequence[Range], axes: Sequence[int]) -> Cal
     return cost
 
 
-def minimiser() -> Any:
-    """Return scipy's ``minimize``.
+def optimisers() -> Any:
+    """Return ``scipy.optimize``.
 
     Raises:
         StcsimError: where scipy is not installed.
     """
     try:
-        from scipy.optimize import minimize
+        import scipy.optimize
     except ImportError:
         raise StcsimError("calibrate", "the scipy package (pip install 'stcsim[calibrate]')", "none") from None
-    return minimize
+    return scipy.optimize

@@ -8,8 +8,9 @@ The percentiles of a class lean a little on those of the next wider one, the mor
 weighted with its rows and ``LEANING`` rows. Which percentiles they are is found out within the table: those whose intervals hold
 the share of rows that they should among rows that are left out of it in turn, a part of the shapes at a time.
 
-What is known of a GPU of which no row exists is learned by pretending so: boards whose own rows had no part in any parameter
-answer for siblings and for generations, and it is a board at a time that is left out.
+What is known of a GPU of which no row exists is learned by pretending so: rows predicted with parameters of another board of the
+die (``study.evidence.leave_one_out``) or of another die (``die_left_out``) answer for siblings and for generations, as do boards
+whose own rows had no part in any parameter, and it is a board at a time that is left out.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ from itertools import combinations
 from typing import Any
 
 from stcsim.arch import load_arch
-from stcsim.errors import TraceError
+from stcsim.errors import TraceError, quoted
 from stcsim.isa import dtype as known_dtype
 from stcsim.study.measured import Measured
 from stcsim.study.validate import Predicted, pairs_of
@@ -127,22 +128,25 @@ def build(rows: Sequence[Predicted], fitted: Sequence[str], blind: Sequence[Pred
     Args:
         rows: measured rows with the predictions of the GPUs that ship.
         fitted: boards whose die had a fit to rows like these.
-        blind: rows predicted with nothing fitted to their board: the parameters of its die come from a sibling.
+        blind: rows predicted with nothing fitted to their board: the parameters come from a sibling, or from another die
+            where the column ``evidence`` says ``generation``.
         source: where the rows come from, to be printed.
 
     Raises:
-        TraceError: no row is among those that make the table.
+        TraceError: no row is among those that make the table, or a blind row has another word in its column ``evidence``.
     """
     table = rows_for(TABLE, rows)
     if not table:
-        expected = "some of the shapes that make a table (two thirds of all, by a hash)"
+        expected = "some of the shapes that make a table (half of all, by a hash)"
         raise TraceError("measured rows", expected, f"none in {len(rows)} rows")
     boards = {name: load_arch(name).die for name in sorted({row.measured.arch for row in table})}
     unfitted = [row for row in table if row.measured.arch not in fitted]
+    siblings = [row for row in unfitted if list(boards.values()).count(boards[row.measured.arch]) > 1]
+    strangers = [row for row in unfitted if boards[row.measured.arch] not in {boards.get(name) for name in fitted}]
     groups = {
         Evidence.BOARD: table,
-        Evidence.SIBLING: [row for row in unfitted if list(boards.values()).count(boards[row.measured.arch]) > 1] + list(blind),
-        Evidence.GENERATION: [row for row in unfitted if boards[row.measured.arch] not in {boards.get(name) for name in fitted}],
+        Evidence.SIBLING: siblings + [row for row in blind if evidence_of(row) is Evidence.SIBLING],
+        Evidence.GENERATION: strangers + [row for row in blind if evidence_of(row) is Evidence.GENERATION],
     }
     times = {evidence: errors_of(group) for evidence, group in groups.items()}
     speedups = {evidence: speedup_errors_of(group) for evidence, group in groups.items()}
@@ -154,6 +158,18 @@ def build(rows: Sequence[Predicted], fitted: Sequence[str], blind: Sequence[Pred
         "times": list(_classes(times)),
         "speedups": list(_classes(speedups)),
     }
+
+
+def evidence_of(row: Predicted) -> Evidence:
+    """Return what is known of the board of a blind row, by its column ``evidence``; a sibling where that is empty.
+
+    Raises:
+        TraceError: for any other word.
+    """
+    text, known = row.measured.record.get("evidence") or Evidence.SIBLING, (Evidence.SIBLING, Evidence.GENERATION)
+    if text not in known:
+        raise TraceError(f"{row.measured.where}: evidence", " or ".join(known), quoted(text))
+    return Evidence(text)
 
 
 def _classes(groups: dict[Evidence, list[Error]]) -> Iterator[dict[str, Any]]:

@@ -24,7 +24,7 @@ from stcsim.study.evidence.mechanisms import MECHANISMS, Mechanism
 from stcsim.study.measured import Measured, read_measured
 from stcsim.study.validate import predict
 
-GPUS = ("a100", "a100-pcie", "h100", "h100-pcie")
+GPUS = ("a100", "a100-pcie", "a40", "h100", "h100-pcie", "h200", "l40s", "rtx4090")
 ROWS, QUICK_ROWS, SEED = 40, 2, 4
 MOVED = 0.005
 """A prediction that changes by more is counted as moved."""

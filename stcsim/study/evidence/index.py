@@ -27,8 +27,8 @@ class Evidence:
 _TABLES = "measured tables"
 
 EVIDENCE = (
-    Evidence("ablation", "What is each mechanism of the timing model worth?", _TABLES, 540, 42),
-    Evidence("leave-one-out", "Do parameters fitted to one board hold on another one?", f"{_TABLES}, scipy", 1700, 52),
+    Evidence("ablation", "What is each mechanism of the timing model worth?", _TABLES, 1200, 55),
+    Evidence("leave-one-out", "Do parameters fitted to one board hold on another one?", f"{_TABLES}, scipy", 5000, 50),
     Evidence("anchors", "How far are published single figures?", "", 4),
     Evidence("microbench", "How far is one instruction?", "published microbenchmarks as tables", 1),
     Evidence("advice", "Is the advice right which layers to prune?", "", 2400, 11),

@@ -25,7 +25,9 @@ FUNCTIONS = {
     "tensor_rate": "stcsim.timing.rates:tensor_rate",
     "warp_rate": "stcsim.timing.rates:warp_rate",
     "out_bytes": "stcsim.timing.lowering.lower:_out_bytes",
-    "staged_bytes": "stcsim.timing.rates:staged_bytes",
+    "held_in_l2": "stcsim.timing.rates:held_in_l2",
+    "held_share": "stcsim.timing.rates:_held",
+    "reduction_us": "stcsim.timing.rates:reduction_us",
     "reduction_ticks": "stcsim.timing.lowering.lower:reduction_ticks",
     "choose": "stcsim.timing.choice.outcome:choose",
 }

@@ -66,7 +66,7 @@ def test_the_list_has_every_command_with_its_question(
     shown = capsys.readouterr().out
     assert {each.name for each in EVIDENCE} == set(commands())
     assert all(re.search(rf"^{each.name} +{re.escape(each.question)}", shown, re.MULTILINE) for each in EVIDENCE)
-    assert "needs measured tables; takes 9 min, 42 s with --quick" in shown and "\n               takes 4 s" in shown
+    assert "needs measured tables; takes 20 min, 55 s with --quick" in shown and "\n               takes 4 s" in shown
 
 
 def test_what_is_quick_says_so_in_the_list() -> None:
@@ -87,10 +87,11 @@ def test_help_names_the_defaults_that_hold(capsys: pytest.CaptureFixture[str], m
     shown = said("leave-one-out")
     for whole, quick in (
         (leave_one_out.ROWS, leave_one_out.QUICK_ROWS),
-        (leave_one_out.EVALUATIONS, leave_one_out.QUICK_EVALUATIONS),
-        (",".join(board for board, _ in leave_one_out.SIBLINGS), ",".join(leave_one_out.QUICK_BOARDS)),
+        (leave_one_out.STEPS, leave_one_out.QUICK_STEPS),
+        ("seven", ",".join(leave_one_out.QUICK_BOARDS)),
     ):
         assert f"{whole}; {quick} with --quick" in shown
+    assert len(leave_one_out.SIBLINGS) == 7
     assert f"{monotony.GEMMS}; {monotony.QUICK_GEMMS} with --quick" in said("monotony")
     assert f"{reasons.GEMMS}; {reasons.QUICK_GEMMS} with --quick" in said("reasons")
     assert f"{million.COUNT}; {million.QUICK_COUNT} with --quick" in said("million")
@@ -222,7 +223,7 @@ def test_accumulation_prints_draws_and_writes(monkeypatch: pytest.MonkeyPatch, p
         (["ablation", "nowhere.csv"], "nowhere.csv: expected a CSV file or a folder of them"),
         (["ablation", "x.csv", "--gpus", "a101"], "--gpus: expected some of "),
         (["ablation", "x.csv", "--gpus", ","], "--gpus: expected some of "),
-        (["leave-one-out", "x.csv", "--gpus", "a40"], "--gpus: expected some of a100, h100, with commas between, found 'a40'"),
+        (["leave-one-out", "x.csv", "--gpus", "a40"], "--gpus: expected some of a100, a100-pcie, h100, h200, "),
         (["advice", "--traces", "resnet19"], "--traces: expected some of "),
         (["advice", "--types", "fp32"], "--types: expected some of fp16, int8, fp8, with commas between, found 'fp32'"),
         (["advice", "--gpus", "a100", "--types", "fp8"], "--types: expected some that a100 can run in 2:4, found fp8"),
@@ -241,8 +242,8 @@ def test_what_cannot_be_gathered_is_refused(
 
 def test_a_table_without_such_rows_is_refused(refused: Callable[..., str], tmp_path: Path) -> None:
     table = tmp_path / "a.csv"
-    table.write_text("arch,sparsity,dtype,m,n,k,time_us\na40,dense,fp16,64,64,64,9\n", encoding="utf-8")
-    found_none = f"{table}: expected rows of grade A of a100, a100-pcie, h100, h100-pcie, found none"
+    table.write_text("arch,sparsity,dtype,m,n,k,time_us\na30,dense,fp16,64,64,64,9\n", encoding="utf-8")
+    found_none = f"{table}: expected rows of grade A of {', '.join(ablation.GPUS)}, found none"
     assert refused("evidence", "ablation", table) == found_none
     unknown = "--only: expected a part of the name of a mechanism"
     assert refused("evidence", "ablation", table, "--only", "split-L").startswith(unknown)

@@ -26,7 +26,7 @@ from stcsim.study.validate import Predicted, predict
 pytest.importorskip("scipy")
 
 SHAPES = [(m, n, k) for m in (512, 2048) for n in (16, 256) for k in (256, 1024, 4096)]
-START = ("dram.achieved_fraction=0.75", "kernel.prologue_cycles=3105", "kernel.k_iteration_cycles=52.5")
+START = ("dram.achieved_fraction=0.77", "kernel.prologue_cycles=3105", "kernel.k_iteration_cycles=52.5")
 """Where fits begin, whatever the shipped values are."""
 TRUTH = {"dram.achieved_fraction": 0.6, "kernel.prologue_cycles": 3500.0, "kernel.k_iteration_cycles": 110.0}
 

@@ -59,15 +59,14 @@ def _median(effect: Effect) -> str:
     return from_to(statistics.median(effect.kept), statistics.median(effect.off), "+")
 
 
-def leave_one_out_tables(found: Sequence[LeftOut], rows: int, evaluations: int, seed: int) -> RenderableType:
+def leave_one_out_tables(cells: Sequence[CellErrors], found: Sequence[LeftOut], rows: int, steps: int) -> RenderableType:
     """Return errors by cell, with the parameters that ship and with those of one board, and these parameters."""
     heading = (
-        "error of the parameters that ship, and of those fitted to one board alone "
-        f"({rows} rows, {evaluations} evaluations, seed {seed})"
+        f"error of the parameters that ship, and of those fitted to one board alone ({rows} rows, {steps} steps of least squares)"
     )
-    parts: list[RenderableType] = [Text(heading, "bold"), _cells([cell for each in found for cell in each.cells])]
+    parts: list[RenderableType] = [Text(heading, "bold"), _cells(cells)]
     for each in found:
-        parts += [Text(f"\nparameters of {each.fit.start.name}", "bold"), _parameters(each.parameters)]
+        parts += [Text(f"\nparameters of {each.board}", "bold"), _parameters(each.parameters)]
     return Group(*parts)
 
 
@@ -81,6 +80,7 @@ def _cells(cells: Sequence[CellErrors]) -> FittedTable:
         texts("type", (each.dtype for each in cells)),
         figures("rows", (str(each.rows) for each in cells), 1),
         texts("", (each.role for each in cells)),
+        texts("by", (each.by for each in cells), 2),
         figures("shipped:\nmean |error|", (each[0] for each in shipped)),
         figures("median", (each[1] for each in shipped), 1),
         figures("90th\npercentile", (each[2] for each in shipped), 2),
