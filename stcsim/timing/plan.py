@@ -107,6 +107,8 @@ HELD_WHOLE = 1024
 HELD_STEP = 633
 """Spreads the chunks that are in L2 evenly over an operand: the golden section of ``HELD_WHOLE``, and prime to it."""
 
+_HELD_ORDER = np.arange(HELD_WHOLE) * HELD_STEP % HELD_WHOLE
+
 PARTS = ("tensor", "smem", "issue", "ingress", "l2", "dram", "latency", "prologue", "epilogue", "reduction", "tail")
 """Names of the breakdown, in the order of ``GemmTiming.part_ticks``.
 
@@ -122,7 +124,13 @@ IntArray = npt.NDArray[np.int64]
 
 def are_held(chunks: int, held: int) -> npt.NDArray[np.bool_]:
     """Say of each of so many chunks whether it is in L2 before the first load."""
-    return np.arange(chunks) * HELD_STEP % HELD_WHOLE < held
+    return np.resize(_HELD_ORDER < held, chunks)
+
+
+def held_chunks(chunks: int, held: int) -> int:
+    """Return how many of so many chunks are in L2 before the first load."""
+    whole, rest = divmod(chunks, HELD_WHOLE)
+    return whole * held + int((_HELD_ORDER[:rest] < held).sum())
 
 
 @dataclass(frozen=True, slots=True)
@@ -202,6 +210,17 @@ class TilePlan:
         return self.kind, (self.m_index >= self.m_edge).astype(np.int64), (self.n_index >= self.n_edge).astype(np.int64)
 
     @property
+    def out_counts(self) -> IntArray:
+        """Tiles of each class ``[kind][m edge][n edge]``: what sums over tables ``out_*`` need."""
+        m_edge, n_edge = self.m_index >= self.m_edge, self.n_index >= self.n_edge
+        counts = np.zeros((len(KINDS), 2, 2), np.int64)
+        for kind in KINDS:
+            those = self.kind == kind
+            in_m, in_n, in_both = (int(np.count_nonzero(those & edge)) for edge in (m_edge, n_edge, m_edge & n_edge))
+            counts[kind] = (int(np.count_nonzero(those)) - in_m - in_n + in_both, in_n - in_both), (in_m - in_both, in_both)
+        return counts
+
+    @property
     def loads(self) -> IntArray:
         """Loads of each class, [a edge][b edge][last]."""
         _, a_edge, b_edge = self.out_classes
@@ -218,13 +237,13 @@ class TilePlan:
     @property
     def write_bytes(self) -> int:
         """Bytes of D and partial sums."""
-        return int(self.out_bytes[self.out_classes].sum())
+        return int((self.out_counts * self.out_bytes).sum())
 
     @property
     def dram_write_bytes(self) -> int:
         """Those whose way goes on to DRAM: not partial sums, nor what stays in L2."""
-        bytes_ = int(np.where(self.out_dram_ticks > 0, self.out_bytes, 0)[self.out_classes].sum())
-        return bytes_ * (HELD_WHOLE - self.d_held) // HELD_WHOLE
+        leaves = int((self.out_counts * np.where(self.out_dram_ticks > 0, self.out_bytes, 0)).sum())
+        return leaves * (HELD_WHOLE - self.d_held) // HELD_WHOLE
 
 
 @dataclass(frozen=True, slots=True)

@@ -157,12 +157,14 @@ def test_more_of_a_resource_costs_a_selected_gemm_next_to_nothing(name: str) -> 
 
 
 @pytest.mark.parametrize("name", [name for name in arch_names() if name != "t4"])
-def test_two_four_is_never_more_than_twice_as_fast(name: str) -> None:
+def test_two_four_is_never_more_than_twice_as_fast_at_one_clock(name: str) -> None:
     arch = load_arch(name)
     for each in random_problems(31, 25):
         # cold weights: a compressed A that stays in a small L2 where the dense one does not may well gain more
         each = dataclasses.replace(each, weights_in_l2=False)
-        dense, sparse = (time_gemm(Setup(arch), each, mode) for mode in (False, True))
+        # one clock: a 2:4 MAC that is cheaper than a dense one (Ada) keeps a higher clock under a power limit
+        setup = Setup(arch, clock_mhz=arch.clock.sustained_mhz)
+        dense, sparse = (time_gemm(setup, each, mode) for mode in (False, True))
         assert dense.time_us / sparse.time_us <= 2.0, each
 
 

@@ -89,11 +89,11 @@ def skipped_by(ticks_of: Ticks) -> tuple[list[int], int]:
 
 @pytest.mark.parametrize("steps", [0, 1, 2])
 def test_a_kernel_may_need_a_step_or_two_more_to_be_steady(steps: int) -> None:
-    (first, second, _), _ = skipped_by(lambda iterations: 10 * iterations)
+    (first, second, _), _ = skipped_by(lambda iterations: 10_000 * iterations)
     step, whole = second - first, long_plan()[0].tile_iterations
-    settles = first + steps * step - step // 2  # until then 15 ticks each, from there on 10
-    runs, ticks = skipped_by(lambda iterations: 10 * iterations + 5 * min(iterations, settles))
-    assert runs == [first + at * step for at in range(3 + steps)] and ticks == 10 * whole + 5 * settles
+    settles = first + steps * step - step // 2  # until then 15,000 ticks each, from there on 10,000
+    runs, ticks = skipped_by(lambda iterations: 10_000 * iterations + 5_000 * min(iterations, settles))
+    assert runs == [first + at * step for at in range(3 + steps)] and ticks == 10_000 * whole + 5_000 * settles
     assert sum(runs) < whole / 2
 
 

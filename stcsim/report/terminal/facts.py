@@ -109,7 +109,7 @@ def _library_text(result: RunResult) -> str:
     """Return whose 2:4 kernels ran, where that is no GEMM's own line, and that intervals are another library's."""
     if not any(row.sparse for row in result.rows):
         return ""
-    whose = f"2:4 kernels of {result.library}" if len(result.rows) > 1 else ""
+    whose = f"{result.pattern} kernels of {result.library}" if len(result.rows) > 1 else ""
     measured = "" if result.library == _MEASURED else f"intervals are from measured times of {_MEASURED}'s 2:4 kernels"
     return "; ".join(filter(None, (whose, measured)))
 

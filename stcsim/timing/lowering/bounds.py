@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from stcsim.timing.plan import TilePlan, are_held
+from stcsim.timing.plan import TilePlan, held_chunks
 
 
 def lower_bound_ticks(plan: TilePlan) -> dict[str, int]:
@@ -35,6 +35,6 @@ def _port_ticks(plan: TilePlan) -> int:
 
 
 def _compulsory_dram(plan: TilePlan) -> int:
-    a = int((~are_held(plan.a_chunks, plan.a_held)).sum()) * int(plan.a_dram_ticks.min())
-    b = int((~are_held(plan.b_chunks, plan.b_held)).sum()) * int(plan.b_dram_ticks.min())
+    a = (plan.a_chunks - held_chunks(plan.a_chunks, plan.a_held)) * int(plan.a_dram_ticks.min())
+    b = (plan.b_chunks - held_chunks(plan.b_chunks, plan.b_held)) * int(plan.b_dram_ticks.min())
     return a + b

@@ -184,5 +184,5 @@ def _walk(problem: Problem, menu: _Menu, cut: _Cut) -> Walk:
         pingpong=menu.pingpong,
         hides=True,
         stream_k=menu.stream_k,
-        stream_k_waves=np.maximum(cut.tiles / cut.slots, 1.0),
+        stream_k_waves=np.maximum(cut.tiles / cut.slots, 1 / cut.k_iters),
     )

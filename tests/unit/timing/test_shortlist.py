@@ -11,6 +11,7 @@ from stcsim.timing.catalogue.families import kernels
 from stcsim.timing.catalogue.kernel import SPLITS, Kernel
 from stcsim.timing.lowering.tiling import tile_up
 from stcsim.timing.offers.candidates import candidates
+from stcsim.timing.offers.closed_form import worth_splitting
 from stcsim.timing.offers.estimate import estimates
 from stcsim.timing.offers.shortlist import KEPT, KEPT_OF_EACH, shortlist
 from stcsim.timing.problem import Problem, gemm_problem
@@ -41,7 +42,9 @@ def test_the_best_of_the_shortlist_is_about_the_best_of_the_menu() -> None:
     for problem in problems(25):
         pairs = [(kernel, splits) for kernel in MENU for splits in SPLITS if splits <= kernel.max_splits]
         plausible = [
-            (kernel, splits) for kernel, splits in pairs if splits == 1 or problem.k >= 2 * splits * kernel.cta_k(problem.dtype)
+            (kernel, splits)
+            for kernel, splits in pairs
+            if splits == 1 or worth_splitting(H100, problem, kernel.cta_m, kernel.cta_n, kernel.cta_k(problem.dtype), splits)
         ]
         kept = shortlist(H100, problem, MENU)
         assert KEPT <= len(kept) <= KEPT + len(SPLITS) * KEPT_OF_EACH and set(kept) <= set(pairs)
