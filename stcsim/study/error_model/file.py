@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 from pathlib import Path
 from typing import Any
@@ -21,7 +22,7 @@ def read_predicted(path: Path) -> list[Predicted]:
     Raises:
         TraceError: what :func:`read_measured` raises, or a row without a prediction.
     """
-    return [Predicted(row, _prediction(row), 0.0, row.record.get("kernel", ""), "") for row in read_measured([path])]
+    return [Predicted(row, _prediction(row), math.nan, row.record.get("kernel", ""), "") for row in read_measured([path])]
 
 
 def _prediction(row: Measured) -> float:
