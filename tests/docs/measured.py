@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from stcsim import gemm, load_arch, load_trace, run
-from stcsim.study.error_model.build import CHECK, part_of
+from stcsim.study.error_model.build import FITTED, part_of
 from stcsim.study.error_model.file import read_predicted
 from stcsim.study.evidence.ablation import MOVED
 from stcsim.study.validate import Predicted
@@ -169,7 +169,7 @@ def halves(rows: Sequence[Predicted]) -> list[Document]:
     for row in rows:
         measured = row.measured
         if measured.grade == "A":
-            errors[measured.arch, "2:4" if measured.sparse else "dense", part_of(measured) == CHECK].append(row.error)
+            errors[measured.arch, "2:4" if measured.sparse else "dense", part_of(measured) != FITTED].append(row.error)
     return [
         {"gpu": gpu, "sparsity": sparsity, "held_out": held_out, **_summary(group)}
         for (gpu, sparsity, held_out), group in sorted(errors.items())

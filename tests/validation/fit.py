@@ -22,7 +22,7 @@ from pathlib import Path
 
 from stcsim.arch import Arch, load_arch
 from stcsim.study.calibration.joint import Leaf, archs_with, fit_jointly
-from stcsim.study.error_model.build import TABLE, part_of
+from stcsim.study.error_model.build import FITTED, part_of
 from stcsim.study.measured import read_measured
 from stcsim.study.validate import Predicted, predict_all
 
@@ -105,7 +105,7 @@ def errors_by_cell(rows: Sequence[Predicted]) -> Iterator[str]:
     for row in rows:
         measured = row.measured
         key = measured.arch, "2:4" if measured.sparse else "dense", measured.dtype
-        groups[key][part_of(measured) == TABLE].append(row.error)
+        groups[key][part_of(measured) == FITTED].append(row.error)
     for key, halves in sorted(groups.items()):
         text = " · ".join(
             f"{name} {len(found)}: {statistics.fmean(map(abs, found)):.1%} ({statistics.median(found):+.1%})"
@@ -159,7 +159,7 @@ def main() -> None:
     given = parser.parse_args()
     die = DIES[given.die]
     rows = [row for board in die.boards for row in read_measured([given.folder / f"{board}.csv"]) if row.grade == "A"]
-    fitted = [row for row in rows if part_of(row) == TABLE]
+    fitted = [row for row in rows if part_of(row) == FITTED]
     drawn = sorted(fitted, key=lambda row: hashlib.sha256(f"draw{Path(row.where).name}".encode()).digest())[: given.rows]
     print(f"{given.die}: {len(rows)} rows of grade A, {len(fitted)} may be fitted, {len(drawn)} are", flush=True)
     archs = {board: load_arch(board) for board in die.boards}

@@ -16,11 +16,11 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from stcsim.files import write_whole
-from stcsim.study.error_model.build import CHECK, TABLE, rows_for
+from stcsim.study.error_model.build import FITTED, part_of
 from stcsim.study.validate import Predicted, summarise, validate
 
 GATES = Path(__file__).with_name("gates.json")
-HALVES = {"not fitted": CHECK, "fitted": TABLE}
+HALVES = {"not fitted": False, "fitted": True}
 MEDIAN, DECADE, DECADE_ROWS = 0.02, 0.12, 10
 _SLACK = 0.0005  # of a gate over what is reached: another processor rounds otherwise
 
@@ -93,7 +93,11 @@ class Gate:
 def figures_of(rows: Sequence[Predicted]) -> list[Figure]:
     """Return every figure of trusted rows of the boards in ``ASKED``."""
     trusted = [row for row in rows if row.measured.grade == "A" and row.measured.arch in ASKED]
-    return [figure for half, part in HALVES.items() for figure in _figures(half, rows_for(part, trusted))]
+    return [figure for half in HALVES for figure in _figures(half, _of_half(trusted, half))]
+
+
+def _of_half(rows: Sequence[Predicted], half: str) -> list[Predicted]:
+    return [row for row in rows if (part_of(row.measured) == FITTED) is HALVES[half]]
 
 
 def _figures(half: str, rows: Sequence[Predicted]) -> Iterator[Figure]:

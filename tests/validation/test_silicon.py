@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from stcsim.study.error_model.build import CHECK, TABLE, part_of
+from stcsim.study.error_model.build import FITTED, part_of
 from stcsim.study.measured import Measured
 from stcsim.study.validate import Predicted, validate
 from tests.validation import silicon
@@ -72,16 +72,16 @@ def row(m: int, error: float, sparse: bool = False, grade: str = "A") -> Predict
 
 def test_the_halves_have_figures_of_their_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     rows = [row(64 * at, 0.0) for at in range(1, 100)]
-    parts = {part: [each for each in rows if part_of(each.measured) == part] for part in (TABLE, CHECK)}
+    parts = {seen: [each for each in rows if (part_of(each.measured) == FITTED) is seen] for seen in (True, False)}
     known = [
-        *(row(each.measured.m, 0.1) for each in parts[CHECK][:12]),
-        *(row(each.measured.m, -0.03) for each in parts[TABLE][:12]),
-        row(parts[CHECK][0].measured.m, 0.5, grade="B"),
-        row(parts[CHECK][0].measured.m, 0.0, sparse=True),
+        *(row(each.measured.m, 0.1) for each in parts[False][:12]),
+        *(row(each.measured.m, -0.03) for each in parts[True][:12]),
+        row(parts[False][0].measured.m, 0.5, grade="B"),
+        row(parts[False][0].measured.m, 0.0, sparse=True),
     ]
     figures = {each.name: each for each in figures_of(known)}
 
-    assert HALVES == {"not fitted": CHECK, "fitted": TABLE}
+    assert HALVES == {"not fitted": False, "fitted": True}
     unseen, fitted = figures["a100 dense bf16, not fitted: mean"], figures["a100 dense bf16, fitted: mean"]
     assert (unseen.rows, unseen.reached, unseen.missed) == (12, pytest.approx(0.1), True)
     assert (fitted.rows, fitted.reached, fitted.asked, fitted.missed) == (12, pytest.approx(0.03), 0.055, False)

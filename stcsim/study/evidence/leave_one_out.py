@@ -21,7 +21,7 @@ from stcsim.errors import StcsimError, TraceError
 from stcsim.study.calibration.calibrate import predictor, with_values
 from stcsim.study.calibration.fit import PARAMETERS, Notify
 from stcsim.study.calibration.joint import JointFit, Leaf, fit_jointly
-from stcsim.study.error_model.build import TABLE, part_of
+from stcsim.study.error_model.build import FITTED, part_of
 from stcsim.study.measured import Measured, read_measured
 from stcsim.study.validate import Predicted, spread
 
@@ -194,7 +194,7 @@ def fit_one(board: str, rows: Sequence[Measured], steps: int, notify: Notify | N
 
 def drawn(rows: Sequence[Measured], most: int) -> list[Measured]:
     """Return up to ``most`` of those rows whose shapes may be fitted to, always the same ones."""
-    may = [row for row in rows if part_of(row) == TABLE]
+    may = [row for row in rows if part_of(row) == FITTED]
     return sorted(may, key=lambda row: hashlib.sha256(f"draw{Path(row.where).name}".encode()).digest())[:most]
 
 
@@ -248,7 +248,7 @@ def leave_out(
     archs = {board: alone} | {name: transferred(alone, name) for name in siblings}
     parts = {
         "fitted": fitted,
-        "held out": [row for row in own if part_of(row) != TABLE],
+        "held out": [row for row in own if part_of(row) != FITTED],
         "never seen": [row for row in trusted if row.arch in siblings],
     }
     with predictor(jobs) as predict_rows:

@@ -21,6 +21,7 @@ from stcsim.replay.intervals import Bars
 from stcsim.result import Interval, LayerRow, RunResult, Totals
 from stcsim.study.error_model.build import (
     CHECK,
+    FITTED,
     LEANING,
     TABLE,
     build,
@@ -448,14 +449,14 @@ def test_shapes_are_divided_by_all_their_sizes() -> None:
     for sizes in (((64, 64, 64 * at), 1) for at in range(1, 40)), (((64, 64 * at, 64), 1) for at in range(1, 40)), (
         ((64, 64, 64), at) for at in range(1, 40)
     ):  # fmt: skip
-        assert {part_of(measured(shape, 1.0, batch=batch)) for shape, batch in sizes} == {TABLE, CHECK}
+        assert {part_of(measured(shape, 1.0, batch=batch)) for shape, batch in sizes} == {FITTED, TABLE, CHECK}
 
 
-def test_half_of_the_shapes_make_the_table_and_the_other_half_checks_it() -> None:
+def test_half_of_the_shapes_may_be_fitted_and_a_quarter_each_makes_tables_and_checks_them() -> None:
     rows = [predicted(shape, 0.0) for shape in shapes(3000)]
-    table, check = rows_for(TABLE, rows), rows_for(CHECK, rows)
-    assert len(table) + len(check) == 3000
-    assert len(check) == pytest.approx(1500, abs=110)  # four standard deviations
+    fitted, table, check = (len(rows_for(part, rows)) for part in (FITTED, TABLE, CHECK))
+    assert fitted + table + check == 3000
+    assert fitted == pytest.approx(1500, abs=110) and check == pytest.approx(750, abs=95)  # four standard deviations
 
 
 def test_an_error_is_the_logarithm_of_measured_over_predicted() -> None:
@@ -729,7 +730,7 @@ def test_a_file_that_is_no_error_model_is_named(text: str, tmp_path: Path) -> No
 def small_table(folder: Path) -> Path:
     """Return both sides of three small GEMMs for the table and two for the check, all 10 us."""
     every: Iterable[Shape] = ((64 * m, 64, 256) for m in count(1))
-    found: dict[str, list[Shape]] = {TABLE: [], CHECK: []}
+    found: dict[str, list[Shape]] = {FITTED: [], TABLE: [], CHECK: []}
     for shape in islice(every, 40):
         found[part_of(measured(shape, 1.0))].append(shape)
     chosen = [*found[TABLE][:3], *found[CHECK][:2]]
