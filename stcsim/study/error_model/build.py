@@ -41,7 +41,7 @@ _FOLDS = 3
 
 
 def part_of(row: Measured) -> str:
-    """Return what a row is for, by a hash of its sizes: half of all shapes to be fitted, a quarter for tables, one to check them."""
+    """Return what a row is for, by a hash of its sizes: half of all shapes is fitted, a quarter makes tables, one checks them."""
     *_, before, last = hashlib.sha256(f"{row.m},{row.n},{row.k},{row.batch}".encode()).digest()
     if last % 2 == 0:
         return FITTED
@@ -139,7 +139,7 @@ def build(rows: Sequence[Predicted], fitted: Sequence[str], blind: Sequence[Pred
     """
     table = rows_for(TABLE, rows)
     if not table:
-        expected = "some of the shapes that make a table (a quarter of all, by a hash)"
+        expected = "some of the shapes that make a table (a quarter, by a hash)"
         raise TraceError("measured rows", expected, f"none in {len(rows)} rows")
     boards = {name: load_arch(name).die for name in sorted({row.measured.arch for row in table})}
     unfitted = [row for row in table if row.measured.arch not in fitted]

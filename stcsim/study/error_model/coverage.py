@@ -70,7 +70,7 @@ def cover(rows: Sequence[Predicted], model: ErrorModel) -> CoverageReport:
     """
     held_out = rows_for(CHECK, rows)
     if not held_out:
-        raise TraceError("measured rows", "some of the shapes that check (half of all, by a hash)", f"none in {len(rows)} rows")
+        raise TraceError("measured rows", "some of the shapes that check (a quarter, by a hash)", f"none in {len(rows)} rows")
     known = {name: model.known(load_arch(name)) for name in {row.measured.arch for row in held_out}}
     times = [(error, _spread(model, known[error.board], error)) for error in errors_of(held_out)]
     paired = held_out if model.speedups else []  # a model of dense rows says nothing of speedups

@@ -227,7 +227,7 @@ def test_a_sum_of_nothing_has_no_width() -> None:
 def test_the_error_model_that_ships_knows_its_boards() -> None:
     model = error_model()
     assert {"a100", "a100-pcie", "h100", "h100-pcie"} <= set(model.boards)
-    assert model.times[WIDEST].rows >= 1000 and WIDEST in model.speedups
+    assert model.times[WIDEST].rows >= 900 and WIDEST in model.speedups
     rows, _, source = model.made.partition(" rows of ")
     assert source and rows.split()[-1].replace(",", "").isdecimal()
     assert 0 <= model.together <= 1
@@ -520,13 +520,13 @@ def test_a_document_says_what_it_was_made_from() -> None:
 
 @pytest.fixture(scope="module")
 def known_errors() -> list[Predicted]:
-    """Both sides of 1,500 shapes: dense 10 % slower than predicted, give or take 10 %; 2:4 on the spot, give or take 20 %."""
-    return [*drawn(40, 1500, 0.1, bias=0.1), *drawn(41, 1500, 0.2, sparse=True)]
+    """Both sides of 3,000 shapes: dense 10 % slower than predicted, give or take 10 %; 2:4 on the spot, give or take 20 %."""
+    return [*drawn(40, 3000, 0.1, bias=0.1), *drawn(41, 3000, 0.2, sparse=True)]
 
 
 def test_four_of_five_rows_that_were_held_out_lie_in_their_interval(known_errors: list[Predicted]) -> None:
     report = cover(known_errors, built(known_errors))
-    assert report.rows == len(rows_for(CHECK, known_errors)) > 900
+    assert report.rows == len(rows_for(CHECK, known_errors)) > 1400
     assert all(0.75 < each.inside < 0.85 for each in (*report.times, *report.speedups) if each.label[2] == "all")
     assert {each.label for each in report.times} >= {("all", "dense", "all"), ("all", "2:4", "all"), ("a100", "2:4", "all")}
     assert {each.label for each in report.speedups} >= {("all", "2:4", "all")}
@@ -796,7 +796,7 @@ def test_a_table_without_rows_for_it_makes_no_model(tmp_path: Path, refused: Cal
     kept = next((m, 64, 256) for m in count(64, 64) if part_of(measured((m, 64, 256), 1.0)) == CHECK)
     path = table(tmp_path / "one.csv", "a100,dense,fp16,{},{},{},10".format(*kept))
     sentence = refused("accuracy", "build", path, "-o", tmp_path / "model.json")
-    assert sentence.startswith("measured rows: expected some of the shapes that make a table (half of all, by a hash), found")
+    assert sentence.startswith("measured rows: expected some of the shapes that make a table (a quarter, by a hash), found")
     assert sentence.endswith("none in 1 rows") and not (tmp_path / "model.json").exists()
 
 
@@ -810,7 +810,7 @@ def test_rows_of_which_none_is_for_checking_check_nothing(tmp_path: Path, refuse
     kept = next((m, 64, 256) for m in count(64, 64) if part_of(measured((m, 64, 256), 1.0)) == TABLE)
     path = table(tmp_path / "one.csv", "a100,dense,fp16,{},{},{},10".format(*kept))
     sentence = refused("accuracy", "check", path)
-    assert sentence == "measured rows: expected some of the shapes that check (half of all, by a hash), found none in 1 rows"
+    assert sentence == "measured rows: expected some of the shapes that check (a quarter, by a hash), found none in 1 rows"
 
 
 def test_a_bad_blind_file_is_refused_before_any_work(tmp_path: Path, refused: Callable[..., str]) -> None:
