@@ -23,6 +23,8 @@ LARGE_MENU = 200
 """Kernels from which on a menu is put through the first sieve (``shortlist``)."""
 MOST_ITERATIONS = 500_000_000
 """Tile-iterations of the largest kernel that is simulated; a larger GEMM is refused."""
+ITERATIONS_OF_A_TILE = 10
+"""A tile counts for so many at least: tiles are held in memory."""
 _BETWEEN = (0.2, 0.4, 0.6, 0.8)
 _FAR_APART = 0.1  # as a share of all SMs: between grids that are closer none is tried
 STREAM_K_WAVES = 8
@@ -113,7 +115,7 @@ def _cut_all(
     too_large = False
     for kernel, splits in pairs:
         cut = _worthwhile(arch, problem, kernel, splits, forced)
-        if cut is not None and cut.tile_iterations > MOST_ITERATIONS:
+        if cut is not None and max(cut.tile_iterations, ITERATIONS_OF_A_TILE * cut.tiles) > MOST_ITERATIONS:
             too_large = True
         elif cut is not None:
             found += [cut] if ruled else _grids(cut)
