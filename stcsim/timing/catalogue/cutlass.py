@@ -13,19 +13,22 @@ _UNIVERSAL = (
     "GemmSparseUniversal of CUTLASS 3.5.1, the menus of its unit tests (NVIDIA/cutlass @7107b05,"
     " test/unit/gemm/device/gemm_*_sparse_sm80.cu); serial and parallel split-K"
 )
-GENERATOR = replace(
+
+
+def _as_dense(menu: Menu, source: str) -> Menu:
+    """Return a menu of cuSPARSELt's walked and cut as dense kernels are."""
+    return replace(menu, source=source, swizzle=ampere.CUTLASS.swizzle, max_splits=ampere.CUTLASS.max_splits)
+
+
+GENERATOR = _as_dense(
     ampere.CUSPARSELT,
-    source="The sparse tile list of CUTLASS 2.x's generator (NVIDIA/cutlass @7107b05), from which cuSPARSELt's is taken too;"
+    "The sparse tile list of CUTLASS 2.x's generator (NVIDIA/cutlass @7107b05), from which cuSPARSELt's is taken too;"
     " here with swizzle and with split-K as for dense kernels (assumed).",
-    swizzle=8,
-    max_splits=ampere.CUTLASS.max_splits,
 )
-TWO_STAGES = replace(
+TWO_STAGES = _as_dense(
     ampere.CUSPARSELT_TWO_STAGES,
-    source="Where an SM has 100 KB of shared memory (8.6, 8.9), the largest 2:4 tiles with two stages: those that run in a"
+    "Where an SM has 100 KB of shared memory (8.6, 8.9), the largest 2:4 tiles with two stages: those that run in a"
     " public int8 benchmark of CUTLASS 4.3.5 on an RTX 4090.",
-    swizzle=8,
-    max_splits=ampere.CUTLASS.max_splits,
 )
 
 

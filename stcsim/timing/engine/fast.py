@@ -75,16 +75,18 @@ def warm_up() -> None:
 
 def _timing(plan: TilePlan, gpu: IntArray, parts: IntArray) -> GemmTiming:
     """Add what the loop leaves out because it is the same for every iteration or slot."""
-    iterations, out = plan.tile_iterations, plan.out_classes
+    iterations, counts = plan.tile_iterations, plan.out_counts
     parts[ISSUE] += iterations * plan.iteration_ticks
     parts[REDUCTION] += plan.slots * plan.tail_ticks
     return GemmTiming(
         total_ticks=int(gpu[kernels_fast.LAST_END]) + plan.tail_ticks,
         part_ticks=tuple(parts.tolist()),
         tensor_busy_ticks=iterations * plan.tensor_ticks,
-        smem_busy_ticks=plan.of_loads("fill_ticks") + iterations * plan.smem_read_ticks + int(plan.out_smem_ticks[out].sum()),
-        ingress_busy_ticks=plan.of_loads("ingress_ticks") + int(plan.out_ingress_ticks[out].sum()),
-        l2_busy_ticks=plan.of_loads("l2_ticks") + int(plan.out_l2_ticks[out].sum()),
+        smem_busy_ticks=plan.of_loads("fill_ticks")
+        + iterations * plan.smem_read_ticks
+        + int((counts * plan.out_smem_ticks).sum()),
+        ingress_busy_ticks=plan.of_loads("ingress_ticks") + int((counts * plan.out_ingress_ticks).sum()),
+        l2_busy_ticks=plan.of_loads("l2_ticks") + int((counts * plan.out_l2_ticks).sum()),
         dram_busy_ticks=int(gpu[kernels_fast.DRAM_BUSY]),
         l2_read_bytes=plan.of_loads("l2_bytes"),
         dram_read_bytes=int(gpu[kernels_fast.DRAM_READ]),

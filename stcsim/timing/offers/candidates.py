@@ -78,7 +78,8 @@ def candidates(arch: Arch, problem: Problem, sparse: bool, forced: str | None = 
         if too_large:
             break
     if too_large:
-        expected = f"a GEMM of at most {MOST_ITERATIONS:,} tile-iterations (65,536 on a side is well inside)"
+        counted = f"{MOST_ITERATIONS:,} tile-iterations, {ITERATIONS_OF_A_TILE} for each tile at least"
+        expected = f"a GEMM of at most {counted} (65,536 on a side is well inside)"
         raise UnsupportedError(f"{problem.m}x{problem.n}x{problem.k}", expected, "a larger one")
     mode = "2:4" if sparse else "dense"
     raise UnsupportedError(
