@@ -25,11 +25,11 @@ REDUCTION_L2_SHARE = 1 / 3
 Inferred from times of split GEMMs: on GA100 a third of the L2's rate and the DRAM's are much the same, and on an L40S, with a
 large L2 and a slow DRAM, the DRAM's would make short wide GEMMs twice too slow.
 """
-HELD_EDGE = 0.35
+HELD_EDGE = 0.25
 """A set of bytes touched in turn that exceeds the L2 by this share of it has lost all when its turn comes again.
 
-A strict least-recently-used L2 would lose all at once; measured rotations of weights over ten boards lose it between 1.0 and
-about 1.35 times what the L2 keeps (docs/accuracy.md, "What is in L2 when a launch begins").
+A strict least-recently-used L2 would lose all at once; measured rotations of weights lose it between 1.0 and 1.2 times what
+the L2 keeps on an H100, and up to about 1.35 times on an L40S (docs/accuracy.md, "What is in L2 when a launch begins").
 """
 _SINGLE_BUFFERED_TILE = 64  # least warp tile side with 32-bit accumulators (CUTLASS, kBBufferSize)
 Bytes = TypeVar("Bytes", IntArray, float)
@@ -196,7 +196,7 @@ def prologue_cycles(arch: Arch, kernel: Kernel) -> float:
 
 def next_prologue_cycles(arch: Arch, kernel: Kernel) -> float:
     """Cycles from the end of a CTA to the first load of the one that follows it; a persistent kernel goes on at once."""
-    return 0.0 if kernel.wgmma else _start_share(arch, kernel) * arch.kernel.next_prologue_cycles
+    return 0.0 if kernel.persistent else _start_share(arch, kernel) * arch.kernel.next_prologue_cycles
 
 
 def _start_share(arch: Arch, kernel: Kernel) -> float:

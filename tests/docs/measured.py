@@ -29,6 +29,8 @@ from tests.docs.workshop import Workshop
 from tests.validation.silicon import Figure, figures_of
 
 MEASURED, ABLATION, SIBLINGS, STUDIES = (FIGURES / f"{name}.json" for name in ("measured", "ablation", "siblings", "studies"))
+FITTED_TYPES = ("bf16", "fp8")
+#: Of our own boards' rows: half of the shapes of these is fitted, dense and 2:4.
 STUDIED = ("resnet34-batch", "resnet34-resolution")
 #: What the model is asked to see whether it is still the same: GPU, m, n, k, type.
 _ASKED = (
@@ -149,11 +151,13 @@ def study() -> None:
         workshop = Workshop(folder)
         workshop.printed_by("stcsim validate tests/validation/octomul.csv --json v.json")
         boards = " ".join(f"tests/validation/{each}/gemm.csv" for each in ("h200", "h100"))
-        workshop.printed_by(f"stcsim validate {boards} --json b.json")
+        workshop.printed_by(f"stcsim validate {boards} --json b.json --csv boards.csv")
         for each in STUDIED:
             workshop.printed_by(f"stcsim reproduce {each} --json {each}.json")
         studies = {each: _points(stored(folder / f"{each}.json")["studies"][0]) for each in STUDIED}
         tables = {"octomul": figures_in(folder / "v.json", *_CELLS), "boards": figures_in(folder / "b.json", *_CELLS)}
+        fitted = [row for row in read_predicted(folder / "boards.csv") if row.measured.dtype in FITTED_TYPES]
+        tables["boards_halves"] = halves(fitted)
         _keep(STUDIES, tables | {"studies": studies})
 
 

@@ -269,6 +269,7 @@ TABLES: dict[str, Callable[[], str]] = {
     "ablation-better": better_table,
     "octomul": lambda: accuracy_table(stored(STUDIES)["octomul"]),
     "boards": lambda: accuracy_table(stored(STUDIES)["boards"]),
+    "boards-halves": lambda: halves_table({"halves": stored(STUDIES)["boards_halves"]}),
     "boards-speedups": lambda: speedup_table(stored(STUDIES)["boards"]),
     "resnet34-batch": lambda: study_table("resnet34-batch"),
     "resnet34-resolution": lambda: study_table("resnet34-resolution"),

@@ -23,7 +23,7 @@ from pathlib import Path
 from stcsim.arch import Arch, load_arch
 from stcsim.study.calibration.joint import Leaf, archs_with, fit_jointly
 from stcsim.study.error_model.build import FITTED, part_of
-from stcsim.study.measured import read_measured
+from stcsim.study.measured import Measured, read_measured
 from stcsim.study.validate import Predicted, predict_all
 
 
@@ -54,7 +54,7 @@ DIES = {
     ),
     "GH100": Die(
         ("h100", "h100-pcie", "h200"),
-        (*_COMMON, *_SPARSE, "power.half_width_ratio", "launch.early_us"),
+        (*_COMMON, *_SPARSE, "power.half_width_ratio", "launch.early_us", "kernel.next_prologue_cycles"),
         {
             "h100": ("dram.achieved_fraction", "launch.graph_us", "clock.sustained_mhz"),
             "h100-pcie": ("dram.achieved_fraction", "launch.stream_us", "clock.sustained_mhz"),
@@ -83,6 +83,8 @@ DIES = {
 }
 _MOST = {"l2.shared_fraction": 1.0, "dram.achieved_fraction": 1.0, "shared_memory.fill_contention": 1.0,
          "kernel.gemv_start_fraction": 1.0, "power.half_width_ratio": 1.0, "power.sparse_mac_ratio": 2.0}  # fmt: skip
+_SHARE = 0.75
+"""A cell with twice as many rows has 2 to this power as many of those that are drawn."""
 _LEAST = {"power.burst_ratio": 1.0, "power.clock_exponent": 1.7}
 
 
@@ -99,12 +101,44 @@ def leaves_of(die: Die, archs: Mapping[str, Arch]) -> list[Leaf]:
     return leaves
 
 
+def measured_rows(die: Die, folder: Path) -> list[Measured]:
+    """Return the rows of grade A of a die's boards: published ones, and our own of types that published ones have."""
+    published = [row for board in die.boards for row in _grade_a(folder / f"{board}.csv")]
+    types = {(row.sparse, row.dtype) for row in published}
+    own = [row for board in die.boards for row in _grade_a(_own_table(board))]
+    return published + [row for row in own if (row.sparse, row.dtype) in types]
+
+
+def _own_table(board: str) -> Path:
+    return Path(__file__).parent / board / "gemm.csv"
+
+
+def _grade_a(table: Path) -> list[Measured]:
+    return [row for row in read_measured([table]) if row.grade == "A"] if table.exists() else []
+
+
+def draw(rows: Sequence[Measured], most: int) -> list[Measured]:
+    """Return about so many rows: of a board, sparsity, type and source more where there are more, shapes by a hash.
+
+    The two sides of a shape have one hash, so that most speedups are among what is drawn.
+    """
+    cells: dict[tuple[object, ...], list[Measured]] = defaultdict(list)
+    for row in sorted(rows, key=_place):
+        cells[row.arch, row.sparse, row.dtype, row.record.get("source")].append(row)
+    each = most / sum(len(cell) ** _SHARE for cell in cells.values())
+    return [row for cell in cells.values() for row in cell[: max(1, round(each * len(cell) ** _SHARE))]]
+
+
+def _place(row: Measured) -> bytes:
+    return hashlib.sha256(f"draw{row.m},{row.n},{row.k},{row.batch}".encode()).digest()
+
+
 def errors_by_cell(rows: Sequence[Predicted]) -> Iterator[str]:
     """Yield a line for each board, sparsity and type: mean absolute error and median, of fitted rows and of the others."""
-    groups: dict[tuple[str, str, str], dict[bool, list[float]]] = defaultdict(lambda: defaultdict(list))
+    groups: dict[tuple[str, ...], dict[bool, list[float]]] = defaultdict(lambda: defaultdict(list))
     for row in rows:
         measured = row.measured
-        key = measured.arch, "2:4" if measured.sparse else "dense", measured.dtype
+        key = measured.arch, "2:4" if measured.sparse else "dense", measured.dtype, measured.record.get("source", "")
         groups[key][part_of(measured) == FITTED].append(row.error)
     for key, halves in sorted(groups.items()):
         text = " · ".join(
@@ -112,12 +146,13 @@ def errors_by_cell(rows: Sequence[Predicted]) -> Iterator[str]:
             for name, found in (("fitted", halves[True]), ("not", halves[False]))
             if found
         )
-        yield f"{' '.join(key):24} {text}"
+        yield f"{' '.join(key):36} {text}"
 
 
 def write(die: Die, found: Mapping[Leaf, float], rows: int) -> None:
     """Put values into the files of a die's boards, in place of what was fitted before; what else a source says stays."""
-    note = f"fitted on {date.today()} to {rows} published GEMM times of {', '.join(die.boards)} (docs/accuracy.md)"
+    own = ", published and our own" if any(_own_table(board).exists() for board in die.boards) else ""
+    note = f"fitted on {date.today()} to {rows} GEMM times of {', '.join(die.boards)}{own} (docs/accuracy.md)"
     for leaf, value in found.items():
         better = partial(_better, value=value, note=note)
         for place, board in enumerate(leaf.boards):
@@ -158,9 +193,9 @@ def main() -> None:
     parser.add_argument("--write", action="store_true")
     given = parser.parse_args()
     die = DIES[given.die]
-    rows = [row for board in die.boards for row in read_measured([given.folder / f"{board}.csv"]) if row.grade == "A"]
+    rows = measured_rows(die, given.folder)
     fitted = [row for row in rows if part_of(row) == FITTED]
-    drawn = sorted(fitted, key=lambda row: hashlib.sha256(f"draw{Path(row.where).name}".encode()).digest())[: given.rows]
+    drawn = draw(fitted, given.rows)
     print(f"{given.die}: {len(rows)} rows of grade A, {len(fitted)} may be fitted, {len(drawn)} are", flush=True)
     archs = {board: load_arch(board) for board in die.boards}
     leaves = leaves_of(die, archs)

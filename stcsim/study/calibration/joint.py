@@ -1,8 +1,8 @@
 """One fit for all boards of a die: least squares (scipy) on the log errors of measured times.
 
-Beside each row the fit looks at the medians of cells of board, sparsity and type, at the log error of 2:4 speedups, and at how
-far each leaf is from where it began. Cells with few rows count more than their share, cells with many less. The loss is
-pseudo-Huber, and leaves are searched by their logarithms, within bounds.
+Beside each row the fit looks at the medians of cells of board, sparsity, type and source, at the log error of 2:4 speedups,
+and at how far each leaf is from where it began. Cells with few rows count more than their share, cells with many less. The
+loss is pseudo-Huber, and leaves are searched by their logarithms, within bounds.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from stcsim.study.validate import Predicted
 HUBER = 0.04
 PULL = 0.05
 """Of where a leaf began: a factor of e costs as much as so much error in one row of every hundred."""
-_MEDIAN, _SPEEDUP = 2.0, 0.8  # weights of a cell's median, in square roots of its rows, and of a pair's speedup beside a row
+_MEDIAN, _SPEEDUP = 2.0, 1.2  # weights of a cell's median, in square roots of its rows, and of a pair's speedup beside a row
 _STEP = 0.04  # of the differences, in logarithms: large, because the choice of kernels makes steps
 _INSIDE = 1.001  # a start at a bound moves so far inside
 _DIGITS = 3  # that a fitted value keeps
@@ -122,7 +122,7 @@ class _Residuals:
         self.idle: tuple[Leaf, ...] = ()
         self._predict_rows, self._archs, self._leaves, self._rows, self._notify = predict_rows, archs, leaves, rows, notify
         self._starts = np.log([leaf.start for leaf in leaves])
-        self._cells = _groups(rows, lambda row: (row.arch, row.sparse, row.dtype))
+        self._cells = _groups(rows, lambda row: (row.arch, row.sparse, row.dtype, row.record.get("source")))
         self._boards = {str(name): at for (name,), at in _groups(rows, lambda row: (row.arch,)).items()}
         self._pairs = _pairs(rows)
         self._weights = np.ones(len(rows))

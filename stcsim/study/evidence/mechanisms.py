@@ -214,6 +214,8 @@ MECHANISMS = (
     Mechanism("write traffic of D", "none", off=lambda: instead_of("out_bytes", no_output)),
     # a CTA's start and end
     Mechanism("prologue", "0", settings=leaves(kernel__prologue_cycles=0, kernel__next_prologue_cycles=0)),
+    Mechanism("cuSPARSELt's Hopper kernels end with their tile", "persistent", ("h?00* 2:4 *",),
+              off=only(is_hopper_sparse, single_tile=False)),
     Mechanism("threads write a tile at a limited rate", "at once", settings=leaves(kernel__epilogue_bytes_per_clk=FLAT_OUT)),
     # which kernels there are, and how they walk
     Mechanism("cuSPARSELt's Ampere kernels walk along m", "groups of 8", MMA_SYNC_SPARSE, off=only(is_ampere_sparse, swizzle=8)),

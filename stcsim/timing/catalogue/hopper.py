@@ -141,6 +141,7 @@ CUSPARSELT = Menu(
     family="sm90",
     sparse=True,
     wgmma=True,
+    single_tile=True,
     max_splits=1,
     rows=tuple(
         replace(row, cluster_m=cluster_m, cluster_n=cluster_n, narrowest_bits=16)
@@ -154,6 +155,7 @@ CUSPARSELT_FP16 = Menu(
     family="sm90",
     sparse=True,
     wgmma=True,
+    single_tile=True,
     max_splits=1,
     only="fp16",
     rows=(Row(cta_m=64, cta_n=128, k_bytes=_K_BYTES, stages=_AS_MANY_AS_FIT, warps_m=1, warps_n=1),),
@@ -170,6 +172,7 @@ CUSPARSELT_8_BITS = Menu(
     family="sm90",
     sparse=True,
     wgmma=True,
+    single_tile=True,
     max_splits=1,
     rows=tuple(
         Row(

@@ -31,6 +31,7 @@ class Kernel:
         stream_k: cuts the tiles of its last waves along k so that all slots end together (``timing.lowering.stream_k``).
         gemv: a matrix-vector kernel: n = 1 only, no staging through shared memory to set up and to drain.
         early_launch: starts before the kernel ahead has ended, where the GPU can (programmatic dependent launch).
+        single_tile: a ``wgmma`` kernel whose CTAs end with their tile; without it they go on to the next one (persistent).
         staging_bytes: shared memory that is kept free of stages, where that is known (Hopper): for D on its way, and barriers.
         widest_bits: bits of the widest elements it is shipped for.
         narrowest_bits: bits of the narrowest ones.
@@ -58,6 +59,7 @@ class Kernel:
     stream_k: bool = False
     gemv: bool = False
     early_launch: bool = False
+    single_tile: bool = False
     staging_bytes: int | None = None
     widest_bits: int = 32
     narrowest_bits: int = 1
@@ -65,6 +67,11 @@ class Kernel:
     but: str = ""
     patch: tuple[int, int] | None = None
     taps: int = 1
+
+    @property
+    def persistent(self) -> bool:
+        """Whether its CTAs stay and take tile after tile, and load the next one while they write."""
+        return self.wgmma and not self.single_tile
 
     def takes(self, dtype: DType) -> bool:
         """Whether the library ships it for ``dtype``."""

@@ -47,6 +47,7 @@ class Menu:
     stream_k: bool = False
     gemv: bool = False
     early_launch: bool = False
+    single_tile: bool = False
     staging_bytes: int | None = None
     only: str = ""
     but: str = ""

@@ -135,7 +135,7 @@ def _walk(many: Columns) -> Walk:
         element_bytes=many.of_splits(lambda splits: written_element_bytes(problem, splits)),
         whole_bytes=problem.out_bytes,
         pingpong=many.of_kernels(lambda kernel: kernel.pingpong),
-        hides=many.of_kernels(lambda kernel: kernel.wgmma),
+        hides=many.of_kernels(lambda kernel: kernel.persistent),
         stream_k=stream_k,
         stream_k_waves=shared_out,
     )
@@ -172,7 +172,7 @@ def _least_cycles(many: Columns, each: Iteration, l2_bytes: Array, cold: bool) -
     stream_k = many.of_kernels(lambda kernel: kernel.stream_k)
     even = ~stream_k & (many.k_iters % many.splits == 0)  # tiles of one length are dealt in turn
     per_unit, per_slot = (np.where(even, np.ceil(share), share) for share in (per_unit, per_slot))
-    again = many.of_kernels(lambda kernel: 0.0 if kernel.wgmma else latency + next_prologue_cycles(arch, kernel))
+    again = many.of_kernels(lambda kernel: 0.0 if kernel.persistent else latency + next_prologue_cycles(arch, kernel))
     staged = _staged_cycles(many, _written_bytes(many) / (many.units * many.unit_ctas))
     cta_k = many.of_kernels(lambda kernel: kernel.cta_k(problem.dtype))
     rows = tiles / many.units * k_iters * problem.k / (many.k_iters * cta_k)

@@ -67,6 +67,16 @@ def test_sparse_gemm_loads_half_of_a_and_the_metadata() -> None:
     assert plan.tensor_ticks == 133_747
 
 
+def test_a_kernel_of_single_tiles_starts_anew_and_a_persistent_one_loads_ahead() -> None:
+    each, persistent = problem(1024, 1024, 64), Kernel("sm90", True, 128, 128, 128, 4, 2, 1, wgmma=True)
+    ending = dataclasses.replace(persistent, single_tile=True)
+    staying, starting = (lower(cut_of(H100, each, kernel)) for kernel in (persistent, ending))
+
+    assert (staying.prefetch, staying.next_prologue_ticks) == (True, 1)
+    assert (starting.prefetch, starting.next_prologue_ticks) == (False, round(H100.kernel.next_prologue_cycles * TICKS_PER_CYCLE))
+    assert not TILE.persistent and lower(cut_of(A100, each, TILE)).next_prologue_ticks > 1  # mma.sync: all of single tiles
+
+
 def test_split_k_writes_partial_sums_and_adds_them_up() -> None:
     # 5 iterations in 2 slices: 2 + 3; each slice writes fp32, a second kernel reads both and writes fp16
     each = problem(128, 128, 160)
@@ -110,7 +120,7 @@ def test_residency_is_limited_by_shared_memory_registers_and_tiles() -> None:
 
 def test_warm_operands_need_to_fit_the_shared_part_of_l2() -> None:
     # A100: 0.81 of 40 MiB. A, B and D of 2560^3 in fp16 are 37.5 MiB and do not fit; those of 1024^3 do
-    # what is a little too large keeps a part: 37.5 of 32.4 MiB is 0.157 too much, of 0.35 at which nothing is left
+    # what is a little too large keeps a part: 37.5 of 32.4 MiB is 0.157 too much, of 0.25 at which nothing is left
     assert 0 < plan_of(problem(2560, 2560, 2560, weights_in_l2=True))[1].b_held < HELD_WHOLE
     assert plan_of(problem(3072, 3072, 3072, weights_in_l2=True))[1].b_held == 0
     small = plan_of(problem(1024, 1024, 1024, weights_in_l2=True))[1]
@@ -120,8 +130,8 @@ def test_warm_operands_need_to_fit_the_shared_part_of_l2() -> None:
 
 
 def test_weights_launched_in_turn_are_in_l2_if_all_copies_fit() -> None:
-    # 2048 x 2048 in fp16 are 8 MiB, and D is a quarter of one: three copies fit 32.4 MiB beside B, of five a part stays
-    held = [plan_of(problem(2048, 64, 2048, weights_in_l2=True, weight_copies=copies))[1].a_held for copies in (1, 3, 5, 6)]
+    # 2048 x 2048 in fp16 are 8 MiB, and D is a quarter of one: three copies fit 32.4 MiB beside B, of four a part stays
+    held = [plan_of(problem(2048, 64, 2048, weights_in_l2=True, weight_copies=copies))[1].a_held for copies in (1, 3, 4, 5)]
     assert held[:2] == [HELD_WHOLE, HELD_WHOLE] and HELD_WHOLE > held[2] > held[3] == 0
 
 
