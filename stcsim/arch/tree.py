@@ -256,3 +256,7 @@ EXPECTED: dict[str, str] = {path: field.description or "" for path, field in _fi
 OPTIONAL: frozenset[str] = frozenset(path for path, field in _fields(Tree) if not field.is_required())
 #: The paths that stand in a file as plain texts, without a source.
 IDENTITY: tuple[str, ...] = tuple(path for path in EXPECTED if "." not in path)
+#: The paths of single numbers, with their type; a list of numbers, as ``sm.sms_per_gpc`` is, is none.
+NUMBERS: dict[str, type[int] | type[float]] = {
+    path: kind for path, field in _fields(Tree) for kind in (int, float) if field.annotation in (kind, kind | None)
+}

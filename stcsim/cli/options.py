@@ -63,7 +63,8 @@ ArchsOption = Annotated[
 SetOption = Annotated[
     list[str] | None,
     typer.Option(
-        "--set", metavar="PATH=VALUE", help="Change one value of the GPU, e.g. l2.capacity_mib=80. May be repeated.",
+        "--set", metavar="PATH=VALUE",
+        help="Change one value of the GPU, e.g. l2.capacity_mib=80, or x1.5, +8, -8 of what it is. May be repeated.",
         autocompletion=completion.settings,
     ),
 ]  # fmt: skip

@@ -125,7 +125,8 @@ def _changes(gpu: Mapping[str, Any], path: str = "") -> Iterator[str]:
     for name, value in gpu.items():
         if not isinstance(value, Mapping):
             continue
-        if value.get("from") == "--set":
+        source = str(value.get("from"))
+        if source.startswith("--set") and ":" not in source:  # what follows a colon was made of such a value
             yield f"--set={path}{name}={json.dumps(value['value'])}"
         else:
             yield from _changes(value, f"{path}{name}.")
