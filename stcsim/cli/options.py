@@ -68,6 +68,13 @@ SetOption = Annotated[
         autocompletion=completion.settings,
     ),
 ]  # fmt: skip
+VariantOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--variant", metavar="NAME:PATH=VALUE,…",
+        help="A what-if with a name, e.g. big_l2:l2.capacity_mib=80. May be repeated where a command takes several GPUs.",
+    ),
+]  # fmt: skip
 CapabilityOption = Annotated[
     str | None,
     typer.Option(

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from stcsim.cli.output import check_outputs
 from stcsim.errors import StcsimError, quoted
+from stcsim.words import listed
 
 if TYPE_CHECKING:
     from stcsim.arch import Arch
@@ -20,7 +21,9 @@ __all__ = [
     "gemm_trace",
     "load_described",
     "load_gpu",
+    "load_gpus",
     "load_network",
+    "load_variant",
     "measured_tables",
     "prepare",
     "refuse_negatives",
@@ -53,6 +56,23 @@ def load_gpu(arch: str, overrides: list[str] | None = None) -> Arch:
     from stcsim.arch import load_arch
 
     return load_arch(arch, overrides or [])
+
+
+def load_gpus(archs: str, overrides: list[str] | None = None, variants: list[str] | None = None) -> list[Arch]:
+    """Load several GPUs with their overrides, each followed by its what-ifs."""
+    from stcsim.arch.variants import with_variants
+
+    return list(with_variants([load_gpu(str(name), overrides) for name in listed(archs, "archs", "names")], variants or []))
+
+
+def load_variant(arch: str, overrides: list[str] | None = None, variants: list[str] | None = None) -> Arch:
+    """Load one GPU with its overrides, as the what-if if there is one."""
+    *_, gpu = gpus = load_gpus(arch, overrides, variants) if variants else [load_gpu(arch, overrides)]
+    if len(gpus) > 2:
+        raise StcsimError(
+            "variant", "one GPU with one what-if (stcsim compare and stcsim curve take several)", f"{len(gpus) - 1} what-ifs"
+        )
+    return gpu
 
 
 def load_described(arch: str | None) -> str | Arch | None:

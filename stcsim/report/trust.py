@@ -9,6 +9,7 @@ from typing import Any
 
 from rich.text import Text
 
+from stcsim.arch.variants import base_name
 from stcsim.isa.patterns import NATIVE, skipped_ratio
 from stcsim.report.phrases import Phrases
 from stcsim.report.terminal.breakdown import times_by_side
@@ -135,7 +136,7 @@ def _changes(gpu: Mapping[str, Any], path: str = "") -> Iterator[str]:
 def _next(result: RunResult) -> list[Text]:
     """Return the next command to try."""
     inputs, row = result.inputs, lines_of(result.rows)[0].rows[0]
-    common = " ".join([f"--arch {result.arch} --dtype {result.dtype}", *map(shlex.quote, _changes(inputs["arch"]))])
+    common = " ".join([f"--arch {base_name(result.arch)} --dtype {result.dtype}", *map(shlex.quote, _changes(inputs["arch"]))])
     explain = f"stcsim explain {row.m} {row.n} {row.k} {common}"
     if "trace" not in inputs:
         return [Text.assemble(("Next: ", "bold"), f"{explain} says why.")]
