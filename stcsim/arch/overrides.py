@@ -31,7 +31,8 @@ class Change:
 
     def __str__(self) -> str:
         """Return it as a user writes it."""
-        return f"x{self.amount}" if self.is_factor else f"{self.amount:+}"
+        amount = self.amount.normalize()
+        return f"x{amount:f}" if self.is_factor else f"{amount:+f}"
 
     def of(self, beneath: int | float, kind: type[int] | type[float]) -> tuple[int | float, bool]:
         """Return what ``beneath`` becomes, exact in decimal digits, and whether it was rounded to an integer."""
@@ -43,6 +44,15 @@ class Change:
         if whole != exact and not self.is_factor:
             return float(exact), False  # 1.5 SMs more are no rounding but a mistake, which the range of the leaf refuses
         return int(whole), whole != exact
+
+
+def parse_change(text: str) -> Change | None:
+    """Return the relative value that ``text`` is: ``x1.5`` (or ``×1.5``), ``+8``, ``-8``; ``None`` for any other text."""
+    found = _CHANGE.fullmatch(text.strip())
+    if found is None:
+        return None
+    sign, amount = found[1].lower(), Decimal(found[2])
+    return Change(sign in _FACTOR, -amount if sign == "-" else amount)
 
 
 def with_overrides(below: Layer, overrides: Mapping[str, object] | Sequence[str]) -> Layer:
@@ -104,15 +114,12 @@ def _override_texts(overrides: object) -> list[str]:
 def _change(path: str, value: object, where: str) -> Change | None:
     """Return a relative value, ``None`` for an absolute one."""
     text = value.yaml if isinstance(value, _Text) else value
-    if path not in NUMBERS or not isinstance(text, str):
-        return None
-    found = _CHANGE.fullmatch(text.strip())
-    if found is not None:
-        sign, amount = found[1].lower(), Decimal(found[2])
-        return Change(sign in _FACTOR, -amount if sign == "-" else amount)
-    if text.strip().lower().startswith(_FACTOR):
+    if isinstance(value, Change) or path not in NUMBERS or not isinstance(text, str):
+        return value if isinstance(value, Change) else None
+    change = parse_change(text)
+    if change is None and text.strip().lower().startswith(_FACTOR):
         raise ArchError(where, "a factor such as x1.5", shown(text))
-    return None
+    return change
 
 
 def _changed(path: str, beneath: Entry | None, change: Change, where: str) -> Entry:
