@@ -18,9 +18,10 @@ from stcsim.replay.door import element_of, library_of
 from stcsim.result import Footprint, Interval, Totals, Trust
 from stcsim.study.axis import NETWORK_AXES, Axis, GemmPattern, Value, is_gemm, parse_axis, parse_gemm
 from stcsim.timing.board.duration import parse_duration
-from stcsim.trace import Gemm, Source, Trace, TraceOrName, load_trace
+from stcsim.trace import Trace, TraceOrName, load_trace
 from stcsim.trace.rescale.lengths import at_length
 from stcsim.trace.rescale.resolution import at_resolution
+from stcsim.trace.single import gemm_trace
 from stcsim.version import __version__
 from stcsim.words import listed
 
@@ -217,14 +218,14 @@ def _at(source: Trace | GemmPattern, axis: Axis, value: Value) -> Trace:
     """Return ``source`` at one value of ``axis``; over a leaf of the GPU it is the same everywhere."""
     name, where = axis.names[0], f"over {','.join(axis.names)}"
     if axis.leaf is not None:
-        return source if isinstance(source, Trace) else _gemm_trace(_whole(source, where))
+        return source if isinstance(source, Trace) else gemm_trace(*_whole(source, where))
     if isinstance(source, GemmPattern):
         if axis.names != source.free or not isinstance(value, int):
             free = (
                 f"{','.join(source.free)}=…, the letters of the GEMM" if source.free else "a letter in the GEMM for what varies"
             )
             raise StcsimError(where, free, source.title)
-        return _gemm_trace(source.sizes(value))
+        return gemm_trace(*source.sizes(value))
     if name == "batch" and isinstance(value, int):
         return source.with_batch(value)
     if name == "resolution" and isinstance(value, tuple):
@@ -238,13 +239,6 @@ def _whole(source: GemmPattern, where: str) -> tuple[int, int, int]:
     if source.free:
         raise StcsimError(where, "a size for every letter of the GEMM, since a leaf of the GPU varies", source.title)
     return source.sizes(1)
-
-
-def _gemm_trace(sizes: tuple[int, int, int]) -> Trace:
-    m, n, k = sizes
-    name = f"gemm {m}x{n}x{k}"
-    source = Source(model="gemm", library="command line", version="none")
-    return Trace(name=name, title=name, source=source, batch=1, input_shape=(k,), ops=(Gemm(name=name, m=m, n=n, k=k),))
 
 
 def _once(argument: str, names: Sequence[str]) -> Sequence[str]:
