@@ -34,6 +34,7 @@ from stcsim.cli.sensitivity import sensitivity
 from stcsim.cli.steps import refuse_negatives
 from stcsim.cli.traces import traces
 from stcsim.cli.validate import validate
+from stcsim.cli.whatif import whatif
 from stcsim.cli.workflow import workflow
 from stcsim.version import __version__
 
@@ -47,7 +48,7 @@ stcsim curve bert-base --arch a100,h100 --over batch=1..64 --figure batch.pdf"""
 
 #: Commands in the order of their use, under the headings of ``--help``; a typer of its own holds commands below one.
 _COMMANDS: tuple[tuple[str, tuple[Callable[..., None] | tuple[str, typer.Typer], ...]], ...] = (
-    ("Simulate", (run, gemm, explain, curve, roofline, sensitivity)),
+    ("Simulate", (run, gemm, explain, curve, roofline, sensitivity, whatif)),
     ("Look up", (arch, traces, kernels, schema)),
     ("Bring a network, see the arithmetic", (capture, inspect, prune, workflow, check, mma, microbench)),
     (

@@ -12,11 +12,11 @@ from rich.text import Text
 from stcsim.arch.variants import base_name
 from stcsim.isa.patterns import NATIVE, skipped_ratio
 from stcsim.report.phrases import Phrases
-from stcsim.report.terminal.breakdown import times_by_side
 from stcsim.report.terminal.lines import lines_of
 from stcsim.report.units import bytes_text, interval_text, percent
 from stcsim.report.words import PARTS
 from stcsim.result import RunResult, Trust
+from stcsim.result.parts import times_by_side
 
 _EVIDENCE = {
     "board": "GEMM times of this very board were measured",
