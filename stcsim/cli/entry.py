@@ -17,6 +17,7 @@ from stcsim.cli.calibrate import calibrate
 from stcsim.cli.capture import capture
 from stcsim.cli.check import check
 from stcsim.cli.command import Command
+from stcsim.cli.compare import compare
 from stcsim.cli.curve import curve
 from stcsim.cli.explain import explain
 from stcsim.cli.gemm import gemm
@@ -48,7 +49,7 @@ stcsim curve bert-base --arch a100,h100 --over batch=1..64 --figure batch.pdf"""
 
 #: Commands in the order of their use, under the headings of ``--help``; a typer of its own holds commands below one.
 _COMMANDS: tuple[tuple[str, tuple[Callable[..., None] | tuple[str, typer.Typer], ...]], ...] = (
-    ("Simulate", (run, gemm, explain, curve, roofline, sensitivity, whatif)),
+    ("Simulate", (run, gemm, explain, compare, curve, roofline, sensitivity, whatif)),
     ("Look up", (arch, traces, kernels, schema)),
     ("Bring a network, see the arithmetic", (capture, inspect, prune, workflow, check, mma, microbench)),
     (
