@@ -28,6 +28,7 @@ VaryOption = Annotated[
     ),
 ]  # fmt: skip
 WithinOption = Annotated[float, typer.Option("--within", metavar="FACTOR", help="Change no number by more than this factor.")]
+AloneOption = Annotated[bool, typer.Option("--alone", help="Vary each number alone only: all together take most of the runs.")]
 
 
 def whatif(
@@ -36,6 +37,7 @@ def whatif(
     target: TargetOption,
     vary: VaryOption,
     within: WithinOption = 4.0,
+    alone: AloneOption = False,
     dtype: opt.DTypeOption = None,
     batch: opt.BatchOption = None,
     strict: opt.StrictOption = False,
@@ -61,8 +63,8 @@ def whatif(
 
     wanted = parse_target(target)
     gpu, run = load_variant(arch, overrides, variants), load_work(work, dtype, batch, strict, library, duration)
-    most = most_runs(len(knobs_of(vary, gpu, run.dtype)))
+    most = most_runs(len(knobs_of(vary, gpu, run.dtype)), not alone)
     prepare()
     with progress(run.trace.name) as advance:
-        found = what_if(run, gpu, wanted, vary, within, lambda runs: advance(runs, max(runs, most)))
+        found = what_if(run, gpu, wanted, vary, within, lambda runs: advance(runs, max(runs, most)), together=not alone)
     deliver(out, found, whatif_table, document, row_lines)

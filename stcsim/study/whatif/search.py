@@ -45,6 +45,8 @@ def what_if(
     vary: str | Sequence[str],
     within: float = 4.0,
     progress: Callable[[int], None] | None = None,
+    *,
+    together: bool = True,
 ) -> WhatIf:
     """Find the smallest change of ``vary`` with which ``work`` meets ``target``.
 
@@ -55,6 +57,7 @@ def what_if(
         vary: short names or paths of numbers (``stcsim.study.whatif.knobs``).
         within: no number is changed by a larger factor.
         progress: called after each run with how many there were.
+        together: whether several numbers are varied all together too, which takes most of the runs.
 
     Raises:
         StcsimError: what is no target, no number or no factor, or a target on a figure that the GPU has not.
@@ -69,18 +72,18 @@ def what_if(
     search = _Search(work, arch, knobs, target, math.log(within), progress)
     here = search.run(search.start)
     figure = target.figure(here.totals)
-    answers = [] if target.is_met(figure) else search.answers()
+    answers = [] if target.is_met(figure) else search.answers(together)
     inputs: dict[str, Any] = {"arch": arch.to_dict(), "trace_sha256": work.trace.sha256, "target": str(target)}
     inputs |= {"vary": [knob.name for knob in knobs], "within": within, **work.options, "version": __version__}
     head = work.title, arch.name, here.pattern, target, figure, here.totals, within
     return WhatIf(*head, tuple(answers), search.runs, here.trust, inputs)
 
 
-def most_runs(knobs: int) -> int:
+def most_runs(knobs: int, together: bool = True) -> int:
     """Return about how many runs a search takes at most, for a bar of progress; both ways of a knob are not counted."""
     bisection = math.ceil(math.log2(math.log(4.0) / _STEPS / _FINE))
     alone = knobs * (_STEPS + bisection)
-    return 1 + alone + (knobs * _STEPS * (knobs + 1) if knobs > 1 else 0)
+    return 1 + alone + (knobs * _STEPS * (knobs + 1) if together and knobs > 1 else 0)
 
 
 @dataclass(slots=True)
@@ -129,11 +132,11 @@ class _Search:
         """Whether the target is met at a point."""
         return self.target.is_met(self.figure(logs))
 
-    def answers(self) -> list[Answer]:
+    def answers(self, together: bool) -> list[Answer]:
         """Return an answer for each knob alone and one for all together, the smallest change that reaches the target first."""
         alone = [self._alone(at) for at in range(len(self.knobs))]
         answers = [self._answer((knob.name,), logs) for knob, logs in zip(self.knobs, alone, strict=True)]
-        if len(self.knobs) > 1:
+        if together and len(self.knobs) > 1:
             answers.append(self._answer(tuple(knob.name for knob in self.knobs), self._together(alone)))
         return sorted(answers, key=self._order)
 

@@ -67,6 +67,13 @@ def test_together_is_no_larger_than_any_number_alone(found: WhatIf) -> None:
     assert together.measure == pytest.approx(math.exp(sum(abs(math.log(change.factor)) for change in together.changes)))
 
 
+def test_numbers_may_be_varied_alone_only(found: WhatIf, ran: Callable[..., str]) -> None:
+    command = ("whatif", GEMM, "--arch", "a100", "--target", str(found.target), "--vary", "clock,launch,dram", "--alone")
+    document = json.loads(ran(*command, "--json", "-"))
+    assert {tuple(answer["varied"]) for answer in document["answers"]} == {("clock",), ("launch",), ("dram",)}
+    assert document["runs"] < found.runs
+
+
 def test_the_smallest_change_comes_first(found: WhatIf) -> None:
     measures = [answer.measure for answer in found.answers if answer.reached]
     assert measures == sorted(measures) and found.answers[0].reached
