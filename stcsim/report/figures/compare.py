@@ -61,6 +61,7 @@ def write_difference_figure(found: Difference, path: Path, option: str = "--figu
 def _draw(found: Comparison) -> Figure:
     entries = [entry for entry in found.entries if entry.totals]
     sides: list[Side] = [side for side in _SIDES if any(entry.time_us(side) is not None for entry in entries)]
+    sides = sides if found.has_choice else [side for side in sides if side != "best"]
     panels = _panels(entries, sides)
     figure = Figure(figsize=(_WIDTH_INCHES, _FRAME_INCHES + _GROUP_INCHES * len(entries)), layout="constrained")
     places = figure.subplots(1, len(panels), squeeze=False, sharey=True)[0]

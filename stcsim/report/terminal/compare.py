@@ -31,9 +31,9 @@ def compare_table(found: Comparison) -> RenderableType:
     decimals = time_decimals(max(entry.time_us("dense") or 0.0 for entry in entries))
     columns = [
         Column("", tuple(Text(entry.label) for entry in entries), elastic="start"),
-        *_times(entries, sparse, lambda us: f"{us:,.{decimals}f}"),
+        *_times(found, sparse, lambda us: f"{us:,.{decimals}f}"),
         _column(f"× {found.first.label}", entries, found.faster_than_first, lambda ratio: f"{ratio:.2f}", 1),
-        *_speedups(entries, sparse),
+        *_speedups(found, sparse),
         _column("dense\nenergy", entries, lambda entry: entry.energy_uj("dense"), energy_text, 2),
         _column("best\nenergy", entries, lambda entry: entry.energy_uj("best"), energy_text, 2),
         *_memory(entries),
@@ -43,19 +43,20 @@ def compare_table(found: Comparison) -> RenderableType:
     return Group(Text(found.title, "bold"), FittedTable(tuple(columns)), *refused, *evidence_lines(found.trust))
 
 
-def _times(entries: Sequence[Entry], sparse: str, text: Callable[[float], str]) -> list[Column]:
+def _times(found: Comparison, sparse: str, text: Callable[[float], str]) -> list[Column]:
     sides: list[tuple[Side, str]] = [("dense", "dense"), ("2:4", f"all {sparse}"), ("best", "best of both")]
     return [
-        _column(f"{word}\nµs", entries, lambda entry, side=side: entry.time_us(side), text)  # type: ignore[misc]
-        for side, word in sides
-        if any(entry.time_us(side) is not None for entry in entries)
+        _column(f"{word}\nµs", found.entries, lambda entry, side=side: entry.time_us(side), text)  # type: ignore[misc]
+        for side, word in sides[: 3 if found.has_choice else 2]
+        if any(entry.time_us(side) is not None for entry in found.entries)
     ]
 
 
-def _speedups(entries: Sequence[Entry], sparse: str) -> list[Column]:
+def _speedups(comparison: Comparison, sparse: str) -> list[Column]:
     """Return the speedups over dense on the same GPU, each with its interval."""
-    columns = []
-    for name, word in (("sparse_speedup", f"all {sparse}"), ("speedup", "best of both")):
+    columns, entries = [], comparison.entries
+    sides = (("sparse_speedup", f"all {sparse}"), ("speedup", "best of both"))
+    for name, word in sides[: 2 if comparison.has_choice else 1]:
         found = [getattr(entry.totals, name) if entry.totals and entry.totals.sparse_us else None for entry in entries]
         likely = [getattr(entry.totals, f"{name}_interval") if entry.totals else None for entry in entries]
         cells = tuple(Text(NOTHING, "dim") if each is None else Text(f"{each:.2f}×", speedup_style(each)) for each in found)

@@ -210,6 +210,8 @@ def _plain(arch: Arch, path: str) -> object:
 
 
 def _leaves_text(old: Arch, new: Arch, paths: list[str]) -> str:
+    if "sm.count" in paths:  # the GPCs follow from it
+        paths = [path for path in paths if path != "sm.sms_per_gpc"]
     if len(paths) > 2:
         return f"{len(paths)} numbers of {', '.join(dict.fromkeys(path.split('.')[0] for path in paths))}"
     return ", ".join(f"{path} {value_text(old, path)} → {value_text(new, path)}" for path in paths)

@@ -97,6 +97,11 @@ class Comparison:
     inputs: dict[str, Any]
 
     @property
+    def has_choice(self) -> bool:
+        """Whether there are layers to choose the faster side for, one by one: not of a single GEMM."""
+        return any(entry.totals.launches > 1 for entry in self.entries if entry.totals)
+
+    @property
     def first(self) -> Entry:
         """The entry that others are held against: the first that has a run."""
         return next(entry for entry in self.entries if entry.totals)

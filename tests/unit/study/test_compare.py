@@ -203,6 +203,13 @@ def test_what_only_fits_together_is_changed_together() -> None:
     assert found.stops[2].totals == found.new.totals
 
 
+def test_gpcs_go_with_their_sms() -> None:
+    found = difference_of(stcsim.gemm(*SIZES, "a100"), stcsim.gemm(*SIZES, stcsim.load_arch("a100", {"sm.count": 60})))
+    assert [stop.what for stop in found.stops[2:-1]] == ["sm.count 108 → 60"]
+    assert [change.what for change in found.changes] == ["sm.count", "sm.sms_per_gpc"]
+    assert found.stops[2].totals == found.new.totals
+
+
 def test_many_leaves_of_one_die_are_changed_section_by_section() -> None:
     sections = ("power", "kernel", "launch")
     numbers = [leaf for leaf in A100.leaves() if leaf.path.startswith(sections) and isinstance(leaf.value, float) and leaf.value]
