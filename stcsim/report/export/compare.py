@@ -48,6 +48,7 @@ def difference_lines(found: Difference) -> list[dict[str, object]]:
 def _entry(found: Comparison, entry: Entry) -> dict[str, Any]:
     plain = documents.plain(entry)
     totals = plain.pop("totals")
+    plain["partial"] = entry.partial.sentence if entry.partial else None
     plain |= {f"{name}_memory_bytes": entry.memory_bytes(side) for name, side in _NAMES.items()}
     plain |= {f"{name}_fits": entry.fits(side) for name, side in _NAMES.items()}
     plain |= {f"{name}_cost_per_million": entry.cost_per_million(side) for name, side in _NAMES.items()}

@@ -21,6 +21,7 @@ def document(found: Sensitivity) -> dict[str, Any]:
         "leaves": found.leaves,
         "idle": found.idle,
         "trust": found.trust,
+        "partial": found.partial,
         "inputs": found.inputs,
     }
     return documents.document("sensitivity-1", content)
@@ -28,4 +29,5 @@ def document(found: Sensitivity) -> dict[str, Any]:
 
 def row_lines(found: Sensitivity) -> list[dict[str, object]]:
     """Return one flat line for each leaf, those with most effect first; a step that there is not leaves its columns empty."""
-    return [documents.flat(documents.plain(leaf)) for leaf in found.leaves]
+    partial = found.partial.sentence if found.partial else None
+    return [{**documents.flat(documents.plain(leaf)), "partial": partial} for leaf in found.leaves]

@@ -26,6 +26,7 @@ def document(found: WhatIf) -> dict[str, Any]:
         "runs": found.runs,
         "answers": found.answers,
         "trust": found.trust,
+        "partial": found.partial,
         "inputs": found.inputs,
     }
     return documents.document("whatif-1", content)
@@ -39,7 +40,7 @@ def row_lines(found: WhatIf) -> list[dict[str, object]]:
         changes = [f"{change.path}={change.after:.12g}" for change in answer.changes]
         own = {"varied": answer.varied, "reached": answer.reached, "measure": answer.measure, "changes": changes}
         lines.append(documents.flat({**own, "figure": answer.figure, **_figures(answer.totals), "bound": answer.bound}))
-    return lines
+    return [{**line, "partial": found.partial.sentence if found.partial else None} for line in lines]
 
 
 def _figures(totals: Totals) -> dict[str, object]:

@@ -32,7 +32,7 @@ def compare_table(found: Comparison) -> RenderableType:
     columns = [
         Column("", tuple(Text(entry.label) for entry in entries), elastic="start"),
         *_times(found, sparse, lambda us: f"{us:,.{decimals}f}"),
-        _column(f"× {found.first.label}", entries, found.faster_than_first, lambda ratio: f"{ratio:.2f}", 1),
+        _column(f"speed over\n{found.first.label}", entries, found.faster_than_first, lambda ratio: f"{ratio:.2f}", 1),
         *_speedups(found, sparse),
         _column("dense\nenergy", entries, lambda entry: entry.energy_uj("dense"), energy_text, 2),
         _column("best\nenergy", entries, lambda entry: entry.energy_uj("best"), energy_text, 2),
@@ -40,7 +40,8 @@ def compare_table(found: Comparison) -> RenderableType:
         *_costs(entries),
     ]
     refused = [Phrases("", f"no run of {entry.refused}", 0, "yellow") for entry in entries if entry.refused]
-    return Group(Text(found.title, "bold"), FittedTable(tuple(columns)), *refused, *evidence_lines(found.trust))
+    lacks = [Text(each, "bold yellow") for each in dict.fromkeys(entry.partial.sentence for entry in entries if entry.partial)]
+    return Group(Text(found.title, "bold"), *lacks, FittedTable(tuple(columns)), *refused, *evidence_lines(found.trust))
 
 
 def _times(found: Comparison, sparse: str, text: Callable[[float], str]) -> list[Column]:
@@ -85,7 +86,7 @@ def _costs(entries: Sequence[Entry]) -> list[Column]:
         return []
     sides: list[tuple[Side, str]] = [("dense", "dense"), ("best", "best")]
     return [
-        _column(f"{word}, a\nmillion cost", entries, lambda entry, side=side: entry.cost_per_million(side), three_digits, 0)  # type: ignore[misc]
+        _column(f"{word} cost\na million", entries, lambda entry, side=side: entry.cost_per_million(side), three_digits, 0)  # type: ignore[misc]
         for side, word in sides
     ]
 

@@ -66,7 +66,8 @@ def sensitivity_table(found: Sensitivity) -> RenderableType:
     notes = [Phrases("", text, 0, "dim") for text in (idle_text(found), odd_steps_text(found), *_refusals(found)) if text]
     evidence = evidence_lines({found.arch: found.trust}) if found.trust else []
     head = Text(f"{found.title} on {found.arch}: {_base_text(found)}; each number ±{share_text(found)}", "bold")
-    return Group(head, FittedTable(tuple(columns)), *notes, *evidence)
+    lacks = [Text(found.partial.sentence, "bold yellow")] if found.partial else []
+    return Group(head, *lacks, FittedTable(tuple(columns)), *notes, *evidence)
 
 
 def value_text(leaf: LeafEffect) -> str:

@@ -47,7 +47,8 @@ def whatif_table(found: WhatIf) -> RenderableType:
     sentences = [Phrases("", sentence, 0) for sentence in _sentences(found)]
     evidence = evidence_lines({found.arch: found.trust}) if found.trust else []
     head = Text(f"{found.title} on {found.arch}: {found.target}", "bold")
-    return Group(head, FittedTable(tuple(columns), foot=foot), *sentences, *evidence)
+    lacks = [Text(found.partial.sentence, "bold yellow")] if found.partial else []
+    return Group(head, *lacks, FittedTable(tuple(columns), foot=foot), *sentences, *evidence)
 
 
 def change_text(change: Changed) -> str:

@@ -11,6 +11,7 @@ from typing import Any
 from stcsim.arch import Arch
 from stcsim.arch.variants import base_name
 from stcsim.errors import StcsimError, UnsupportedError, closest, quoted
+from stcsim.partial import Partial
 from stcsim.processes import Notify
 from stcsim.result import Footprint, RunResult, Totals, Trust
 from stcsim.result.parts import Side
@@ -35,6 +36,7 @@ class Entry:
         memory: what the network needs of the GPU's memory; ``None`` for a GEMM.
         price_per_hour: of the GPU, in whatever currency it was given; ``None`` where none was.
         refused: why there is no run.
+        partial: what the network lacks; ``None`` where nothing is missing.
     """
 
     label: str
@@ -46,6 +48,7 @@ class Entry:
     memory: Footprint | None = None
     price_per_hour: float | None = None
     refused: str | None = None
+    partial: Partial | None = None
 
     def time_us(self, side: Side) -> float | None:
         """Return the time of one pass."""
@@ -170,7 +173,8 @@ def of_results(results: Mapping[str, RunResult], prices: Mapping[str, float] | N
 
 def entry_of(label: str, run: RunResult, price_per_hour: float | None = None) -> Entry:
     """Return the entry of a run."""
-    return Entry(label, run.arch, run.dtype, run.batch, run.pattern, run.totals, run.footprint, price_per_hour)
+    head = label, run.arch, run.dtype, run.batch, run.pattern
+    return Entry(*head, run.totals, run.footprint, price_per_hour, partial=run.partial)
 
 
 def parse_prices(texts: Sequence[str]) -> dict[str, float]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from stcsim.partial import Partial
 from stcsim.result import Totals, Trust
 from stcsim.study.whatif.target import Target
 
@@ -61,6 +62,7 @@ class WhatIf:
         trust: how far to trust the figures of the GPU as it is.
         inputs: ``arch`` (every leaf), ``trace_sha256``, ``target``, ``vary``, ``within``, ``dtype``, ``library``, ``duration``
             and ``version``.
+        partial: what the network lacks; ``None`` where nothing is missing.
     """
 
     title: str
@@ -74,6 +76,7 @@ class WhatIf:
     runs: int
     trust: Trust | None
     inputs: dict[str, Any]
+    partial: Partial | None = None
 
     @property
     def is_met_already(self) -> bool:

@@ -18,7 +18,7 @@ from typing import Any
 
 from stcsim.arch import Arch, ArchOrName, load_arch, unit_of
 from stcsim.errors import ArchError, StcsimError
-from stcsim.result import RunResult
+from stcsim.result import RunResult, Totals
 from stcsim.result.parts import times_of
 from stcsim.study.whatif.answers import Answer, Changed, WhatIf
 from stcsim.study.whatif.knobs import Knob, knobs_of
@@ -69,14 +69,15 @@ def what_if(
     arch.require(work.dtype, False)
     target = parse_target(target) if isinstance(target, str) else target
     knobs = knobs_of(vary, arch, work.dtype)
-    search = _Search(work, arch, knobs, target, math.log(within), progress)
-    here = search.run(search.start)
+    here = work.on(arch)
     figure = target.figure(here.totals)
+    search = _Search(work, arch, knobs, target, math.log(within), progress)
+    search.keep(search.start, here)
     answers = [] if target.is_met(figure) else search.answers(together)
     inputs: dict[str, Any] = {"arch": arch.to_dict(), "trace_sha256": work.trace.sha256, "target": str(target)}
     inputs |= {"vary": [knob.name for knob in knobs], "within": within, **work.options, "version": __version__}
     head = work.title, arch.name, here.pattern, target, figure, here.totals, within
-    return WhatIf(*head, tuple(answers), search.runs, here.trust, inputs)
+    return WhatIf(*head, tuple(answers), search.runs, here.trust, inputs, here.partial)
 
 
 def most_runs(knobs: int, together: bool = True) -> int:
@@ -96,7 +97,7 @@ class _Search:
     target: Target
     limit: float
     progress: Callable[[int], None] | None
-    _seen: dict[tuple[float, ...], RunResult] = field(default_factory=dict)
+    _seen: dict[tuple[float, ...], tuple[Totals, dict[str, float]]] = field(default_factory=dict)
 
     @property
     def runs(self) -> int:
@@ -108,14 +109,21 @@ class _Search:
         """The GPU as it is."""
         return (0.0,) * len(self.knobs)
 
-    def run(self, logs: Logs) -> RunResult:
-        """Return the run at a point."""
-        values = tuple(knob.at(log) for knob, log in zip(self.knobs, logs, strict=True))
+    def keep(self, logs: Logs, run: RunResult) -> None:
+        """Keep of a run what answers are made of: its totals, and the parts of the time of the side that is asked for."""
+        self._seen[self._values(logs)] = run.totals, times_of(run, self.target.side)
+        if self.progress is not None:
+            self.progress(len(self._seen))
+
+    def _values(self, logs: Logs) -> tuple[float, ...]:
+        return tuple(knob.at(log) for knob, log in zip(self.knobs, logs, strict=True))
+
+    def run(self, logs: Logs) -> tuple[Totals, dict[str, float]]:
+        """Return the totals and the parts of the time at a point."""
+        values = self._values(logs)
         if values not in self._seen:
             changed = {knob.path: value for knob, value in zip(self.knobs, values, strict=True) if value != knob.before}
-            self._seen[values] = self.work.on(self._changed(changed))
-            if self.progress is not None:
-                self.progress(len(self._seen))
+            self.keep(logs, self.work.on(self._changed(changed)))
         return self._seen[values]
 
     def _changed(self, changes: dict[str, float]) -> Arch:
@@ -126,7 +134,7 @@ class _Search:
 
     def figure(self, logs: Logs) -> float:
         """Return the figure of the target at a point."""
-        return self.target.figure(self.run(logs).totals)
+        return self.target.figure(self.run(logs)[0])
 
     def is_met(self, logs: Logs) -> bool:
         """Whether the target is met at a point."""
@@ -216,7 +224,7 @@ class _Search:
         return min((logs for logs in gains if gains[logs] >= max(gains.values()) - _AS_NEAR), key=_measure)
 
     def _answer(self, varied: tuple[str, ...], logs: Logs) -> Answer:
-        run, changes = self.run(logs), []
+        (totals, parts), changes = self.run(logs), []
         for knob, log in zip(self.knobs, logs, strict=True):
             after = knob.at(log)
             if after != knob.before:
@@ -224,8 +232,7 @@ class _Search:
                 changes.append(Changed(knob.name, knob.path, unit_of(knob.path), knob.before, after, factor))
         measure = math.exp(math.fsum(abs(math.log(change.factor)) for change in changes))
         reached = self.is_met(logs)
-        bound = {} if reached else _shares(times_of(run, self.target.side))
-        return Answer(varied, reached, tuple(changes), measure, self.figure(logs), run.totals, bound)
+        return Answer(varied, reached, tuple(changes), measure, self.figure(logs), totals, {} if reached else _shares(parts))
 
 
 def _with(logs: Logs, at: int, log: float) -> Logs:

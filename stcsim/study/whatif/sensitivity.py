@@ -14,6 +14,7 @@ from typing import Any, Literal
 from stcsim.arch import Arch, ArchOrName, load_arch, unit_of
 from stcsim.arch.tree import NUMBERS, RANGES
 from stcsim.errors import ArchError, StcsimError
+from stcsim.partial import Partial
 from stcsim.processes import Notify
 from stcsim.result import Totals, Trust
 from stcsim.study.whatif.work import Work
@@ -109,6 +110,7 @@ class Sensitivity:
         leaves: those with most effect first.
         trust: how far to trust the figures of the GPU as it is.
         inputs: ``arch`` (every leaf), ``trace_sha256``, ``dtype``, ``library``, ``duration``, ``share`` and ``version``.
+        partial: what the network lacks; ``None`` where nothing is missing.
     """
 
     title: str
@@ -119,6 +121,7 @@ class Sensitivity:
     leaves: tuple[LeafEffect, ...]
     trust: Trust | None
     inputs: dict[str, Any]
+    partial: Partial | None = None
 
     @property
     def movers(self) -> tuple[LeafEffect, ...]:
@@ -170,7 +173,7 @@ def sensitivity_of(
     ]
     ranked = tuple(sorted(effects, key=lambda leaf: -leaf.largest()))
     inputs = {"arch": arch.to_dict(), "trace_sha256": work.trace.sha256, **work.options, "share": share, "version": __version__}
-    return Sensitivity(work.title, arch.name, here.pattern, share, base, ranked, here.trust, inputs)
+    return Sensitivity(work.title, arch.name, here.pattern, share, base, ranked, here.trust, inputs, here.partial)
 
 
 @dataclass(frozen=True, slots=True)
