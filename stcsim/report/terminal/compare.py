@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 from rich.console import Group, RenderableType
@@ -32,10 +32,10 @@ def compare_table(found: Comparison) -> RenderableType:
     columns = [
         Column("", tuple(Text(entry.label) for entry in entries), elastic="start"),
         *_times(found, sparse, lambda us: f"{us:,.{decimals}f}"),
-        _column(f"speed over\n{found.first.label}", entries, found.faster_than_first, lambda ratio: f"{ratio:.2f}", 1),
+        _column(f"speed over\n{found.first.label}", map(found.faster_than_first, entries), lambda ratio: f"{ratio:.2f}", 1),
         *_speedups(found, sparse),
-        _column("dense\nenergy", entries, lambda entry: entry.energy_uj("dense"), energy_text, 2),
-        _column("best\nenergy", entries, lambda entry: entry.energy_uj("best"), energy_text, 2),
+        _column("dense\nenergy", (entry.energy_uj("dense") for entry in entries), energy_text, 2),
+        _column("best\nenergy", (entry.energy_uj("best") for entry in entries), energy_text, 2),
         *_memory(entries),
         *_costs(entries),
     ]
@@ -47,7 +47,7 @@ def compare_table(found: Comparison) -> RenderableType:
 def _times(found: Comparison, sparse: str, text: Callable[[float], str]) -> list[Column]:
     sides: list[tuple[Side, str]] = [("dense", "dense"), ("2:4", f"all {sparse}"), ("best", "best of both")]
     return [
-        _column(f"{word}\nµs", found.entries, lambda entry, side=side: entry.time_us(side), text)  # type: ignore[misc]
+        _column(f"{word}\nµs", (entry.time_us(side) for entry in found.entries), text)
         for side, word in sides[: 3 if found.has_choice else 2]
         if any(entry.time_us(side) is not None for entry in found.entries)
     ]
@@ -86,16 +86,13 @@ def _costs(entries: Sequence[Entry]) -> list[Column]:
         return []
     sides: list[tuple[Side, str]] = [("dense", "dense"), ("best", "best")]
     return [
-        _column(f"{word} cost\na million", entries, lambda entry, side=side: entry.cost_per_million(side), three_digits, 0)  # type: ignore[misc]
+        _column(f"{word} cost\na million", (entry.cost_per_million(side) for entry in entries), three_digits)
         for side, word in sides
     ]
 
 
-def _column(
-    header: str, entries: Sequence[Entry], figure: Callable[[Entry], float | None], text: Callable[[float], str], rank: int = 0
-) -> Column:
-    found = [figure(entry) for entry in entries]
-    cells = tuple(Text(NOTHING, "dim") if each is None else Text(text(each)) for each in found)
+def _column(header: str, figures: Iterable[float | None], text: Callable[[float], str], rank: int = 0) -> Column:
+    cells = tuple(Text(NOTHING, "dim") if each is None else Text(text(each)) for each in figures)
     return Column(header, cells, rank, justify="right")
 
 

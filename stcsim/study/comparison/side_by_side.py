@@ -168,7 +168,8 @@ def of_results(results: Mapping[str, RunResult], prices: Mapping[str, float] | N
     entries = tuple(entry_of(name, run, priced.get(run.arch)) for name, run in results.items())
     trust = {name: run.trust for name, run in results.items() if run.trust}
     inputs = {"files": list(results), "prices": dict(prices or {}), "version": __version__}
-    return Comparison("saved results", entries, trust, inputs)
+    networks = ", ".join(dict.fromkeys(run.trace for run in results.values()))
+    return Comparison(f"saved results of {networks}", entries, trust, inputs)
 
 
 def entry_of(label: str, run: RunResult, price_per_hour: float | None = None) -> Entry:
