@@ -14,8 +14,9 @@ from typing import Any, Literal, NamedTuple
 
 from pydantic import Field, ValidationError
 
-from stcsim.arch.layers import Layer, arch_names, file_layer, set_layer, shown, stack, tree_layer
+from stcsim.arch.layers import Layer, arch_names, file_layer, shown, tree_layer
 from stcsim.arch.leaf import Kind, RuleError, Source
+from stcsim.arch.overrides import with_overrides
 from stcsim.arch.tree import EXPECTED, IDENTITY, OPTIONAL, Tree
 from stcsim.data import shipped_name
 from stcsim.errors import ArchError, UnsupportedError, quoted
@@ -168,19 +169,20 @@ def load_arch(arch: ArchOrName, overrides: Mapping[str, object] | Sequence[str] 
     Args:
         arch: e.g. ``"a100"``, in any case of letters, or ``"my_what_if.yaml"`` (YAML or JSON; it may say ``base: a100``); a GPU
             that is loaded already is returned, or changed by the overrides.
-        overrides: ``["sm.count=144"]`` as on the command line, or ``{"sm.count": 144}``.
+        overrides: ``["sm.count=144"]`` as on the command line, or ``{"sm.count": 144}``; ``"x1.5"``, ``"+8"`` and ``"-8"`` are
+            relative to the value beneath.
 
     Raises:
         ArchError: one sentence with the file, the dotted path, what was expected and what was found.
     """
     if isinstance(arch, Arch):
-        return _build(stack(tree_layer(arch.to_dict(), arch.name), set_layer(overrides)), arch.name) if overrides else arch
+        return _build(with_overrides(tree_layer(arch.to_dict(), arch.name), overrides), arch.name) if overrides else arch
     if not isinstance(arch, str | PathLike):
         raise ArchError("arch", "the name of a GPU, the path of a file, or an Arch", quoted(arch))
     name = fspath(arch)
     layer = file_layer(name, Path(), "arch")
     shipped = shipped_name(name, arch_names())
-    return _build(stack(layer, set_layer(overrides)), f"{shipped}.yaml" if shipped else name)
+    return _build(with_overrides(layer, overrides), f"{shipped}.yaml" if shipped else name)
 
 
 def arch_from_dict(data: object, where: str = "arch") -> Arch:

@@ -1,18 +1,17 @@
-"""Architecture files and overrides as layers: dotted path -> value, source, and the place an error should name.
+"""Architecture files as layers: dotted path -> value, source, and the place an error should name.
 
-A file with ``base:`` lies over the layer of its base, ``--set`` lies on top. Types and ranges of the values are not looked at
-here (``stcsim.arch`` does that, once, on the finished stack); keys, leaves and their provenance are.
+A file with ``base:`` lies over the layer of its base, ``--set`` lies on top (``stcsim.arch.overrides``). Types and ranges of the
+values are not looked at here (``stcsim.arch`` does that, once, on the finished stack); keys, leaves and their provenance are.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import get_args
 
 from stcsim.arch.leaf import Kind, Section, Source
-from stcsim.arch.tree import EXPECTED, Tree, section_at
+from stcsim.arch.tree import Tree, section_at
 from stcsim.data import data_folder, data_names, shipped_name
 from stcsim.errors import ArchError, StcsimError, closest, described, quoted
 from stcsim.yaml_text import read_yaml
@@ -66,43 +65,6 @@ def file_layer(name: str | Path, folder: Path, where: str, above: tuple[Path, ..
     below = file_layer(base, path.parent, f"{file}: base", (*above, path.resolve()))
     own_name = {"name": Entry(path.stem, None, f"{file}: name")}
     return stack(below, own_name | tree_layer(data, file, bare_source=path.name))
-
-
-def set_layer(overrides: Mapping[str, object] | Sequence[str]) -> Layer:
-    """Return the layer of overrides (``--set``): ``path=value`` texts, values in YAML, or a mapping of paths to values.
-
-    Raises:
-        ArchError: a text without ``=``, a value that is no YAML, or a path that no architecture file has.
-    """
-    if not isinstance(overrides, Mapping):
-        overrides = dict(map(_split_override, _override_texts(overrides)))
-    layer: Layer = {}
-    for path, value in overrides.items():
-        where = "overrides " + quoted(path).strip("'")
-        if path not in EXPECTED:
-            raise ArchError(
-                where, "the dotted path of one value, e.g. l2.capacity_mib", f"{shown(path)}{closest(path, EXPECTED)}"
-            )
-        layer[path] = Entry(value, Source(kind="assumed", source="--set") if "." in path else None, where)
-    return layer
-
-
-def _override_texts(overrides: object) -> list[str]:
-    is_array = hasattr(overrides, "dtype")  # of numbers, which are no texts
-    several = list(overrides) if isinstance(overrides, Iterable) and not is_array else [None]
-    many = [overrides] if isinstance(overrides, str) else several
-    texts = [each for each in many if isinstance(each, str)]
-    if len(texts) < len(many):
-        expected = "path=value texts such as 'l2.capacity_mib=80', or a mapping of paths to values"
-        raise ArchError("overrides", expected, shown(overrides))
-    return texts
-
-
-def _split_override(text: str) -> tuple[str, object]:
-    path, equals, value = text.partition("=")
-    if not equals:
-        raise ArchError("overrides", "path=value, e.g. l2.capacity_mib=80", shown(text))
-    return path.strip(), parse_yaml(value, f"overrides {path.strip()}")
 
 
 def stack(below: Layer, above: Layer) -> Layer:

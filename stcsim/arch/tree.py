@@ -250,9 +250,22 @@ def _fields(model: type[Section], prefix: str = "") -> Iterator[tuple[str, Field
             yield from _fields(section, f"{prefix}{name}.")
 
 
+def _bounds(field: FieldInfo, which: str) -> list[float]:
+    return [getattr(each, which) for each in field.metadata if hasattr(each, which)]
+
+
 #: What a value at each dotted path must be, in words, in the order of the tree.
 EXPECTED: dict[str, str] = {path: field.description or "" for path, field in _fields(Tree)}
 #: The paths that a file may leave out: rates of types that the GPU lacks.
 OPTIONAL: frozenset[str] = frozenset(path for path, field in _fields(Tree) if not field.is_required())
 #: The paths that stand in a file as plain texts, without a source.
 IDENTITY: tuple[str, ...] = tuple(path for path in EXPECTED if "." not in path)
+#: The paths of single numbers, with their type; a list of numbers, as ``sm.sms_per_gpc`` is, is none.
+NUMBERS: dict[str, type[int] | type[float]] = {
+    path: kind for path, field in _fields(Tree) for kind in (int, float) if field.annotation in (kind, kind | None)
+}
+
+#: The least and the most that each of these numbers may be.
+RANGES: dict[str, tuple[float, float]] = {
+    path: (min(_bounds(field, "ge")), max(_bounds(field, "le"))) for path, field in _fields(Tree) if path in NUMBERS
+}

@@ -9,7 +9,7 @@ import typer
 
 from stcsim.cli import options as opt
 from stcsim.cli.output import deliver, output
-from stcsim.cli.steps import gemm_trace, load_described, load_network
+from stcsim.cli.steps import load_described, load_network
 from stcsim.errors import StcsimError
 from stcsim.words import Format
 
@@ -72,6 +72,7 @@ def check(
 def _network(trace: str | None, gemm: str | None, inputs: list[str] | None, values: list[str] | None) -> Trace:
     """Return the trace asked for, or one of a single GEMM."""
     from stcsim.study.axis import parse_gemm
+    from stcsim.trace.single import gemm_trace
 
     if (trace is None) == (gemm is None):
         raise StcsimError("command line", "either a trace or --gemm MxNxK", "neither" if trace is None else "both")

@@ -56,6 +56,15 @@ def settings(incomplete: str) -> list[str]:
     return [f"{path}=" for path in _beginning((path for path in EXPECTED if "." in path), incomplete)]
 
 
+def knobs(incomplete: str) -> list[str]:
+    """Return lists of what a search may vary, with commas between, of which the last begins so."""
+    from stcsim.arch.tree import NUMBERS
+    from stcsim.study.whatif.knobs import short_names
+
+    before, comma, last = incomplete.rpartition(",")
+    return [f"{before}{comma}{name}" for name in _beginning([*short_names(), *NUMBERS], last) if name not in before.split(",")]
+
+
 def kernels(ctx: Any, incomplete: str) -> list[str]:
     """Return the kernels of the GPU named on the same line that begin so, in its element type; of all GPUs without one."""
     from stcsim.errors import StcsimError

@@ -9,7 +9,7 @@ import typer
 
 from stcsim.cli import options as opt
 from stcsim.cli.output import deliver, output
-from stcsim.cli.steps import load_gpu, load_network, prepare
+from stcsim.cli.steps import load_gpus, load_network, prepare
 from stcsim.errors import StcsimError
 from stcsim.words import Format, Library, Metric, listed
 
@@ -23,7 +23,8 @@ OverOption = Annotated[
     typer.Option(
         "--over",
         metavar="AXIS=VALUES",
-        help="batch, resolution, seq or cached of a network; m, n or k of a GEMM; 1,8,64 or 1..64 (doubling) or 8..64:8.",
+        help="batch, resolution, seq or cached of a network; m, n or k of a GEMM; 1,8,64 or 1..64 (doubling) or 8..64:8. "
+        "Or a leaf of the GPU: sm.count=80..160:8, l2.capacity_mib=x0.5,x1,x2.",
     ),
 ]
 GemmOption = Annotated[
@@ -46,6 +47,7 @@ def curve(
     duration: opt.DurationOption = opt.SUSTAINED,
     strict: opt.StrictOption = False,
     overrides: opt.SetOption = None,
+    variants: opt.VariantOption = None,
     metric: MetricOption = Metric.SPEEDUP,
     figure: opt.FigureOption = None,
     format: opt.FormatOption = Format.TABLE,
@@ -67,7 +69,7 @@ def curve(
     axis = parse_axis(over)
     parse_duration(duration)
     source = _source(trace, gemm, axis, batch, strict)
-    gpus = [load_gpu(str(name), overrides) for name in listed(archs, "archs", "names")]
+    gpus = load_gpus(archs, overrides, variants)
     types = [str(name) for name in listed(dtypes, "dtypes", "names")] if dtypes else []
     if figure:
         _check_drawable(metric, gpus, types)

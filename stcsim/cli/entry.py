@@ -17,6 +17,7 @@ from stcsim.cli.calibrate import calibrate
 from stcsim.cli.capture import capture
 from stcsim.cli.check import check
 from stcsim.cli.command import Command
+from stcsim.cli.compare import compare
 from stcsim.cli.curve import curve
 from stcsim.cli.explain import explain
 from stcsim.cli.gemm import gemm
@@ -30,9 +31,11 @@ from stcsim.cli.reproduce import reproduce
 from stcsim.cli.roofline import roofline
 from stcsim.cli.run import run
 from stcsim.cli.schema import schema
+from stcsim.cli.sensitivity import sensitivity
 from stcsim.cli.steps import refuse_negatives
 from stcsim.cli.traces import traces
 from stcsim.cli.validate import validate
+from stcsim.cli.whatif import whatif
 from stcsim.cli.workflow import workflow
 from stcsim.version import __version__
 
@@ -46,7 +49,7 @@ stcsim curve bert-base --arch a100,h100 --over batch=1..64 --figure batch.pdf"""
 
 #: Commands in the order of their use, under the headings of ``--help``; a typer of its own holds commands below one.
 _COMMANDS: tuple[tuple[str, tuple[Callable[..., None] | tuple[str, typer.Typer], ...]], ...] = (
-    ("Simulate", (run, gemm, explain, curve, roofline)),
+    ("Simulate", (run, gemm, explain, compare, curve, roofline, sensitivity, whatif)),
     ("Look up", (arch, traces, kernels, schema)),
     ("Bring a network, see the arithmetic", (capture, inspect, prune, workflow, check, mma, microbench)),
     (

@@ -5,7 +5,7 @@ from __future__ import annotations
 from stcsim.cli import options as opt
 from stcsim.cli.output import output
 from stcsim.cli.run import deliver_run
-from stcsim.cli.steps import load_gpu, prepare, whole
+from stcsim.cli.steps import load_variant, prepare, whole
 from stcsim.words import Data, Engine, Format, Launch, Library, size
 
 
@@ -19,6 +19,7 @@ def gemm(
     out_dtype: opt.OutDTypeOption = None,
     sparsity: opt.SparsityOption = None,
     overrides: opt.SetOption = None,
+    variants: opt.VariantOption = None,
     kernel: opt.KernelOption = None,
     library: opt.LibraryOption = Library.CUSPARSELT,
     engine: opt.EngineOption = Engine.FAST,
@@ -42,7 +43,7 @@ def gemm(
     from stcsim.replay.door import element_of, kernel_of, library_for, warmth_of
     from stcsim.timing.board.duration import parse_duration
 
-    gpu, element = load_gpu(arch, overrides), dtype or opt.FP16
+    gpu, element = load_variant(arch, overrides, variants), dtype or opt.FP16
     library_for(gpu, element_of(element), replay.modes_of(gpu, element_of(element), sparsity), library)
     kernel_of(gpu, kernel)
     parse_duration(duration)

@@ -48,6 +48,10 @@ _ARCH_HELP = "GPU to simulate; `stcsim arch` lists them."
 # --- what is simulated
 
 TraceArgument = Annotated[str, _TRACE]
+WorkArgument = Annotated[
+    str,
+    typer.Argument(metavar="TRACE|MxNxK", help=f"{_TRACE_HELP} Or the sizes of a GEMM.", autocompletion=completion.traces),
+]
 TraceOrNone = Annotated[str | None, _TRACE]
 MSize = Annotated[str, typer.Argument(metavar="M", help="Rows of the weight, the sparse operand (output features).")]
 NSize = Annotated[str, typer.Argument(metavar="N", help="Tokens, or batch times pixels.")]
@@ -63,8 +67,16 @@ ArchsOption = Annotated[
 SetOption = Annotated[
     list[str] | None,
     typer.Option(
-        "--set", metavar="PATH=VALUE", help="Change one value of the GPU, e.g. l2.capacity_mib=80. May be repeated.",
+        "--set", metavar="PATH=VALUE",
+        help="Change one value of the GPU, e.g. l2.capacity_mib=80, or x1.5, +8, -8 of what it is. May be repeated.",
         autocompletion=completion.settings,
+    ),
+]  # fmt: skip
+VariantOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--variant", metavar="NAME:PATH=VALUE,…",
+        help="A what-if with a name, e.g. big_l2:l2.capacity_mib=80. May be repeated where a command takes several GPUs.",
     ),
 ]  # fmt: skip
 CapabilityOption = Annotated[
@@ -140,6 +152,7 @@ LibraryOption = Annotated[
 LaunchOption = Annotated[
     str, choice(Launch, "--launch", help="CUDA-graph replay, launches into a stream, or the kernel's time alone.")
 ]
+JobsOption = Annotated[int, typer.Option("--jobs", metavar="N", min=1, help="Processes to share the runs out to.")]
 DurationOption = Annotated[
     str,
     typer.Option(

@@ -9,7 +9,7 @@ import typer
 
 from stcsim.cli import options as opt
 from stcsim.cli.output import Output, deliver, output
-from stcsim.cli.steps import load_gpu, load_network, prepare
+from stcsim.cli.steps import load_network, load_variant, prepare
 from stcsim.errors import StcsimError
 from stcsim.words import Engine, Format, Fusion, Launch, Library
 
@@ -58,6 +58,7 @@ def run(
     pruned_as: PrunedAsOption = None,
     strict: opt.StrictOption = False,
     overrides: opt.SetOption = None,
+    variants: opt.VariantOption = None,
     kernel: opt.KernelOption = None,
     library: opt.LibraryOption = Library.CUSPARSELT,
     engine: opt.EngineOption = Engine.FAST,
@@ -82,7 +83,7 @@ def run(
     from stcsim.report.terminal.console import progress
     from stcsim.timing.board.duration import parse_duration
 
-    gpu, network = load_gpu(arch, overrides), load_network(trace, batch, inputs, values, strict)
+    gpu, network = load_variant(arch, overrides, variants), load_network(trace, batch, inputs, values, strict)
     replay.modes_of(gpu, element_of(dtype or network.dtype), sparsity)
     kernel_of(gpu, kernel)
     parse_duration(duration)

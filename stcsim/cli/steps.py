@@ -10,17 +10,21 @@ from typing import TYPE_CHECKING
 
 from stcsim.cli.output import check_outputs
 from stcsim.errors import StcsimError, quoted
+from stcsim.words import listed
 
 if TYPE_CHECKING:
     from stcsim.arch import Arch
+    from stcsim.study.whatif.work import Work
     from stcsim.trace import Trace
 
 __all__ = [
     "check_outputs",
-    "gemm_trace",
     "load_described",
     "load_gpu",
+    "load_gpus",
     "load_network",
+    "load_variant",
+    "load_work",
     "measured_tables",
     "prepare",
     "refuse_negatives",
@@ -55,6 +59,23 @@ def load_gpu(arch: str, overrides: list[str] | None = None) -> Arch:
     return load_arch(arch, overrides or [])
 
 
+def load_gpus(archs: str, overrides: list[str] | None = None, variants: list[str] | None = None) -> list[Arch]:
+    """Load several GPUs with their overrides, each followed by its what-ifs."""
+    from stcsim.arch.variants import with_variants
+
+    return list(with_variants([load_gpu(str(name), overrides) for name in listed(archs, "archs", "names")], variants or []))
+
+
+def load_variant(arch: str, overrides: list[str] | None = None, variants: list[str] | None = None) -> Arch:
+    """Load one GPU with its overrides, as the what-if if there is one."""
+    *_, gpu = gpus = load_gpus(arch, overrides, variants) if variants else [load_gpu(arch, overrides)]
+    if len(gpus) > 2:
+        raise StcsimError(
+            "variant", "one GPU with one what-if (stcsim compare and stcsim curve take several)", f"{len(gpus) - 1} what-ifs"
+        )
+    return gpu
+
+
 def load_described(arch: str | None) -> str | Arch | None:
     """Return what numerics takes for a GPU: a compute capability and a shipped name stand for themselves, a file is loaded."""
     if arch is None:
@@ -76,6 +97,19 @@ def load_network(
     return said_whole(open_trace(trace, batch, inputs, values=values), strict)
 
 
+def load_work(
+    work: str, dtype: str | None, batch: int | None, strict: bool, library: str = "cusparselt", duration: str = "sustained"
+) -> Work:
+    """Load a network, or the GEMM of sizes such as 4096x4096x4096, with what stays the same on every GPU."""
+    from stcsim.study.axis import is_gemm
+    from stcsim.study.whatif.work import work_of
+
+    if is_gemm(work) and batch is not None:
+        raise StcsimError("batch", "a network, whose batch can be another", f"{batch} beside a GEMM")
+    source = work if is_gemm(work) else load_network(work, batch, strict=strict)
+    return work_of(source, dtype, library=library, duration=duration)
+
+
 def said_whole(trace: Trace, strict: bool = False) -> Trace:
     """Return ``trace``; say what it lacks on stderr.
 
@@ -90,15 +124,6 @@ def said_whole(trace: Trace, strict: bool = False) -> Trace:
     if partial is not None:
         say(f"{trace.name} is {partial.sentence}")
     return trace
-
-
-def gemm_trace(m: int, n: int, k: int) -> Trace:
-    """Return the trace of a single GEMM."""
-    from stcsim.trace import Gemm, Source, Trace
-
-    name = f"gemm {m}x{n}x{k}"
-    source = Source(model="gemm", library="command line", version="none")
-    return Trace(name=name, title=name, source=source, batch=1, input_shape=(k,), ops=(Gemm(name=name, m=m, n=n, k=k),))
 
 
 def measured_tables(paths: Sequence[Path] | None) -> list[Path]:

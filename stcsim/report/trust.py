@@ -9,13 +9,14 @@ from typing import Any
 
 from rich.text import Text
 
+from stcsim.arch.variants import base_name
 from stcsim.isa.patterns import NATIVE, skipped_ratio
 from stcsim.report.phrases import Phrases
-from stcsim.report.terminal.breakdown import times_by_side
 from stcsim.report.terminal.lines import lines_of
 from stcsim.report.units import bytes_text, interval_text, percent
 from stcsim.report.words import PARTS
 from stcsim.result import RunResult, Trust
+from stcsim.result.parts import times_by_side
 
 _EVIDENCE = {
     "board": "GEMM times of this very board were measured",
@@ -125,7 +126,8 @@ def _changes(gpu: Mapping[str, Any], path: str = "") -> Iterator[str]:
     for name, value in gpu.items():
         if not isinstance(value, Mapping):
             continue
-        if value.get("from") == "--set":
+        source = str(value.get("from"))
+        if source.startswith("--set") and ":" not in source:  # what follows a colon was made of such a value
             yield f"--set={path}{name}={json.dumps(value['value'])}"
         else:
             yield from _changes(value, f"{path}{name}.")
@@ -134,7 +136,7 @@ def _changes(gpu: Mapping[str, Any], path: str = "") -> Iterator[str]:
 def _next(result: RunResult) -> list[Text]:
     """Return the next command to try."""
     inputs, row = result.inputs, lines_of(result.rows)[0].rows[0]
-    common = " ".join([f"--arch {result.arch} --dtype {result.dtype}", *map(shlex.quote, _changes(inputs["arch"]))])
+    common = " ".join([f"--arch {base_name(result.arch)} --dtype {result.dtype}", *map(shlex.quote, _changes(inputs["arch"]))])
     explain = f"stcsim explain {row.m} {row.n} {row.k} {common}"
     if "trace" not in inputs:
         return [Text.assemble(("Next: ", "bold"), f"{explain} says why.")]

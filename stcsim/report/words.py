@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 
-MEMORY = "memory"
-"""The part of a network's time that is kernels of memory operations, without their launches."""
+from stcsim.result.parts import MEMORY
 
 #: The keys of a breakdown.
 PARTS = {

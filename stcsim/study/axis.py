@@ -7,6 +7,7 @@ An axis is a name, ``=`` and values with commas between; they are put in ascendi
     batch=1,8,24..96:24       each of these
     resolution=224,800x1280   height x width; 224 is 224x224
     m,n,k=1024..16384         one value for several sizes of a GEMM
+    sm.count=80..160:8        a leaf of the GPU (``stcsim.study.leaf_axis``)
 """
 
 from __future__ import annotations
@@ -15,11 +16,13 @@ import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+from stcsim.arch.overrides import Change
 from stcsim.errors import StcsimError, closest
+from stcsim.study.leaf_axis import check_leaf, leaf_title, leaf_values
 from stcsim.words import text as word_text
 
-Value = int | tuple[int, int]
-"""A point of an axis: a number, or height and width of an image."""
+Value = int | float | tuple[int, int] | Change
+"""A point of an axis: a number, height and width of an image, or what changes a leaf of the GPU: ``x1.5``, ``+8``."""
 
 NETWORK_AXES = {
     "batch": "batch",
@@ -42,15 +45,23 @@ class Axis:
     """What varies, and its values in ascending order.
 
     Attributes:
-        names: one of ``NETWORK_AXES``, or one or more of m, n and k, which then take the same value.
+        names: one of ``NETWORK_AXES``, or one or more of m, n and k, which then take the same value, or the dotted path of a
+            leaf of the GPU.
     """
 
     names: tuple[str, ...]
     values: tuple[Value, ...]
 
     @property
+    def leaf(self) -> str | None:
+        """Dotted path of the leaf of the GPU that varies, ``None`` where the work does."""
+        return self.names[0] if "." in self.names[0] else None
+
+    @property
     def title(self) -> str:
-        """Name with its unit, as a figure says it: ``"batch"``, ``"m = n = k"``."""
+        """Name with its unit, as a figure says it: ``"batch"``, ``"m = n = k"``, ``"l2.capacity_mib (MiB)"``."""
+        if self.leaf is not None:
+            return leaf_title(self.leaf, self.values)
         return NETWORK_AXES.get(self.names[0], " = ".join(self.names))
 
 
@@ -85,10 +96,13 @@ def parse_axis(text: str) -> Axis:
     """
     words, equals, values = word_text(text, "over", "an axis and its values, e.g. 'batch=1..64'").partition("=")
     names = tuple(word.strip().lower() for word in words.split(","))
+    if len(names) == 1 and "." in names[0]:
+        return _leaf_axis(names[0], equals, values)
     known = (*NETWORK_AXES, *GEMM_AXES)
     for name in names:
         if name not in known:
-            raise StcsimError("over", f"one of {', '.join(known)}", f"'{name}'{closest(name, known)}")
+            expected = f"one of {', '.join(known)}, or a leaf of the GPU such as sm.count"
+            raise StcsimError("over", expected, f"'{name}'{closest(name, known)}")
     if len(set(names)) < len(names) or len(names) > 1 and not set(names) <= set(GEMM_AXES):
         raise StcsimError("over", "one axis, or several of m, n and k with one value", f"'{words}'")
     if not equals:
@@ -97,6 +111,13 @@ def parse_axis(text: str) -> Axis:
     for word in values.split(","):
         found.update(_values(word.strip(), names[0], len(found)))
     return Axis(tuple(sorted(names, key=known.index)), tuple(sorted(found, key=value_order)))
+
+
+def _leaf_axis(path: str, equals: str, values: str) -> Axis:
+    check_leaf(path)
+    if not equals:
+        raise StcsimError("over", f"values, e.g. {path}=x0.5,x1,x2", f"'{path}'")
+    return Axis((path,), leaf_values(path, values, _MAX_VALUES))
 
 
 def parse_gemm(text: str) -> GemmPattern:
@@ -118,9 +139,11 @@ def is_gemm(text: str) -> bool:
     return _GEMM.fullmatch(text.strip().lower().replace("×", "x")) is not None
 
 
-def value_order(value: Value) -> tuple[int, int]:
+def value_order(value: Value) -> tuple[float, int]:
     """Return what to sort values by: numbers by size, images by pixels and then height."""
-    return (value[0] * value[1], value[0]) if isinstance(value, tuple) else (value, 0)
+    if isinstance(value, tuple):
+        return value[0] * value[1], value[0]
+    return float(value.amount) if isinstance(value, Change) else value, 0
 
 
 def _values(word: str, name: str, already: int) -> Iterator[Value]:

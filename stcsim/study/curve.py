@@ -1,4 +1,7 @@
-"""Curves: one network, or one family of GEMMs, run at every value of an axis on several GPUs and in several types."""
+"""Curves: one network, or one family of GEMMs, run at every value of an axis on several GPUs and in several types.
+
+The axis is of the work (batch, length, sizes of a GEMM) or over one leaf of the GPUs (``sm.count``).
+"""
 
 from __future__ import annotations
 
@@ -8,16 +11,17 @@ from typing import Any, Literal
 
 from stcsim import replay
 from stcsim.arch import Arch, ArchOrName, load_arch
-from stcsim.errors import StcsimError
+from stcsim.errors import ArchError, StcsimError
 from stcsim.isa.patterns import NATIVE
 from stcsim.partial import Partial
 from stcsim.replay.door import element_of, library_of
 from stcsim.result import Footprint, Interval, Totals, Trust
 from stcsim.study.axis import NETWORK_AXES, Axis, GemmPattern, Value, is_gemm, parse_axis, parse_gemm
 from stcsim.timing.board.duration import parse_duration
-from stcsim.trace import Gemm, Source, Trace, TraceOrName, load_trace
+from stcsim.trace import Trace, TraceOrName, load_trace
 from stcsim.trace.rescale.lengths import at_length
 from stcsim.trace.rescale.resolution import at_resolution
+from stcsim.trace.single import gemm_trace
 from stcsim.version import __version__
 from stcsim.words import listed
 
@@ -39,6 +43,7 @@ class CurvePoint:
         memory: what it needs of the GPU's memory.
         pattern: name of the GPU's sparsity pattern; the side that is called ``"2:4"`` here is of that pattern.
         partial: what the network lacks there; ``None`` where nothing is missing.
+        leaf_value: what the leaf of the GPU is there over which the axis runs; ``None`` where the axis is of the work.
     """
 
     value: Value
@@ -48,6 +53,7 @@ class CurvePoint:
     memory: Footprint | None = None
     pattern: str = NATIVE.name
     partial: Partial | None = None
+    leaf_value: int | float | None = None
 
     def time_us(self, side: Side) -> float | None:
         """Time of one pass, microseconds."""
@@ -159,12 +165,15 @@ def sweep(
             arch.require(element, False)
     trust: dict[str, Trust] = {}
     points, runs = [], [(arch, element, *place) for arch in gpus for element in elements for place in places]
-    for at, (arch, element, value, trace) in enumerate(runs):
+    changed = _changed(gpus, axis)
+    for at, (gpu, element, value, trace) in enumerate(runs):
+        arch = changed.get((gpu.name, value), gpu)
         advance = None if progress is None else _within(progress, at, len(runs), len(trace.ops))
         result = replay.run(trace, arch, dtype=element, library=library, duration=duration, progress=advance)
-        points.append(CurvePoint(value, arch.name, element, result.totals, result.footprint, result.pattern, result.partial))
+        of = result.totals, result.footprint, result.pattern, result.partial
+        points.append(CurvePoint(value, gpu.name, element, *of, _leaf_value(arch, axis)))
         if result.trust:
-            trust[arch.name] = result.trust
+            trust[gpu.name] = max(trust.get(gpu.name, result.trust), result.trust, key=lambda each: len(each.assumed))
     inputs: dict[str, Any] = {
         "archs": {arch.name: arch.to_dict() for arch in gpus},
         "library": library,
@@ -175,6 +184,21 @@ def sweep(
         return Curve(source.title, None, False, axis, tuple(points), trust, inputs)
     batch = None if axis.names == ("batch",) else source.batch
     return Curve(source.name, batch, True, axis, tuple(points), trust, {"trace_sha256": source.sha256, **inputs})
+
+
+def _changed(gpus: Sequence[Arch], axis: Axis) -> dict[tuple[str, Value], Arch]:
+    """Return each GPU at each value of an axis over a leaf; nothing for another axis."""
+    if axis.leaf is None:
+        return {}
+    try:
+        return {(gpu.name, value): load_arch(gpu, {axis.leaf: value}) for gpu in gpus for value in axis.values}
+    except ArchError as error:
+        raise StcsimError(error.where.replace("overrides", "over", 1), error.expected, error.found) from None
+
+
+def _leaf_value(arch: Arch, axis: Axis) -> int | float | None:
+    found = arch.value(axis.leaf) if axis.leaf else None
+    return found if isinstance(found, int | float) else None
 
 
 def _opened(source: TraceOrName | GemmPattern) -> Trace | GemmPattern:
@@ -191,15 +215,17 @@ def _gpus(archs: ArchOrName | Sequence[ArchOrName]) -> list[Arch]:
 
 
 def _at(source: Trace | GemmPattern, axis: Axis, value: Value) -> Trace:
-    """Return ``source`` at one value of ``axis``."""
+    """Return ``source`` at one value of ``axis``; over a leaf of the GPU it is the same everywhere."""
     name, where = axis.names[0], f"over {','.join(axis.names)}"
+    if axis.leaf is not None:
+        return source if isinstance(source, Trace) else gemm_trace(*_whole(source, where))
     if isinstance(source, GemmPattern):
-        if axis.names != source.free or isinstance(value, tuple):
+        if axis.names != source.free or not isinstance(value, int):
             free = (
                 f"{','.join(source.free)}=…, the letters of the GEMM" if source.free else "a letter in the GEMM for what varies"
             )
             raise StcsimError(where, free, source.title)
-        return _gemm_trace(source.sizes(value))
+        return gemm_trace(*source.sizes(value))
     if name == "batch" and isinstance(value, int):
         return source.with_batch(value)
     if name == "resolution" and isinstance(value, tuple):
@@ -209,11 +235,10 @@ def _at(source: Trace | GemmPattern, axis: Axis, value: Value) -> Trace:
     raise StcsimError("over", f"one of {', '.join(NETWORK_AXES)} for a network", ",".join(axis.names))
 
 
-def _gemm_trace(sizes: tuple[int, int, int]) -> Trace:
-    m, n, k = sizes
-    name = f"gemm {m}x{n}x{k}"
-    source = Source(model="gemm", library="command line", version="none")
-    return Trace(name=name, title=name, source=source, batch=1, input_shape=(k,), ops=(Gemm(name=name, m=m, n=n, k=k),))
+def _whole(source: GemmPattern, where: str) -> tuple[int, int, int]:
+    if source.free:
+        raise StcsimError(where, "a size for every letter of the GEMM, since a leaf of the GPU varies", source.title)
+    return source.sizes(1)
 
 
 def _once(argument: str, names: Sequence[str]) -> Sequence[str]:

@@ -119,7 +119,17 @@ def test_run_says_it_on_stderr_and_in_the_panel(tmp_path: Path, capsys: pytest.C
     assert table[0]["partial"] == sentence
 
 
-@pytest.mark.parametrize("command", [("run",), ("roofline",), ("curve", "--over", "batch=1,2")], ids=lambda words: words[0])
+STRICT = [
+    ("run",),
+    ("roofline",),
+    ("curve", "--over", "batch=1,2"),
+    ("compare",),
+    ("sensitivity",),
+    ("whatif", "--target", "speedup >= 2", "--vary", "l2"),
+]
+
+
+@pytest.mark.parametrize("command", STRICT, ids=lambda words: words[0])
 def test_strict_refuses_a_part_of_a_network(command: tuple[str, ...], tmp_path: Path, refused: Callable[..., str]) -> None:
     lacking(unhandled=(), unsized=("a: Resize",)).save(tmp_path / "net.json")
     sentence = refused(command[0], tmp_path / "net.json", "--arch", "a100", "--strict", *command[1:])
@@ -169,3 +179,14 @@ class Odd(torch.nn.Module):
         near = torch.cdist(x, self.codes.expand(x.shape[0], 32, 16), p=1.0)
         return self.layer(x), near, torch.cat([x, x[:1]]).mean(-1)
 """
+
+
+@pytest.mark.parametrize("command", STRICT[3:], ids=lambda words: words[0])
+def test_what_ifs_carry_it_in_every_form(command: tuple[str, ...], tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    lacking().save(tmp_path / "net.json")
+    sentence = "partial: an unknown share of the products is missing: Loop ×1"
+    for form in ("table", "csv", "json"):
+        with pytest.raises(SystemExit) as stop:
+            entry.main([command[0], str(tmp_path / "net.json"), "--arch", "a100", *command[1:], "--format", form])
+        printed = capsys.readouterr().out
+        assert stop.value.code == 0 and (sentence in printed or '"partial": {' in printed)

@@ -1,6 +1,7 @@
 """A curve as a figure for one column of a paper: colour tells GPUs and types apart, line and marker tell dense from 2:4.
 
-A single series takes the colours for its sides instead.
+A single series takes the colours for its sides instead. More series than there are colours are drawn for two columns of a paper,
+each GPU in a panel of its own (or each type, where that needs fewer panels), all on the same axes.
 """
 
 from __future__ import annotations
@@ -27,6 +28,8 @@ if TYPE_CHECKING:
     from stcsim.study.curve import Curve, CurvePoint, Side
 
 _HEIGHT_INCHES = 2.9
+_PANEL_INCHES, _PAGE_INCHES, _PANEL_COLUMNS = 1.75, 7.2, 3
+_MOST_PANELS = 24
 _LOOKS: dict[Side, dict[str, Any]] = {
     "dense": {"ls": "-", "marker": "o"},
     "2:4": {"ls": "--", "marker": "^"},
@@ -101,24 +104,75 @@ def write_curve_figure(curve: Curve, path: Path, metric: str = "speedup", option
 
 
 def check_series(count: int) -> None:
-    """Refuse more series than there are colours.
+    """Refuse more series than panels can hold.
 
     Raises:
-        StcsimError: with the number that there may be.
+        StcsimError: with the number that there may be, and another form.
     """
-    if count > len(COLOURS):
-        raise StcsimError("--figure", f"at most {len(COLOURS)} pairs of a GPU and a type", str(count))
+    if count > _MOST_PANELS:
+        raise StcsimError("--figure", f"at most {_MOST_PANELS} pairs of a GPU and a type (--csv holds any number)", str(count))
 
 
 def _draw(curve: Curve, metric: Metric) -> Figure:
-    figure = Figure(figsize=(COLUMN_INCHES, _HEIGHT_INCHES), layout="constrained")
-    axes = figure.subplots()
     series = _distinct(curve, metric)
     sides = [side for side in metric.sides if side != "best" or curve.is_network]
+    names: dict[Side, str] = {side: "best of both" if side == "best" else side_name(curve.points, side) for side in sides}
     largest = max(
         (each for points in series.values() for side in sides for each in _figures(metric, points, side) if each), default=1.0
     )
-    size, unit = suited(metric.units, largest)
+    scale = suited(metric.units, largest)
+    if len(series) > len(COLOURS):
+        return _draw_panels(curve, metric, names, scale)
+    figure = Figure(figsize=(COLUMN_INCHES, _HEIGHT_INCHES), layout="constrained")
+    axes = figure.subplots()
+    _draw_series(axes, metric, series, sides, scale[0])
+    axes.set(xlabel=curve.axis.title, ylabel=metric.title.format(scale[1]))
+    axes.set_title(curve_title(curve), loc="left")
+    _scale_y(axes, metric)
+    scale_x(axes, curve.axis.values)
+    keys = _keys(list(series), names)
+    figure.legend(
+        handles=keys, loc="outside upper center", ncols=_KEY_COLUMNS, frameon=False, columnspacing=1.4, handlelength=2.2
+    )
+    thin_labels(figure, axes)
+    return figure
+
+
+def _draw_panels(curve: Curve, metric: Metric, names: dict[Side, str], scale: tuple[float, str]) -> Figure:
+    """Draw a panel for each GPU, or for each type where that needs fewer, all on the same axes."""
+    panels, labels = _panels(curve)
+    columns = min(_PANEL_COLUMNS, len(panels))
+    rows = -(-len(panels) // columns)
+    figure = Figure(figsize=(_PAGE_INCHES, 0.8 + _PANEL_INCHES * rows), layout="constrained")
+    places = list(figure.subplots(rows, columns, squeeze=False, sharey=True).flat)
+    for axes, (title, series) in zip(places, panels.items(), strict=False):
+        _draw_series(axes, metric, series, list(names), scale[0])
+        axes.set_title(title, loc="left")
+        scale_x(axes, curve.axis.values)
+    for axes in places[len(panels) :]:
+        axes.set_visible(False)
+    low, high = (end(axes.dataLim.intervaly[at] for axes in places[: len(panels)]) for at, end in enumerate((min, max)))
+    places[0].dataLim.intervaly = low, high  # the y axis is shared
+    _scale_y(places[0], metric)
+    figure.supxlabel(curve.axis.title, size=8)
+    figure.supylabel(metric.title.format(scale[1]), size=8)
+    figure.suptitle(curve_title(curve), x=0.01, ha="left", size=8)
+    figure.legend(handles=_keys(labels, names), loc="outside upper right", ncols=_KEY_COLUMNS, frameon=False)
+    for axes in places[: len(panels)]:
+        thin_labels(figure, axes)
+    return figure
+
+
+def _panels(curve: Curve) -> tuple[dict[str, dict[str, Sequence[CurvePoint]]], list[str]]:
+    """Return the series of each panel, and what its colours stand for."""
+    archs, dtypes = (list(dict.fromkeys(names)) for names in zip(*curve.series, strict=True))
+    by_arch = len(dtypes) <= len(COLOURS) and (len(archs) <= len(dtypes) or len(archs) > len(COLOURS))
+    outer, inner = (archs, dtypes) if by_arch else (dtypes, archs)
+    found = {(arch, dtype) if by_arch else (dtype, arch): points for (arch, dtype), points in curve.series.items()}
+    return {panel: {each: found[panel, each] for each in inner} for panel in outer}, inner
+
+
+def _draw_series(axes: Axes, metric: Metric, series: dict[str, Sequence[CurvePoint]], sides: Sequence[Side], size: float) -> None:
     for at, points in enumerate(series.values()):
         for nth, side in enumerate(sides):
             colour = COLOURS[nth if len(series) == 1 else at]
@@ -128,17 +182,8 @@ def _draw(curve: Curve, metric: Metric) -> Figure:
             axes.plot(places, heights, **look)
             if len(series) == 1:
                 _draw_likely(axes, places, [metric.likely(point, side) for point in points], size, colour)
-    axes.set(xlabel=curve.axis.title, ylabel=metric.title.format(unit))
-    axes.set_title(curve_title(curve), loc="left")
-    _scale_y(axes, metric)
-    scale_x(axes, curve.axis.values)
-    names: dict[Side, str] = {side: "best of both" if side == "best" else side_name(curve.points, side) for side in sides}
-    keys = _keys(list(series), names)
-    figure.legend(
-        handles=keys, loc="outside upper center", ncols=_KEY_COLUMNS, frameon=False, columnspacing=1.4, handlelength=2.2
-    )
-    thin_labels(figure, axes)
-    return figure
+    if metric is METRICS["speedup"]:
+        axes.axhline(1.0, color=INK, lw=0.7, zorder=1)
 
 
 def _draw_likely(axes: Axes, places: Sequence[float], likely: Sequence[Interval | None], size: float, colour: str) -> None:
@@ -179,7 +224,6 @@ def _scale_y(axes: Axes, metric: Metric) -> None:
     """Set the y axis: logarithmic with plain numbers, from zero, or around 1 for a speedup."""
     low, high = axes.dataLim.intervaly
     if metric is METRICS["speedup"]:
-        axes.axhline(1.0, color=INK, lw=0.7, zorder=1)
         low, high = min(low, 1.0), max(high, 1.0)
         margin = max(0.07 * (high - low), 0.01)
         axes.set_ylim(low - margin, high + margin)

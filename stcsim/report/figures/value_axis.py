@@ -9,6 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import NullLocator
 
+from stcsim.arch.overrides import Change
 from stcsim.report.terminal.curve import axis_value_text
 
 if TYPE_CHECKING:
@@ -21,7 +22,9 @@ _MANY_TICKS = 12
 
 
 def place(value: Value) -> float:
-    """Return where a value stands on the x axis; an image at the side of the square with its pixels."""
+    """Return where a value stands on the x axis; an image at the side of the square with its pixels, a change at its amount."""
+    if isinstance(value, Change):
+        return float(value.amount)
     return float((value[0] * value[1]) ** 0.5) if isinstance(value, tuple) else float(value)
 
 
@@ -29,7 +32,7 @@ def scale_x(axes: Axes, values: Sequence[Value]) -> None:
     """Set the x axis: base 2 for values that double or nearly so, else linear; a tick at every value unless there are many."""
     places = [place(value) for value in values]
     middle = places[len(places) // 2]
-    doubling = places[-1] >= LOG_FROM * places[0] and 4 * middle <= places[0] + places[-1]
+    doubling = places[0] > 0 and places[-1] >= LOG_FROM * places[0] and 4 * middle <= places[0] + places[-1]
     if doubling:
         axes.set_xscale("log", base=2)
     if doubling or len(places) <= _MANY_TICKS:

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from rich.console import Console, ConsoleOptions, RenderResult
 from rich.text import Text
 
 from stcsim.report.units import NOTHING, bar, energy_text, percent, time_text
-from stcsim.report.words import ENERGIES, MEMORY, PARTS
-from stcsim.result import KernelResult, LayerRow, MemoryResult, MemoryRow, RunResult
+from stcsim.report.words import ENERGIES, PARTS
+from stcsim.result import RunResult
+from stcsim.result.parts import times_by_side
 
 _LABEL_COLUMNS = max(map(len, PARTS.values()))
 _FIGURE_COLUMNS = 17
@@ -73,30 +73,3 @@ def energy_bars(result: RunResult) -> Bars:
         sides = {"dense": totals.dense_energy_parts_uj, "best of both": totals.best_energy_parts_uj}
     shown = {side: parts for side, parts in sides.items() if parts is not None}
     return Bars("energy goes to", ENERGIES, shown, lambda uj, _: energy_text(uj))
-
-
-def times_by_side(result: RunResult) -> dict[str, dict[str, float]]:
-    """Return microseconds by part of every side that was run; of a network with a choice its best instead of all 2:4."""
-    totals = result.totals
-    rows: list[LayerRow | MemoryRow] = [*result.rows, *result.memory]
-    sides = {}
-    if totals.dense_us is not None:
-        sides["dense"] = summed((row.dense, row.count) for row in rows)
-    if totals.sparse_us is not None and len(result.rows) > 1 and sides:
-        sides["best of both"] = summed((row.chosen, row.count) for row in rows)
-    elif totals.sparse_us is not None:
-        sides[result.pattern] = summed((row.sparse or row.chosen, row.count) for row in rows)
-    return sides
-
-
-def summed(kernels: Iterable[tuple[KernelResult | MemoryResult | None, int]]) -> dict[str, float]:
-    """Return the breakdowns of ``(kernel, launches)`` added up, parts that take no time left out.
-
-    A memory operation adds to ``launch`` and, whatever it waits for, to ``memory``.
-    """
-    parts: dict[str, float] = defaultdict(float)
-    for kernel, count in kernels:
-        for part, part_us in (kernel.breakdown if kernel else {}).items():
-            its_own = part == "launch" or not isinstance(kernel, MemoryResult)
-            parts[part if its_own else MEMORY] += part_us * count
-    return {part: part_us for part, part_us in parts.items() if part_us > 0}

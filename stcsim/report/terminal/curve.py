@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from rich.console import Group, RenderableType
 from rich.text import Text
 
+from stcsim.arch.overrides import Change
 from stcsim.report.clock import state_text
 from stcsim.report.phrases import Phrases
 from stcsim.report.terminal.columns import Column, FittedTable
@@ -51,7 +52,7 @@ def curve_table(curve: Curve) -> RenderableType:
         for name, word in (("arch", "GPU"), ("dtype", "type"))
         if several[name]
     ]
-    axis = tuple(Text(axis_value_text(point.value)) for point in points)
+    axis = tuple(Text(_place_text(point)) for point in points)
     columns.append(Column(_axis_word(curve.axis), axis, justify="right"))
     columns += _figures(points, curve.is_network)
     lacks = dict.fromkeys(point.partial.sentence for point in points if point.partial)
@@ -123,7 +124,15 @@ def _axis_word(axis: Axis) -> str:
 
 
 def axis_value_text(value: Value) -> str:
-    """Return a value of an axis: ``"64"``, ``"224"`` for a square image, ``"800×1280"``."""
+    """Return a value of an axis: ``"64"``, ``"224"`` for a square image, ``"800×1280"``, ``"×1.5"``."""
     if isinstance(value, tuple):
         return str(value[0]) if value[0] == value[1] else f"{value[0]}×{value[1]}"
-    return str(value)
+    if isinstance(value, Change):
+        return str(value).replace("x", "×")
+    return f"{value:.12g}" if isinstance(value, float) else str(value)
+
+
+def _place_text(point: CurvePoint) -> str:
+    """Return where a point stands; what a leaf became where it was asked for in relation to the file: ``"×1.5 (60)"``."""
+    became = f" ({point.leaf_value:,.12g})" if isinstance(point.value, Change) and point.leaf_value is not None else ""
+    return axis_value_text(point.value) + became

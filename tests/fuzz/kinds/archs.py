@@ -12,8 +12,9 @@ _EDGES = (
     "0", "0.001", "0.0009", "1", "2", "3", "5", "7", "16", "64", "100", "1000", "65536", "1000000", "1e6", "1000001",
     "0.5", "0.999",
     "1.0", "null", "1e-3",
+    "x1.5", "x0.5", "×2", "x0", "x1000000", "+8", "-8", "+0.25", "-0.25", "x1e3", "x", "+", "-",
 )  # fmt: skip
-"""Values that most leaves may have, and some just beyond."""
+"""Values that most leaves may have, and some just beyond; some are relative to what the file has."""
 _TEXTS = (
     "", " ", "~", "yes", "0x10", "0o17", "1_000", "1:30", "2024-01-01", "2024-13-45", ".inf", "-.inf", ".nan", "1e3",
     "1e999", "[1,2]",

@@ -283,6 +283,52 @@ def test_a_new_sm_count_rebuilds_the_gpcs(count: int, sms_per_gpc: tuple[int, ..
         assert from_file.sources["sm.sms_per_gpc"].source == f"my.yaml: {note}"
 
 
+@pytest.mark.parametrize(
+    ("value", "became", "source"),
+    [
+        ("x1.5", 120, "--set x1.5 of 80"),
+        ("×0.5", 40, "--set x0.5 of 80"),
+        (" X 2 ", 160, "--set x2 of 80"),
+        ("+8", 88, "--set +8 of 80"),
+        ("-0.5", 79.5, "--set -0.5 of 80"),
+        ("x1.1", 88, "--set x1.1 of 80"),  # exact in decimal digits, where 80 * 1.1 is 88.00000000000001 in binary ones
+    ],
+)
+def test_a_relative_value_changes_the_one_beneath_and_says_what_it_was(value: str, became: float, source: str) -> None:
+    beneath = load_arch("a100", {"l2.capacity_mib": 80})
+    for overrides in ([f"l2.capacity_mib={value}"], {"l2.capacity_mib": value}):
+        arch = load_arch(beneath, overrides)
+        assert arch.l2.capacity_mib == became
+        assert (arch.sources["l2.capacity_mib"].kind, arch.sources["l2.capacity_mib"].source) == ("assumed", source)
+
+
+def test_relative_values_of_one_leaf_are_laid_on_each_other() -> None:
+    arch = load_arch("a100", ["l2.capacity_mib=10", "l2.capacity_mib=x3", "l2.capacity_mib=+2"])
+    assert (arch.l2.capacity_mib, arch.sources["l2.capacity_mib"].source) == (32, "--set +2 of 30")
+
+
+@pytest.mark.parametrize(
+    ("value", "count", "source"),
+    [("+8", 116, "--set +8 of 108"), ("-8", 100, "--set -8 of 108"), ("x1.1", 119, "--set x1.1 of 108, rounded")],
+)
+def test_a_relative_sm_count_is_an_integer_and_rebuilds_the_gpcs(value: str, count: int, source: str) -> None:
+    arch = load_arch("a100", [f"sm.count={value}"])
+    assert (arch.sm.count, sum(arch.sm.sms_per_gpc)) == (count, count)
+    assert arch.sources["sm.count"].source == source
+    assert arch.sources["sm.sms_per_gpc"].source == f"{source}: sm.count spread evenly over 7 GPCs"
+
+
+def test_a_name_may_look_like_a_relative_value() -> None:
+    assert load_arch("a100", ["name=x2"]).name == "x2"
+
+
+def test_a_relative_value_on_a_broken_file_is_refused(tmp_path: Path) -> None:
+    path = write(tmp_path, "base: a100\nl2: {capacity_mib: forty}")
+    assert mistake(path, "l2.capacity_mib=x2") == (
+        "overrides l2.capacity_mib: expected an absolute value, as there is no number beneath to change, found x2 of 'forty'"
+    )
+
+
 def test_given_gpcs_are_kept() -> None:
     arch = load_arch("h100", ["sm.count=20", "sm.sms_per_gpc=[18, 2]"])
     assert arch.sm.sms_per_gpc == (18, 2)
@@ -379,7 +425,13 @@ def test_unknown_names(name: str, message: str) -> None:
         ("sm.count=true", "overrides sm.count: expected an integer from 1 to 1000000, found true"),
         ("sm.count=108.0", "overrides sm.count: expected an integer from 1 to 1000000, found 108.0"),
         ("sm.count=0", "overrides sm.count: expected an integer from 1 to 1000000, found 0"),
-        ("sm.count=-4", "overrides sm.count: expected an integer from 1 to 1000000, found -4"),
+        ("sm.count=-200", "overrides sm.count -200 of 108: expected an integer from 1 to 1000000, found -92"),
+        ("sm.count=x0", "overrides sm.count x0 of 108: expected an integer from 1 to 1000000, found 0"),
+        ("sm.count=+1.5", "overrides sm.count +1.5 of 108: expected an integer from 1 to 1000000, found 109.5"),
+        ("sm.count=xtwo", "overrides sm.count: expected a factor such as x1.5, found 'xtwo'"),
+        ("sm.count=x-2", "overrides sm.count: expected a factor such as x1.5, found 'x-2'"),
+        ("sm.count=x1e9", "overrides sm.count: expected a factor such as x1.5, found 'x1e9'"),
+        ("sm.sms_per_gpc=x2", "overrides sm.sms_per_gpc: expected a list of integers from 1 to 1000000, found 'x2'"),
         ("sm.count=2000000", "overrides sm.count: expected an integer from 1 to 1000000, found 2000000"),
         (
             f"sm.count=0x{'f' * 9999}",
@@ -393,7 +445,7 @@ def test_unknown_names(name: str, message: str) -> None:
         ("clock.sustained_mhz=.nan", "overrides clock.sustained_mhz: expected a number from 0.001 to 1000000, found nan"),
         ("clock.sustained_mhz=.inf", "overrides clock.sustained_mhz: expected a number from 0.001 to 1000000, found inf"),
         ("clock.sustained_mhz='1410'", "overrides clock.sustained_mhz: expected a number from 0.001 to 1000000, found '1410'"),
-        ("launch.stream_us=-1", "overrides launch.stream_us: expected a number from 0 to 1000000, found -1"),
+        ("launch.stream_us=-1e3", "overrides launch.stream_us: expected a number from 0 to 1000000, found -1000.0"),
         ("dram.achieved_fraction=85", "overrides dram.achieved_fraction: expected a number from 0.001 to 1, found 85"),
         (
             "shared_memory.fill_contention=1.1",
@@ -404,8 +456,13 @@ def test_unknown_names(name: str, message: str) -> None:
             "overrides tensor_core.fma_per_clk_per_sm.fp8: expected an integer from 1 to 1000000, or null, found 'lots'",
         ),
         (
-            "tensor_core.sparse_min_issue_cycles=-1",
-            "overrides tensor_core.sparse_min_issue_cycles: expected a number from 0 to 1000000, or null, found -1",
+            "tensor_core.fma_per_clk_per_sm.fp8=x2",
+            "overrides tensor_core.fma_per_clk_per_sm.fp8: expected an absolute value, as there is no number beneath to change, "
+            "found x2 of null",
+        ),
+        (
+            "tensor_core.sparse_min_issue_cycles=-7.2",
+            "overrides tensor_core.sparse_min_issue_cycles -7.2 of 6.2: expected a number from 0 to 1000000, or null, found -1.0",
         ),
         (
             "tensor_core.sparse_kept=4",

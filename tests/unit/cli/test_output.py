@@ -55,6 +55,12 @@ COMMANDS = {
     "gemm": (("gemm", *SIZES), "run-1"),
     "explain": (("explain", *SIZES), "explain-1"),
     "curve": (("curve", "--gemm", "64x64xk", "--over", "k=64,128", "--arch", "a100"), "curve-1"),
+    "compare": (("compare", "64x64x64", "--arch", "a100,h100"), "compare-1"),
+    "sensitivity": (("sensitivity", "64x64x64", "--arch", "a100"), "sensitivity-1"),
+    "whatif": (
+        ("whatif", "64x64x64", "--arch", "a100", "--target", "best_us <= 2", "--vary", "launch,clock"),
+        "whatif-1",
+    ),
     "arch": (("arch",), "archs-1"),
     "arch a100": (("arch", "a100"), "arch-1"),
     "traces": (("traces",), "traces-1"),

@@ -19,7 +19,7 @@ from stcsim.errors import StcsimError
 from stcsim.report import units
 from stcsim.report.clock import clock_text
 from stcsim.report.export.result import write_json, write_lines
-from stcsim.report.terminal.breakdown import energy_bars, summed, time_bars, times_by_side
+from stcsim.report.terminal.breakdown import energy_bars, time_bars
 from stcsim.report.terminal.columns import shortened
 from stcsim.report.terminal.explanation import explanation_text
 from stcsim.report.terminal.lines import lines_of
@@ -28,6 +28,7 @@ from stcsim.report.terminal.summary import not_pruned
 from stcsim.report.terminal.tables import run_table
 from stcsim.report.trust import fit_text, plain_words
 from stcsim.result import Footprint, Gains, Interval, KernelResult, LayerRow, PruneGroup, RunResult
+from stcsim.result.parts import summed, times_by_side
 from stcsim.study.explain import explain, explain_problem, gemm_problem
 from stcsim.trust.verdict import verdict_of
 from tests.unit import runs

@@ -159,6 +159,25 @@ def test_every_metric_is_drawn_with_its_unit_and_legend(metric: str, series: Cur
     assert sorted(label for label in shown if label.startswith(("a100", "h100", "fp16", "int8"))) == labels
 
 
+@pytest.mark.parametrize(
+    ("archs", "dtypes", "panels", "keys"),
+    [
+        (("a100", "h100", "a40", "l40s"), ("fp16", "int8"), ["fp16", "int8"], ["a100", "a40", "h100", "l40s"]),
+        (("a100", "h100", "a40", "l40s", "a10", "a30", "h200", "rtx3090"), ("fp16",), ["a100", "rtx3090"], []),
+    ],
+)
+def test_more_series_than_colours_are_drawn_in_panels(
+    archs: tuple[str, ...], dtypes: tuple[str, ...], panels: list[str], keys: list[str], quick: None, tmp_path: Path
+) -> None:
+    curve = sweep(stcsim.load_trace("resnet34"), "batch=1,8", [stcsim.load_arch(name) for name in archs], dtypes)
+    for metric in METRICS:
+        write_curve_figure(curve, tmp_path / "curve.svg", metric)
+        shown = texts(tmp_path / "curve.svg")
+        if metric != "memory":  # it is the same on every GPU, so that there are fewer series
+            assert {TITLES[metric], "batch", *panels, *keys, "2:4"} <= set(shown)
+            assert all(shown.count(name) == 1 for name in [*panels, *keys])
+
+
 def test_figures_are_png_svg_and_pdf_and_the_same_each_time(series: Curve, tmp_path: Path) -> None:
     starts = {"png": b"\x89PNG", "svg": b"<?xml", "pdf": b"%PDF"}
     for kind, start in starts.items():
@@ -207,8 +226,18 @@ def test_ticks_are_plain_and_never_touch(
         ),
         (["resnet34", "--over", "batch=1", "--figure", "c.png", "--arch", "t4"], "--metric speedup: expected a GPU with Sparse"),
         (
-            ["resnet34", "--over", "batch=1", "--figure", "c.png", "--arch", "a100,h100,a40,l40s", "--dtype", "fp16,int8"],
-            "--figure: expected at most 7 pairs of a GPU and a type, found 8",
+            [
+                "resnet34",
+                "--over",
+                "batch=1",
+                "--figure",
+                "c.png",
+                "--arch",
+                "a100,h100,a40,l40s,t4,a10,a30,h200,rtx3090",
+                "--dtype",
+                "fp16,int8,bf16",
+            ],
+            "--figure: expected at most 24 pairs of a GPU and a type (--csv holds any number), found 27",
         ),
     ],
 )
