@@ -188,7 +188,7 @@ def _sources(study: Study) -> Iterator[Source]:
         trace = load_trace(name)
         for batch, length in product(sources.batches, sources.lengths):
             yield _network(trace, batch, length)
-    for sizes in sources.gemms:
+    for sizes in (sizes for block in sources.gemms for sizes in product(*block)):
         yield Source(sizes, digest(sizes), dict(zip(SIZES, sizes, strict=True)))
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from itertools import product
 from pathlib import Path
 from typing import TypeVar
 
@@ -15,7 +14,7 @@ from stcsim.isa.patterns import find_pattern, pattern_names
 from stcsim.replay.door import element_of, library_of
 from stcsim.study.axis import parse_gemm
 from stcsim.study.sweeps.criteria import parse_constraint, parse_objective
-from stcsim.study.sweeps.spec import OPTIONS, SIZES, Axis, Change, Sources, Study
+from stcsim.study.sweeps.spec import OPTIONS, SIZES, Axis, Block, Change, Sources, Study
 from stcsim.study.sweeps.values import once, text_of, texts_of
 from stcsim.timing.board.duration import parse_duration
 from stcsim.words import Fusion, Library, whole_of, word
@@ -98,16 +97,17 @@ def _sources(given: Fields, folder: Path) -> Sources:
         raise StcsimError(
             "study", "trace: with names or files of networks, or gemm: with sizes such as 4096x4096x4096", "neither"
         )
-    lengths = {name: _wholes(given, name) for name in ("batch", "seq")}
-    for name in lengths:
-        if name in given and "trace" not in given:
+    lengths: dict[str, tuple[int | None, ...]] = {"batch": (None,), "seq": (None,)}
+    for name in lengths.keys() & given.keys():
+        if "trace" not in given:
             raise StcsimError(name, "a trace that it belongs to", "GEMMs alone")
+        lengths[name] = _wholes(given[name], name)
     gemms = tuple(_gemms(given["gemm"])) if "gemm" in given else ()
     return Sources(_files(given, "trace", folder), gemms, lengths["batch"], lengths["seq"])
 
 
-def _wholes(given: Fields, name: str) -> tuple[int | None, ...]:
-    return tuple(_whole(text, name) for text in texts_of(given[name], name)) if name in given else (None,)
+def _wholes(given: object, where: str) -> tuple[int, ...]:
+    return tuple(_whole(text, where) for text in texts_of(given, where))
 
 
 def _whole(text: str, where: str) -> int:
@@ -117,19 +117,20 @@ def _whole(text: str, where: str) -> int:
     return number
 
 
-def _gemms(given: object) -> Iterator[tuple[int, int, int]]:
-    """Yield sizes: of texts such as ``"4096x4096x4096"``, or every one with every one of a mapping with values for m, n and k."""
+def _gemms(given: object) -> Iterator[Block]:
+    """Yield sizes: of texts such as ``"4096x4096x4096"``, or of a mapping with values for m, n and k."""
     if not isinstance(given, Mapping):
         for text in texts_of(given, "gemm"):
             pattern = parse_gemm(text)
             if pattern.free:
                 raise StcsimError("gemm", "three numbers, or a mapping of m, n and k to values", quoted(text))
-            yield pattern.sizes(1)
+            m, n, k = pattern.sizes(1)
+            yield (m,), (n,), (k,)
         return
     if set(given) != set(SIZES):
         raise StcsimError("gemm", "a mapping of m, n and k to values", f"one of {', '.join(map(str, given)) or 'nothing'}")
-    m, n, k = ([_whole(text, f"gemm: {name}") for text in texts_of(given[name], f"gemm: {name}")] for name in SIZES)
-    yield from product(m, n, k)
+    m_sizes, n_sizes, k_sizes = (_wholes(given[name], f"gemm: {name}") for name in SIZES)
+    yield m_sizes, n_sizes, k_sizes
 
 
 def _option(given: Fields, name: str) -> tuple[str | None, ...]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 from stcsim.study.sweeps.criteria import Constraint, Objective
@@ -16,6 +17,8 @@ OPTIONS: dict[str, str | None] = {
 """The options of a run that a study may vary, with what they are where it says nothing; the type is then the trace's own."""
 
 SIZES = ("m", "n", "k")
+Block = tuple[tuple[int, ...], tuple[int, ...], tuple[int, ...]]
+"""Sizes of m, of n and of k."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,19 +53,20 @@ class Sources:
 
     Attributes:
         traces: names, or paths of files.
-        gemms: sizes (m, n, k).
+        gemms: blocks of sizes (of m, of n, of k), in each of which every one goes with every one.
         batches: of the networks; ``None`` is the trace's own.
         lengths: tokens of the networks, likewise.
     """
 
     traces: tuple[str, ...]
-    gemms: tuple[tuple[int, int, int], ...]
+    gemms: tuple[Block, ...]
     batches: tuple[int | None, ...] = (None,)
     lengths: tuple[int | None, ...] = (None,)
 
     def __len__(self) -> int:
         """Return how many there are."""
-        return len(self.traces) * len(self.batches) * len(self.lengths) + len(self.gemms)
+        gemms = sum(math.prod(map(len, block)) for block in self.gemms)
+        return len(self.traces) * len(self.batches) * len(self.lengths) + gemms
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,13 +9,14 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from dataclasses import astuple, fields
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
 from stcsim.errors import StcsimError
+from stcsim.files import draft_of
 from stcsim.study.sweeps.figures import FIGURES, Figures
 from stcsim.study.sweeps.work import Answer
 
@@ -105,9 +106,10 @@ class WritableStore(Store):
         self.path = path
         self._lock = _locked(path)
         try:
-            self._database = _opened(path, "rwc")
+            if not path.exists():
+                _make(path)
+            self._database = _opened(path, "rw")
             with self._speaking():
-                self._make_if_empty()
                 self._check()
                 self._database.execute("PRAGMA journal_mode = WAL")
                 self._database.execute("PRAGMA synchronous = NORMAL")
@@ -135,16 +137,21 @@ class WritableStore(Store):
             self._database.execute("BEGIN IMMEDIATE")
             self._database.executemany(f"INSERT OR REPLACE INTO answers (key, error, {_COLUMNS}) VALUES ({places})", rows)
 
-    def _make_if_empty(self) -> None:
-        """Make the table of a new file; whoever reads it meanwhile sees no half of it."""
-        if self._database.execute("SELECT count(*) FROM sqlite_schema").fetchone()[0]:
-            return
-        columns = ", ".join(f"{field.name} {_kind(str(field.type))}" for field in fields(Figures))
-        with self._database:
-            self._database.execute("BEGIN IMMEDIATE")
-            self._database.execute(f"CREATE TABLE answers (key TEXT PRIMARY KEY, error TEXT, {columns}) WITHOUT ROWID")
-            self._database.execute(f"PRAGMA application_id = {_APPLICATION}")
-            self._database.execute(f"PRAGMA user_version = {SCHEMA}")
+
+def _make(path: Path) -> None:
+    """Make an empty store, whole before anybody sees it."""
+    columns = ", ".join(f"{field.name} {_KINDS[str(field.type).split(' ')[0]]}" for field in fields(Figures))
+    draft = draft_of(path)
+    try:
+        with closing(_opened(draft, "rwc")) as database:
+            database.execute(f"CREATE TABLE answers (key TEXT PRIMARY KEY, error TEXT, {columns}) WITHOUT ROWID")
+            database.execute(f"PRAGMA application_id = {_APPLICATION}")
+            database.execute(f"PRAGMA user_version = {SCHEMA}")
+        draft.replace(path)
+    except (OSError, sqlite3.Error) as error:
+        raise StcsimError(f"store {path}", "a place that can be written to", str(error)) from None
+    finally:
+        draft.unlink(missing_ok=True)
 
 
 def _opened(path: Path, mode: str) -> sqlite3.Connection:
@@ -169,10 +176,6 @@ def _locked(path: Path) -> sqlite3.Connection:
             raise StcsimError(f"store {path}", "a store that no other process writes to", "a study at work on it") from None
         raise StcsimError(f"store {path}", f"a lock beside it that can be taken ({beside.name})", str(error)) from None
     return lock
-
-
-def _kind(annotation: str) -> str:
-    return _KINDS[annotation.split(" ")[0]]
 
 
 def _row(figures: Figures | None) -> tuple[object, ...]:

@@ -8,7 +8,7 @@ import pytest
 
 from stcsim.errors import StcsimError
 from stcsim.study.sweeps.criteria import Constraint, Objective
-from stcsim.study.sweeps.grid import count
+from stcsim.study.sweeps.grid import Grid, count
 from stcsim.study.sweeps.reading import load_study, read_study
 from stcsim.study.sweeps.spec import Change, Study
 
@@ -48,7 +48,7 @@ def test_a_study_says_what_is_run_on_what(tmp_path: Path) -> None:
     study = read(tmp_path, WHOLE)
     assert (study.archs, study.marks, study.title) == (("a100", "h100"), ("l40s",), "More SMs or more L2 bandwidth?")
     assert study.sources.traces == ("bert-base", "resnet34") and study.sources.batches == (1, 2, 4, 8)
-    assert study.sources.gemms[:3] == ((4096, 128, 1024), (4096, 128, 2048), (4096, 256, 1024))
+    assert study.sources.gemms == (((4096,), (128, 256, 384, 512), (1024, 2048)),)
     assert study.options == {
         "dtype": ("fp16", "int8"),
         "library": ("cusparselt",),
@@ -137,7 +137,6 @@ def test_a_study_that_is_not_there_is_one_sentence(tmp_path: Path) -> None:
 
 
 def test_a_study_of_a_milliard_cells_is_refused_before_one_is_built() -> None:
-    thousand = [str(value) for value in range(1, 1001)]
-    fields = {"arch": "a100", "gemm": {"m": thousand, "n": thousand, "k": 64}, "axes": {"sm.count": thousand}}
+    sizes = dict.fromkeys("mnk", "1..1000:1")
     with pytest.raises(StcsimError, match="study: expected at most 200,000 cells .*, found 1,000,000,000"):
-        count(read_study(fields))
+        Grid(read_study({"arch": "no such GPU", "gemm": sizes}))

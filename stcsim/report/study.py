@@ -1,0 +1,45 @@
+"""Studies in all forms: how far one is, and its Pareto fronts."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from stcsim.report.sheet import Field, Sheet
+from stcsim.report.units import three_digits
+
+if TYPE_CHECKING:
+    from stcsim.study.sweeps.run import Outcome, State
+    from stcsim.study.sweeps.views import Fronts
+
+_OF_SOURCE = ("trace", "batch", "seq", "m", "n", "k")
+
+
+def status_sheet(state: State, title: str, inputs: Mapping[str, Any]) -> Sheet:
+    """Return how many cells are done, wait, or ended with which sentence."""
+    errors = sorted(state.errors.items(), key=lambda pair: (-pair[1], pair[0]))
+    counts = [("done", state.done, None), ("waiting", state.waiting, None), ("left out by constraints", state.left_out, None)]
+    rows = [{"state": name, "cells": cells, "why": why} for name, cells, why in counts if cells or name == "done"]
+    rows += [{"state": "error", "cells": cells, "why": sentence} for sentence, cells in errors]
+    fields = (Field("state"), Field("cells"), *((Field("why", elastic="end"),) if errors else ()))
+    foot = f"{state.runs:,} runs answer for the cells that wait" if 0 < state.runs < state.waiting else ""
+    return Sheet("study-status-1", title, fields, rows, inputs, foot, {"runs_waiting": state.runs})
+
+
+def outcome_text(outcome: Outcome) -> str:
+    """Return what a run has done, in a sentence."""
+    if not outcome.runs:
+        return "nothing was left to run"
+    errors = f", {outcome.errors:,} of them into an error" if outcome.errors else ""
+    rate = three_digits(outcome.runs / outcome.seconds)
+    return f"{outcome.runs:,} cells were run{errors}, in {three_digits(outcome.seconds)} s ({rate} a second)"
+
+
+def pareto_sheet(fronts: Fronts, title: str, inputs: Mapping[str, Any]) -> Sheet:
+    """Return the cells that no other cell beats, front by front."""
+    rows = [front.rows[at] for front in fronts.fronts for at in front.best]
+    names = [name for name in _OF_SOURCE if any(row.get(name) is not None for row in rows)]
+    fields = [Field(name) for name in dict.fromkeys((*names, *fronts.columns, *(each.name for each in fronts.objectives)))]
+    cells, best = (sum(len(getattr(front, name)) for front in fronts.fronts) for name in ("rows", "best"))
+    foot = f"{best:,} of {cells:,} cells, {', '.join(each.text for each in fronts.objectives)}"
+    return Sheet("study-pareto-1", title, fields, rows, inputs, foot)
