@@ -40,6 +40,7 @@ def pareto_sheet(fronts: Fronts, title: str, inputs: Mapping[str, Any]) -> Sheet
     rows = [front.rows[at] for front in fronts.fronts for at in front.best]
     names = [name for name in _OF_SOURCE if any(row.get(name) is not None for row in rows)]
     fields = [Field(name) for name in dict.fromkeys((*names, *fronts.columns, *(each.name for each in fronts.objectives)))]
-    cells, best = (sum(len(getattr(front, name)) for front in fronts.fronts) for name in ("rows", "best"))
+    cells = sum(not row["mark"] for front in fronts.fronts for row in front.rows)
+    best = sum(len(front.best) for front in fronts.fronts)
     foot = f"{best:,} of {cells:,} cells, {', '.join(each.text for each in fronts.objectives)}"
     return Sheet("study-pareto-1", title, fields, rows, inputs, foot)

@@ -66,7 +66,7 @@ def _axis_title(fronts: Fronts, at: int) -> str:
 
 
 def _draw_front(axes: Axes, front: Front, x: str, y: str) -> None:
-    cells = [(row[x], row[y]) for row in front.rows if row[x] is not None and row[y] is not None]
+    cells = [(row[x], row[y]) for row in front.rows if not row["mark"] and row[x] is not None and row[y] is not None]
     axes.plot(*zip(*cells, strict=True), ls="", marker=".", ms=2.5, color=GREY, zorder=1)
     best = sorted((front.rows[at] for at in front.best), key=lambda row: row[x])  # type: ignore[arg-type,return-value]
     axes.plot([row[x] for row in best], [row[y] for row in best], drawstyle="default", zorder=3, **_BEST)  # type: ignore[arg-type]
@@ -79,7 +79,7 @@ def _draw_front(axes: Axes, front: Front, x: str, y: str) -> None:
     for at in front.marks:
         _draw_mark(axes, front.rows[at], x, y)
     axes.set_title(front.title, fontsize=7.5)
-    axes.margins(0.12)
+    axes.margins(0.18, 0.12)
 
 
 def _draw_mark(axes: Axes, row: dict[str, object], x: str, y: str) -> None:

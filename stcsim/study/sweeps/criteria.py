@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import operator
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -113,7 +113,7 @@ def check_column(name: str, where: str, others: Iterable[str] = ()) -> str:
     return name
 
 
-def front(rows: Iterable[Mapping[str, object]], objectives: tuple[Objective, ...]) -> list[int]:
+def front(rows: Iterable[Mapping[str, object]], objectives: Sequence[Objective]) -> list[int]:
     """Return the places of the rows that no other row beats, in their order: the Pareto front.
 
     A row beats another that is nowhere better and somewhere worse. Of rows that are equal in all objectives each stays. A row
@@ -128,7 +128,7 @@ def front(rows: Iterable[Mapping[str, object]], objectives: tuple[Objective, ...
     return sorted(at for at, _ in kept)
 
 
-def _costs(row: Mapping[str, object], objectives: tuple[Objective, ...]) -> tuple[float, ...] | None:
+def _costs(row: Mapping[str, object], objectives: Sequence[Objective]) -> tuple[float, ...] | None:
     values = [row.get(objective.name) for objective in objectives]
     numbers = [float(value) for value in values if isinstance(value, int | float)]
     if len(numbers) < len(values):

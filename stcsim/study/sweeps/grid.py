@@ -26,11 +26,12 @@ class Hardware:
     Attributes:
         arch: its name.
         base: the GPU that is changed.
-        places: where it stands on each axis, by name; empty of one that is run beside the grid.
+        places: where it stands on each axis, by name; nothing of one that is run beside the grid.
         settings: paths of leaves and values that change something, as ``--set`` reads them.
         changed: the values of all leaves that differ from the base.
         digest: of all its values.
         error: why there is no such GPU, as parts of a sentence; ``None`` where there is one.
+        is_mark: whether it is run as it is, beside the grid.
     """
 
     arch: str
@@ -40,6 +41,7 @@ class Hardware:
     changed: Mapping[str, object]
     digest: str
     error: StcsimError | None = None
+    is_mark: bool = False
 
     def value(self, leaf: str) -> object:
         """Return the value of a leaf."""
@@ -121,7 +123,7 @@ class Grid:
         for base in self._archs:
             yield from map(base.changed, product(*(axis.changes for axis in self.study.axes)))
         for arch in self._marks:
-            yield Hardware(arch.name, arch, {}, (), {}, arch_digest(arch, {}))
+            yield Hardware(arch.name, arch, {}, (), {}, arch_digest(arch, {}), is_mark=True)
 
 
 def count(study: Study) -> int:

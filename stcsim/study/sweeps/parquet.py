@@ -12,7 +12,7 @@ from stcsim.errors import StcsimError
 from stcsim.study.sweeps.figures import Figures
 from stcsim.study.sweeps.rows import Row
 
-_FLAGS = ("unchanged", "feasible")
+_FLAGS = ("unchanged", "mark", "feasible")
 
 
 def check_parquet() -> None:

@@ -21,7 +21,7 @@ _RELATIVE = ("x", "×", "+", "-")
 def columns_of(study: Study) -> tuple[str, ...]:
     """Return the names of all columns, the same whatever is done."""
     given = (GIVEN + name for name in _relative_axes(study))
-    return (*design_columns(study), *given, "unchanged", "state", "error", "feasible", *FIGURES)
+    return (*design_columns(study), *given, "unchanged", "mark", "state", "error", "feasible", *FIGURES)
 
 
 def design_columns(study: Study) -> tuple[str, ...]:
@@ -52,7 +52,8 @@ def rows_of(grid: Grid, store: Store | None) -> Iterator[Row]:
 def _place(cell: Cell, columns: Iterable[str]) -> Row:
     """Return what a cell is."""
     hardware = cell.hardware
-    row: Row = {"arch": hardware.arch, "unchanged": not hardware.changed and hardware.error is None}
+    unchanged = not hardware.changed and hardware.error is None
+    row: Row = {"arch": hardware.arch, "unchanged": unchanged, "mark": hardware.is_mark}
     row |= {**hardware.places, **{GIVEN + name: label for name, label in hardware.places.items()}}
     row |= {name: _value(hardware, name) for name in columns if name in EXPECTED}
     return row | dict(cell.source.columns) | dict(cell.options)

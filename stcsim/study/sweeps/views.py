@@ -65,8 +65,8 @@ class Front:
     Attributes:
         title: what is run, where there are several.
         rows: those that meet all constraints.
-        best: places of the Pareto front among them.
-        marks: places of GPUs as they are.
+        best: places of the Pareto front of the grid among them; GPUs beside the grid are not in it.
+        marks: places of GPUs as they are, in the grid or beside it.
     """
 
     title: str
@@ -151,7 +151,7 @@ def planes_of(rows: Sequence[Row], study: Study, x: str, y: str, value: str) -> 
 
 
 def fronts_of(rows: Iterable[Row], study: Study, objectives: Sequence[Objective]) -> Fronts:
-    """Return the Pareto front of each network or GEMM, of the rows that meet all constraints.
+    """Return the Pareto front of each network or GEMM, of the rows of the grid that meet all constraints.
 
     Raises:
         StcsimError: when there is no objective, or no row that has all of their figures.
@@ -168,7 +168,9 @@ def fronts_of(rows: Iterable[Row], study: Study, objectives: Sequence[Objective]
     fronts = []
     for title, each in apart.items():
         marks = tuple(at for at, row in enumerate(each) if row["unchanged"])
-        fronts.append(Front(title, tuple(each), tuple(front(each, tuple(objectives))), marks))
+        inside = [at for at, row in enumerate(each) if not row["mark"]]
+        best = tuple(inside[at] for at in front([each[at] for at in inside], objectives))
+        fronts.append(Front(title, tuple(each), best, marks))
     if not any(each.best for each in fronts):
         raise StcsimError("objectives", "cells that are done, meet the constraints and have these figures", "none")
     return Fronts(tuple(objectives), tuple(fronts), tuple(name for name in _varying(feasible, study) if name not in OF_SOURCE))
