@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from stcsim.report.sheet import Field, Sheet
-from stcsim.report.units import three_digits
+from stcsim.report.units import percent, three_digits
 
 if TYPE_CHECKING:
     from stcsim.study.sweeps.run import Outcome, State
@@ -32,7 +32,8 @@ def outcome_text(outcome: Outcome) -> str:
         return "nothing was left to run"
     errors = f", {outcome.errors:,} of them into an error" if outcome.errors else ""
     rate = three_digits(outcome.runs / outcome.seconds)
-    return f"{outcome.runs:,} cells were run{errors}, in {three_digits(outcome.seconds)} s ({rate} a second)"
+    spared = f"; {percent(outcome.spared)} of the simulations were known from other cells" if outcome.spared else ""
+    return f"{outcome.runs:,} cells were run{errors}, in {three_digits(outcome.seconds)} s ({rate} a second){spared}"
 
 
 def pareto_sheet(fronts: Fronts, title: str, inputs: Mapping[str, Any]) -> Sheet:

@@ -37,8 +37,8 @@ class Pace:
         self.cells = max(1, min(round(BATCH_SECONDS / self._seconds), _MOST_GROWTH * self.cells, _MOST_CELLS))
 
 
-def carried_out(jobs: Iterator[Job], crew: Crew) -> Iterator[tuple[Answer, ...]]:
-    """Yield the answers of all jobs, batch by batch as they come.
+def carried_out(jobs: Iterator[Job], crew: Crew) -> Iterator[Done]:
+    """Yield all jobs done, batch by batch as they come.
 
     A batch whose worker died is run again while nothing else is, so that it is known whose fault it is if that happens again;
     then its cells are run one by one. A cell that no worker survives is an error.
@@ -64,20 +64,20 @@ def carried_out(jobs: Iterator[Job], crew: Crew) -> Iterator[tuple[Answer, ...]]
                 finished |= at_work.keys()  # where one worker died others may have: all that is at work is waited for
                 continue
             pace.learn(len(batch), done.seconds)
-            yield done.answers
+            yield done
         if lost:
             crew.mend()
             yield from _alone(lost, crew)
 
 
-def _alone(lost: Sequence[Batch], crew: Crew) -> Iterator[tuple[Answer, ...]]:
-    """Yield the answers of batches over which workers died, one batch at a time."""
+def _alone(lost: Sequence[Batch], crew: Crew) -> Iterator[Done]:
+    """Yield, done, the batches over which workers died, one batch at a time."""
     waiting, deaths = deque(lost), Counter[str]()
     while waiting:
         batch = waiting.popleft()
         done = _result(crew.submit(batch), crew)
         if done is not None:
-            yield done.answers
+            yield done
             continue
         crew.mend()
         deaths[batch[0].key] += len(batch) == 1
@@ -85,7 +85,7 @@ def _alone(lost: Sequence[Batch], crew: Crew) -> Iterator[tuple[Answer, ...]]:
             waiting.extendleft((job,) for job in reversed(batch))
         else:
             sentence = str(StcsimError("this cell", "a worker that lives to its end (is there memory for it?)", "that each died"))
-            yield (Answer(batch[0].key, None, sentence),)
+            yield Done((Answer(batch[0].key, None, sentence),), 0.0)
 
 
 def _result(future: Future[Done], crew: Crew) -> Done | None:

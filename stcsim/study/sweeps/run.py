@@ -44,11 +44,13 @@ class Outcome:
         runs: cells that were run; of those with the same answer one.
         errors: of these, those that ended with a sentence.
         seconds: what it took.
+        spared: share of the engine's work that was none, because its workers remembered it from other cells.
     """
 
     runs: int
     errors: int
     seconds: float
+    spared: float
 
 
 def state_of(grid: Grid, store: Store | None, retry: bool = False) -> State:
@@ -81,14 +83,16 @@ def run_study(grid: Grid, store: WritableStore, crew: Crew, retry: bool = False,
         StcsimError: when an answer cannot be kept.
     """
     begun, runs = time.perf_counter(), state_of(grid, store, retry).runs
-    done = errors = 0
-    for answers in carried_out(_waiting(grid, store, retry), crew):
-        store.add(answers)
-        done += len(answers)
-        errors += sum(answer.figures is None for answer in answers)
+    done = errors = simulated = spared = 0
+    for batch in carried_out(_waiting(grid, store, retry), crew):
+        store.add(batch.answers)
+        done += len(batch.answers)
+        errors += sum(answer.figures is None for answer in batch.answers)
+        simulated += batch.simulated
+        spared += batch.spared
         if progress is not None:
             progress(done, runs)
-    return Outcome(done, errors, time.perf_counter() - begun)
+    return Outcome(done, errors, time.perf_counter() - begun, spared / max(simulated + spared, 1))
 
 
 def _waiting(grid: Grid, store: Store, retry: bool) -> Iterator[Job]:

@@ -14,8 +14,11 @@ from stcsim.result import RunResult
 from stcsim.study.sweeps.figures import Figures, figures_of
 from stcsim.study.sweeps.grid import Cell
 from stcsim.study.sweeps.key import model
+from stcsim.timing.engine.remembered import Memory, remembering
 from stcsim.trace import Trace
 
+_memory = Memory()
+"""Of this worker, from batch to batch."""
 _one_at_a_time = Lock()
 """A worker of a cluster may have several threads; what is remembered between cells is not made for them."""
 Archs = dict[tuple[int, tuple[str, ...]], Arch]
@@ -52,10 +55,19 @@ class Answer:
 
 @dataclass(frozen=True, slots=True)
 class Done:
-    """A batch that was run, and how long that took."""
+    """A batch that was run.
+
+    Attributes:
+        answers: one for each of its cells.
+        seconds: what it took.
+        simulated: tile-iterations that the engine went through.
+        spared: those that it did not, because the worker remembered their plans from other cells.
+    """
 
     answers: tuple[Answer, ...]
     seconds: float
+    simulated: int = 0
+    spared: int = 0
 
 
 def job_of(cell: Cell) -> Job:
@@ -77,10 +89,10 @@ def work(jobs: Sequence[Job], wanted_model: str) -> Done:
     if wanted_model != model():
         raise StcsimError("workers", f"the same stcsim as here ({wanted_model})", model())
     archs: Archs = {}
-    with _one_at_a_time:
-        begun = time.perf_counter()
+    with _one_at_a_time, remembering(_memory):
+        begun, simulated, spared = time.perf_counter(), _memory.simulated, _memory.spared
         answers = tuple(answer(job, archs) for job in jobs)
-        return Done(answers, time.perf_counter() - begun)
+        return Done(answers, time.perf_counter() - begun, _memory.simulated - simulated, _memory.spared - spared)
 
 
 def answer(job: Job, archs: Archs) -> Answer:

@@ -64,7 +64,7 @@ def whole(folder: Path) -> bytes:
 def killed_until_done(folder: Path, dice: random.Random, *words: str) -> int:
     """Kill and resume a study until it is done; return how often it was killed."""
     kills = 0
-    while not run_killed(folder, dice.uniform(0.5, 3.0), *words):
+    while not run_killed(folder, dice.uniform(0.5, 6.0), *words):
         kills += 1
         time.sleep(0.05)
     return kills

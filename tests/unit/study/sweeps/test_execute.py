@@ -59,7 +59,7 @@ class Mortal:
 
 
 def answers(crew: Any, keys: str) -> dict[str, str | None]:
-    found = [answer for batch in carried_out(iter(map(job, keys)), crew) for answer in batch]
+    found = [answer for batch in carried_out(iter(map(job, keys)), crew) for answer in batch.answers]
     assert len({each.key for each in found}) == len(found)
     return {each.key: each.error for each in found}
 
