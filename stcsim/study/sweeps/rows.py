@@ -7,7 +7,8 @@ from dataclasses import asdict
 
 from stcsim.arch.tree import EXPECTED
 from stcsim.study.sweeps.figures import FIGURES
-from stcsim.study.sweeps.grid import Cell, Grid, Hardware
+from stcsim.study.sweeps.grid import Cell, Grid
+from stcsim.study.sweeps.hardware import Hardware
 from stcsim.study.sweeps.spec import OPTIONS, SIZES, Study
 from stcsim.study.sweeps.store import Store
 

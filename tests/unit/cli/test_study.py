@@ -174,7 +174,7 @@ def test_bad_studies_are_one_sentence_each(tmp_path: Path, refused: Refused) -> 
         ("{arch: a100, gemm: 64x64x64, axes: {sm.count: []}}", "s.yaml: axes: sm.count: expected at least one value"),
         (
             "{arch: a100, gemm: {m: '1..1000:1', n: '1..1000:1', k: '1..1000:1'}}",
-            "study: expected at most 200,000 cells (fewer values, or several studies), found 1,000,000,000",
+            "study: expected at most 200,000 cells (fewer values, several studies, or stcsim study search), found 1,000,000,000",
         ),
     ):
         path.write_text(text, encoding="utf-8")
