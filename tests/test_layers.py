@@ -131,6 +131,7 @@ LIBRARIES: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("transformers", ("capture.*",)),
     ("onnx", ("capture.*", "checkpoint.onnx_file")),
     ("distributed", ("study.sweeps.crews",)),
+    ("optuna", ("study.sweeps.search",)),
     ("pandas", ("result.run",)),
     ("scipy", ("study.*", "workflow.datasets")),
     ("pyarrow", ("study.public.*", "study.sweeps.parquet")),
@@ -141,7 +142,7 @@ LIBRARIES: tuple[tuple[str, tuple[str, ...]], ...] = (
 #: Libraries that `stcsim --help` must not wait for.
 HEAVY = (
     *("numba", "matplotlib", "torch", "safetensors", "transformers", "onnx", "simpy"),
-    *("pydantic", "yaml", "numpy", "scipy", "pyarrow", "sklearn", "modelopt", "distributed"),
+    *("pydantic", "yaml", "numpy", "scipy", "pyarrow", "sklearn", "modelopt", "distributed", "optuna"),
 )
 
 

@@ -40,6 +40,10 @@ ObjectiveOption = Annotated[
     typer.Option("--objective", metavar="min|max NAME", help="What is better. May be repeated.", show_default="the study's"),
 ]
 ParquetOption = Annotated[Path | None, typer.Option("--parquet", metavar="FILE", help="Write one row for each cell as Parquet.")]
+TrialsOption = Annotated[int, typer.Option("--trials", metavar="N", min=1, help="How many points are tried.")]
+SeedOption = Annotated[
+    int, typer.Option("--seed", metavar="N", min=0, help="Of the search: the same seed tries the same points.")
+]
 XOption = Annotated[str, typer.Option("--x", metavar="COLUMN", help="What varies to the right.")]
 YOption = Annotated[str, typer.Option("--y", metavar="COLUMN", help="What varies upward.")]
 ValueOption = Annotated[str, typer.Option("--value", metavar="FIGURE", help="What is shown, e.g. best_us.")]
@@ -163,6 +167,45 @@ def pareto(
 
         write_pareto_figure(fronts, grid.study.title, figure)
     deliver_sheet(out, pareto_sheet(fronts, grid.study.title, _inputs(study, store)))
+
+
+@app.command()
+def search(
+    study: StudyArgument,
+    trials: TrialsOption = 100,
+    seed: SeedOption = 0,
+    store: StoreOption = None,
+    workers: WorkersOption = 1,
+    dask: DaskOption = None,
+    figure: opt.FigureOption = None,
+    format: opt.FormatOption = Format.TABLE,
+    csv: opt.CsvOption = None,
+    json: opt.JsonOption = None,
+) -> None:
+    """Search a study that has too many cells for the GPUs that nothing beats, over all its networks and GEMMs together.
+
+    For example: stcsim study search large.yaml --trials 200 --workers 2
+    """
+    out = output(format, json, csv, figure=figure)
+    from stcsim.report.study import pareto_sheet
+    from stcsim.report.terminal.console import progress
+    from stcsim.study.sweeps.crews import crew_of
+    from stcsim.study.sweeps.grid import Space
+    from stcsim.study.sweeps.reading import load_study
+    from stcsim.study.sweeps.search import search as find
+    from stcsim.study.sweeps.store import WritableStore
+
+    space = Space(load_study(study))
+    with WritableStore(_store_of(study, store)) as kept:
+        crew = crew_of(workers, dask)
+        prepare()
+        with crew, progress(study.name, "points") as advance:
+            fronts = find(space, kept, crew, trials, seed, advance)
+    if figure:
+        from stcsim.report.figures.pareto import write_pareto_figure  # waits for matplotlib
+
+        write_pareto_figure(fronts, space.study.title, figure)
+    deliver_sheet(out, pareto_sheet(fronts, space.study.title, {**_inputs(study, store), "trials": trials, "seed": seed}))
 
 
 @app.command()

@@ -39,9 +39,17 @@ def outcome_text(outcome: Outcome) -> str:
 def pareto_sheet(fronts: Fronts, title: str, inputs: Mapping[str, Any]) -> Sheet:
     """Return the cells that no other cell beats, front by front."""
     rows = [front.rows[at] for front in fronts.fronts for at in front.best]
-    names = [name for name in _OF_SOURCE if any(row.get(name) is not None for row in rows)]
-    fields = [Field(name) for name in dict.fromkeys((*names, *fronts.columns, *(each.name for each in fronts.objectives)))]
+    sources = [name for name in _OF_SOURCE if any(row.get(name) is not None for row in rows)]
+    objectives = [each.name for each in fronts.objectives]
+    design = [name for name in fronts.columns if name not in objectives]
+    fields = [Field(name, _header(name)) for name in (*sources, *objectives)]
+    fields += [Field(name, _header(name), rank=1 + at) for at, name in enumerate(design)]
     cells = sum(not row["mark"] for front in fronts.fronts for row in front.rows)
     best = sum(len(front.best) for front in fronts.fronts)
     foot = f"{best:,} of {cells:,} cells, {', '.join(each.text for each in fronts.objectives)}"
     return Sheet("study-pareto-1", title, fields, rows, inputs, foot)
+
+
+def _header(name: str) -> str:
+    """Return the name of a column on two lines where it is the path of a leaf."""
+    return name.replace(".", "\n", 1).replace("_", " ")

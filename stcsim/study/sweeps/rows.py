@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import asdict
 
 from stcsim.arch.tree import EXPECTED
@@ -46,18 +46,17 @@ def rows_of(grid: Grid, store: Store | None) -> Iterator[Row]:
     """Yield one row for each cell that constraints on GPUs allow, in the order of the grid."""
     columns = columns_of(grid.study)
     for cell in grid:
-        row = {**_place(cell, columns), **_answer(cell, grid.study, store)}
+        what = {**place_of(cell.hardware, grid.study), **cell.source.columns, **cell.options}
+        row = {**what, **_answer(cell, grid.study, store)}
         yield {name: row.get(name) for name in columns}
 
 
-def _place(cell: Cell, columns: Iterable[str]) -> Row:
-    """Return what a cell is."""
-    hardware = cell.hardware
+def place_of(hardware: Hardware, study: Study) -> Row:
+    """Return what a GPU of a study is: its name, where it stands on each axis, and the leaves that the study names."""
     unchanged = not hardware.changed and hardware.error is None
     row: Row = {"arch": hardware.arch, "unchanged": unchanged, "mark": hardware.is_mark}
     row |= {**hardware.places, **{GIVEN + name: label for name, label in hardware.places.items()}}
-    row |= {name: _value(hardware, name) for name in columns if name in EXPECTED}
-    return row | dict(cell.source.columns) | dict(cell.options)
+    return row | {name: _value(hardware, name) for name in design_columns(study) if name in EXPECTED}
 
 
 def _value(hardware: Hardware, leaf: str) -> object:

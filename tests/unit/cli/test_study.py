@@ -191,3 +191,13 @@ def test_stores_that_cannot_be_used_are_one_sentence_each(fresh: Path, refused: 
         database.execute("PRAGMA user_version = 99")
     for command in ("run", "status", "export", "pareto"):
         assert "expected a store of schema 1, which this version of stcsim reads" in refused("study", command, fresh)
+
+
+def test_a_search_prints_its_front_and_draws_it(tmp_path: Path, finished: Path, ran: Ran) -> None:
+    pytest.importorskip("optuna", reason="needs Optuna (pip install 'stcsim[search]')")
+    store = tmp_path / "s.sqlite"
+    document = json.loads(
+        ran("study", "search", finished, "--trials", 6, "--store", store, "--format", "json", "--figure", tmp_path / "f.svg")
+    )
+    assert document["schema"] == "stcsim/study-pareto-1" and document["inputs"]["trials"] == 6 and document["rows"]
+    assert "GPUs as they are" in (tmp_path / "f.svg").read_text(encoding="utf-8")
