@@ -9,6 +9,7 @@ from stcsim.arch import Arch, load_arch
 from stcsim.errors import StcsimError
 from stcsim.study.sweeps.key import arch_digest, values_of
 from stcsim.study.sweeps.spec import Axis, Change, Study
+from stcsim.study.sweeps.values import once
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,9 +81,10 @@ def bases_of(study: Study) -> list[Base]:
     """Return the GPUs that a study changes.
 
     Raises:
-        StcsimError: when there is no such GPU, or a place on an axis that none of them can take.
+        StcsimError: when there is no such GPU, two have the same name, or none can take a place on an axis.
     """
     bases = [Base(load_arch(name), study.axes) for name in study.archs]
+    once((base.arch.name for base in bases), "arch")
     _refuse_impossible(bases, study.axes)
     return bases
 

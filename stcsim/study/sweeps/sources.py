@@ -9,6 +9,7 @@ from itertools import product
 from stcsim.errors import StcsimError
 from stcsim.study.sweeps.key import digest
 from stcsim.study.sweeps.spec import SIZES, Study
+from stcsim.study.sweeps.values import once
 from stcsim.trace import Trace, load_trace
 from stcsim.trace.rescale.lengths import at_length
 
@@ -41,11 +42,12 @@ def sources_of(study: Study) -> Iterator[Source]:
     """Yield everything that a study runs.
 
     Raises:
-        StcsimError: when there is no such network.
+        StcsimError: when there is no such network, or two have the same name.
     """
     sources = study.sources
-    for name in sources.traces:
-        trace = load_trace(name)
+    traces = [load_trace(name) for name in sources.traces]
+    once((trace.name for trace in traces), "trace")
+    for trace in traces:
         for batch, length in product(sources.batches, sources.lengths):
             yield _network(trace, batch, length)
     for sizes in (sizes for block in sources.gemms for sizes in product(*block)):

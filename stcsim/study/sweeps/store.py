@@ -169,7 +169,7 @@ def _locked(path: Path) -> sqlite3.Connection:
     except sqlite3.Error as error:
         raise StcsimError(f"store {path}", "a place that can be written to", str(error)) from None
     try:
-        lock.execute("BEGIN EXCLUSIVE")
+        lock.execute("BEGIN IMMEDIATE")
     except sqlite3.Error as error:
         lock.close()
         if "locked" in str(error):

@@ -144,7 +144,7 @@ def planes_of(rows: Sequence[Row], study: Study, x: str, y: str, value: str) -> 
     held = [name for name in _varying(grid, study) if name not in (x, y)]
     apart: dict[str, dict[tuple[str, str], Row]] = {}
     for row in grid:
-        title = _title(row, held)
+        title = _title(row, held, drawn=(x, y))
         apart.setdefault(title, {})[str(_label(row, x)), str(_label(row, y))] = row
     planes = [_plane(title, cells, xs, ys, value) for title, cells in apart.items()]
     return Planes(x, y, value, xs, ys, tuple(plane for plane in planes if not plane.is_empty))
@@ -200,11 +200,11 @@ def _varying(rows: Sequence[Row], study: Study) -> list[str]:
     return [name for name in free if len({_label(row, name) for row in rows}) > 1]
 
 
-def _title(row: Row, held: Sequence[str]) -> str:
-    """Return what tells a row from those of other titles; a GEMM by all its sizes."""
+def _title(row: Row, held: Sequence[str], drawn: Sequence[str] = ()) -> str:
+    """Return what tells a row from those of other titles; a GEMM by all its sizes, with letters for those that are drawn."""
     said = [_said(row, name) for name in held if name not in SIZES and row[name] is not None]
     if any(name in SIZES and row[name] is not None for name in held):
-        said.append("×".join(str(row[name]) for name in SIZES))
+        said.append("×".join(name if name in drawn else str(row[name]) for name in SIZES))
     return ", ".join(said)
 
 

@@ -113,6 +113,16 @@ def test_a_network_that_cannot_be_rescaled_is_the_error_of_its_cells() -> None:
     assert "input_shape has tokens" in str(networks[0].error)
 
 
+def test_gpus_and_networks_of_a_study_have_names_of_their_own(tmp_path: Path) -> None:
+    for folder in ("one", "two"):
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / "big.yaml").write_text("base: a100\n", encoding="utf-8")
+    with pytest.raises(StcsimError, match="arch: expected each value once, found 'big' twice"):
+        grid(tmp_path, arch=["one/big.yaml", "two/big.yaml"])
+    with pytest.raises(StcsimError, match="trace: expected each value once, found 'resnet34' twice"):
+        grid(trace=["resnet34", "ResNet34"])
+
+
 def test_a_study_names_gpus_and_networks_that_exist() -> None:
     with pytest.raises(StcsimError, match="did you mean 'a100'"):
         grid(arch="a1000")

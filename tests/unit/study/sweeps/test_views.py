@@ -66,6 +66,14 @@ def test_planes_hold_what_they_do_not_draw(tmp_path: Path) -> None:
     assert planes.planes[0].spans[0] == (0.1, 100 / 1006)
 
 
+def test_sizes_of_gemms_may_be_drawn(tmp_path: Path) -> None:
+    grid, rows = filled(tmp_path, "{arch: a100, gemm: {m: [1, 2], n: [3, 4], k: [5, 6]}}")
+    planes = planes_of(rows, grid.study, "m", "k", "best_us")
+    assert (planes.xs, planes.ys) == (("1", "2"), ("5", "6"))
+    assert [plane.title for plane in planes.planes] == ["m×3×k", "m×4×k"]
+    assert planes.planes[0].values == ((1000.0, 1004.0), (1001.0, 1005.0))
+
+
 def test_a_plane_is_refused_where_there_is_nothing_to_draw(tmp_path: Path) -> None:
     grid, rows = filled(tmp_path)
     for words, sentence in (
