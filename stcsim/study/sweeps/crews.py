@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import logging
 import signal
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import BrokenExecutor, Executor, Future
-from contextlib import AbstractContextManager, ExitStack, contextmanager
+from concurrent.futures import BrokenExecutor, CancelledError, Executor, Future
+from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from importlib.util import find_spec
 from types import TracebackType
@@ -24,6 +25,7 @@ LOCAL = "local"
 _AHEAD = 2
 """Batches for each worker: one that it is at, and one that waits, so that it is never idle."""
 _MOST_WORKERS = 1024
+_LOGGERS = ("distributed", "distributed.client")
 _PATIENCE = "20s"
 """How long a scheduler may take to answer."""
 
@@ -34,14 +36,16 @@ class Crew:
 
     Attributes:
         opened: gives an executor.
-        room: how many batches may be with them now.
+        capacity: says how many batches may be with them now.
         deaths: errors by which a batch says that the worker that was at it died.
+        losses: errors by which a cluster says that its scheduler is gone.
         replaced: whether another executor is needed then; a cluster starts workers itself.
     """
 
     opened: Callable[[], AbstractContextManager[Executor]]
-    room: Callable[[], int]
+    capacity: Callable[[], int]
     deaths: tuple[type[BaseException], ...] = ()
+    losses: tuple[type[BaseException], ...] = ()
     replaced: bool = False
     _open: ExitStack = field(default_factory=ExitStack)
     _executor: Executor | None = None
@@ -55,15 +59,34 @@ class Crew:
         """End them, at once where the block ended by an error."""
         self._open.__exit__(kind, error, trace)
 
+    def room(self) -> int:
+        """Return how many batches may be with them now."""
+        with self.staying():
+            return self.capacity()
+
     def submit(self, jobs: Sequence[Job]) -> Future[Done]:
         """Hand a batch to whoever is free next."""
         assert self._executor is not None
         try:
-            return self._executor.submit(work, tuple(jobs), model())
+            with self.staying():
+                return self._executor.submit(work, tuple(jobs), model())
         except BrokenExecutor as error:  # it broke since the last batch
             future: Future[Done] = Future()
             future.set_exception(error)
             return future
+
+    @contextmanager
+    def staying(self) -> Iterator[None]:
+        """Let a cluster that is gone be a sentence.
+
+        Raises:
+            StcsimError: when it is.
+        """
+        try:
+            yield
+        except self.losses:
+            expected = "a scheduler that stays until all is done (what is done is kept)"
+            raise StcsimError("dask", expected, "that it is gone") from None
 
     def mend(self) -> None:
         """Be whole again after workers died."""
@@ -115,14 +138,16 @@ class _Here(Executor):
 def _of_dask(workers: int, dask: str) -> Crew:
     if find_spec("distributed") is None:
         raise StcsimError("dask", "Dask (pip install 'stcsim[dask]')", "none")
+    from distributed.client import ClosedClientError
     from distributed.scheduler import KilledWorker
 
     clients: list[Any] = []
 
-    def room() -> int:
+    def capacity() -> int:
         return _AHEAD * max(1, len(clients[-1].ncores()))
 
-    return Crew(lambda: _cluster(workers, dask, clients), room, (KilledWorker,))
+    losses = (OSError, CancelledError, ClosedClientError)
+    return Crew(lambda: _cluster(workers, dask, clients), capacity, (KilledWorker,), losses)
 
 
 @contextmanager
@@ -130,10 +155,13 @@ def _cluster(workers: int, dask: str, clients: list[Any]) -> Iterator[Executor]:
     """Give the executor of a cluster, and add its client to ``clients``."""
     from distributed import Client, LocalCluster
 
+    for logger in map(logging.getLogger, _LOGGERS):  # what ends a study is said in a sentence
+        logger.setLevel(logging.CRITICAL)
     with ExitStack() as opened:
         if dask == LOCAL:
-            quiet = {"dashboard_address": None, "silence_logs": 50}
-            cluster = opened.enter_context(LocalCluster(n_workers=workers, threads_per_worker=1, processes=True, **quiet))
+            quiet = {"dashboard_address": None, "silence_logs": logging.CRITICAL}
+            with _deaf_to_interrupts():
+                cluster = opened.enter_context(LocalCluster(n_workers=workers, threads_per_worker=1, processes=True, **quiet))
             dask = cluster.scheduler_address
         try:
             client = opened.enter_context(Client(dask, timeout=_PATIENCE))
@@ -142,3 +170,16 @@ def _cluster(workers: int, dask: str, clients: list[Any]) -> Iterator[Executor]:
             raise StcsimError("dask", expected, f"'{dask}' ({str(error).strip() or type(error).__name__})") from None
         clients.append(client)
         yield client.get_executor(pure=False)
+
+
+@contextmanager
+def _deaf_to_interrupts() -> Iterator[None]:
+    """Let processes that start in the block never hear of Ctrl-C, which is for the process that asked."""
+    before = None
+    with suppress(ValueError):  # signals belong to the main thread
+        before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        yield
+    finally:
+        if before is not None:
+            signal.signal(signal.SIGINT, before)

@@ -44,7 +44,7 @@ def carried_out(jobs: Iterator[Job], crew: Crew) -> Iterator[Done]:
     then its cells are run one by one. A cell that no worker survives is an error.
 
     Raises:
-        StcsimError: when a worker runs another version of stcsim.
+        StcsimError: when a worker runs another version of stcsim, or a scheduler is gone.
     """
     pace = Pace()
     at_work: dict[Future[Done], Batch] = {}
@@ -91,6 +91,7 @@ def _alone(lost: Sequence[Batch], crew: Crew) -> Iterator[Done]:
 def _result(future: Future[Done], crew: Crew) -> Done | None:
     """Return what a batch came to, once it has; ``None`` where its worker died."""
     try:
-        return future.result()
+        with crew.staying():
+            return future.result()
     except crew.deaths:
         return None

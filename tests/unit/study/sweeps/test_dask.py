@@ -17,7 +17,7 @@ pytest.importorskip("distributed", reason="needs Dask (pip install 'stcsim[dask]
 
 from stcsim.errors import StcsimError
 from stcsim.study.sweeps.crews import Crew, crew_of
-from stcsim.study.sweeps.run import run_study
+from stcsim.study.sweeps.run import run_study, state_of
 from stcsim.study.sweeps.store import WritableStore
 from tests.unit.study.sweeps.studies import TWELVE, grid_in, lines_of
 
@@ -68,28 +68,49 @@ def process(folder: Path, *words: str) -> Iterator[subprocess.Popen[bytes]]:
         running.wait()
 
 
-@quiet
-def test_a_worker_of_a_cluster_is_killed_midway_and_nothing_is_lost(tmp_path: Path) -> None:
+@contextmanager
+def cluster(folder: Path) -> Iterator[tuple[str, subprocess.Popen[bytes], subprocess.Popen[bytes]]]:
+    """Give the address of a scheduler with two workers, and the processes of the scheduler and the first worker."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
-        address = f"tcp://127.0.0.1:{free.getsockname()[1]}"
-    port = address.rpartition(":")[2]
+        port = free.getsockname()[1]
+    address = f"tcp://127.0.0.1:{port}"
     with ExitStack() as running:
-        running.enter_context(process(tmp_path, "distributed.cli.dask_scheduler", "--host", "127.0.0.1", "--port", port))
+        words = ("distributed.cli.dask_scheduler", "--host", "127.0.0.1", "--port", str(port))
+        scheduler = running.enter_context(process(folder, *words))
         worker = ("distributed.cli.dask_worker", address, "--nthreads", "1", "--no-nanny")
-        first, _ = (running.enter_context(process(tmp_path, *worker)) for _ in range(2))
-        grid, killed_after = grid_in(tmp_path, LONGER), []
+        first, _ = (running.enter_context(process(folder, *worker)) for _ in range(2))
+        yield address, scheduler, first
+
+
+@quiet
+def test_a_worker_of_a_cluster_is_killed_midway_and_nothing_is_lost(tmp_path: Path) -> None:
+    grid, done_when_killed = grid_in(tmp_path, LONGER), []
+    with cluster(tmp_path) as (address, _, first):
 
         def progress(done: int, total: int) -> None:
-            if not killed_after:
+            if not done_when_killed:
                 first.kill()
-                killed_after.append((done, time.monotonic()))
+                done_when_killed.append(done)
 
         with WritableStore(tmp_path / "cluster") as store, crew_of(1, address) as crew:
             both_are_there(crew)
             outcome = run_study(grid, store, crew, progress=progress)
-    assert killed_after[0][0] < outcome.runs == len(grid) and outcome.errors == 0
+    assert done_when_killed[0] < outcome.runs == len(grid) and outcome.errors == 0
     assert lines_of(grid, tmp_path / "cluster") == found(tmp_path, "here", crew_of(), LONGER)
+
+
+@quiet
+def test_a_scheduler_that_goes_is_one_sentence_and_what_was_done_stays(tmp_path: Path) -> None:
+    grid = grid_in(tmp_path, LONGER)
+    with cluster(tmp_path) as (address, scheduler, _), WritableStore(tmp_path / "cluster") as store:
+        with pytest.raises(
+            StcsimError, match="dask: expected a scheduler that stays until all is done .*, found that it is gone"
+        ):
+            with crew_of(1, address) as crew:
+                both_are_there(crew)
+                run_study(grid, store, crew, progress=lambda done, total: scheduler.kill())
+        assert 0 < state_of(grid, store).done < len(grid)
 
 
 def both_are_there(crew: Crew) -> None:

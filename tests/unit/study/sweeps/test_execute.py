@@ -6,6 +6,7 @@ import os
 import signal
 from collections.abc import Callable, Sequence
 from concurrent.futures import BrokenExecutor, Future
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -35,6 +36,7 @@ class Mortal:
     """A crew that answers at once; batches for which ``dies`` is true come back as broken."""
 
     deaths = (BrokenExecutor,)
+    staying = nullcontext
 
     def __init__(self, dies: Callable[[Sequence[str], int], bool], room: int = 3, seconds: float = 1.0) -> None:
         self._dies, self._room, self._seconds = dies, room, seconds
