@@ -43,7 +43,7 @@ def load_study(path: str | os.PathLike[str]) -> Study:
         found = (error.strerror if isinstance(error, OSError) else None) or "bytes that are no UTF-8"
         raise StcsimError(f"study {file}", "a file (YAML) that can be read", found.lower()) from None
     with _inside(file.name):
-        return read_study(read_yaml(text, "the file", signed=True), file.parent)
+        return read_study(read_yaml(text, "the file", as_written=True), file.parent)
 
 
 def read_study(fields: object, folder: Path = Path()) -> Study:
