@@ -12,7 +12,7 @@ from stcsim.cli import options as opt
 from stcsim.cli.output import STDOUT, check_outputs, deliver_sheet, output
 from stcsim.cli.steps import prepare
 from stcsim.files import is_stdout, write_whole
-from stcsim.words import Format
+from stcsim.words import Format, listed
 
 if TYPE_CHECKING:
     from stcsim.study.sweeps.grid import Grid
@@ -38,6 +38,9 @@ WhereOption = Annotated[
 ObjectiveOption = Annotated[
     list[str] | None,
     typer.Option("--objective", metavar="min|max NAME", help="What is better. May be repeated.", show_default="the study's"),
+]
+ColumnsOption = Annotated[
+    str, typer.Option("--columns", metavar="NAME,…", help="Figures, or any column of an export, e.g. best_us,best_uj.")
 ]
 ParquetOption = Annotated[Path | None, typer.Option("--parquet", metavar="FILE", help="Write one row for each cell as Parquet.")]
 TrialsOption = Annotated[int, typer.Option("--trials", metavar="N", min=1, help="How many points are tried.")]
@@ -137,6 +140,30 @@ def export(
         from stcsim.study.sweeps.rows import columns_of
 
         write_whole(parquet, parquet_bytes(rows, columns_of(grid.study)))
+
+
+@app.command()
+def table(
+    study: StudyArgument,
+    store: StoreOption = None,
+    columns: ColumnsOption = "dense_us,sparse_us,best_us,speedup",
+    where: WhereOption = None,
+    format: opt.FormatOption = Format.TABLE,
+    csv: opt.CsvOption = None,
+    json: opt.JsonOption = None,
+) -> None:
+    """Show some figures of all cells, or of some, beside what tells the cells apart.
+
+    For example: stcsim study table sms.yaml --columns best_us,best_uj --where trace=bert-base
+    """
+    out = output(format, json, csv)
+    from stcsim.report.study import rows_sheet
+    from stcsim.study.sweeps.views import shown_columns
+
+    rows, grid = _rows(study, store, where)
+    names = [str(name) for name in listed(columns, "columns", "names")]
+    shown = shown_columns(rows, grid.study, names)
+    deliver_sheet(out, rows_sheet(rows, shown, grid.study.title, _inputs(study, store)))
 
 
 @app.command()

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from stcsim.report.sheet import Field, Sheet
+from stcsim.report.sheet import Field, Sheet, shown
 from stcsim.report.units import percent, three_digits
 
 if TYPE_CHECKING:
@@ -36,20 +36,32 @@ def outcome_text(outcome: Outcome) -> str:
     return f"{outcome.runs:,} cells were run{errors}, in {three_digits(outcome.seconds)} s ({rate} a second){spared}"
 
 
+def rows_sheet(rows: Sequence[Mapping[str, object]], columns: Sequence[str], title: str, inputs: Mapping[str, Any]) -> Sheet:
+    """Return some columns of some cells."""
+    fields = [_field(name) for name in columns]
+    lines = [{name: row[name] for name in columns} for row in rows]
+    return Sheet("study-table-1", title, fields, lines, inputs)
+
+
 def pareto_sheet(fronts: Fronts, title: str, inputs: Mapping[str, Any]) -> Sheet:
     """Return the cells that no other cell beats, front by front."""
     rows = [front.rows[at] for front in fronts.fronts for at in front.best]
     sources = [name for name in _OF_SOURCE if any(row.get(name) is not None for row in rows)]
     objectives = [each.name for each in fronts.objectives]
     design = [name for name in fronts.columns if name not in objectives]
-    fields = [Field(name, _header(name)) for name in (*sources, *objectives)]
-    fields += [Field(name, _header(name), rank=1 + at) for at, name in enumerate(design)]
+    fields = [_field(name) for name in (*sources, *objectives)]
+    fields += [_field(name, rank=1 + at) for at, name in enumerate(design)]
     cells = sum(not row["mark"] for front in fronts.fronts for row in front.rows)
     best = sum(len(front.best) for front in fronts.fronts)
     foot = f"{best:,} of {cells:,} cells, {', '.join(each.text for each in fronts.objectives)}"
     return Sheet("study-pareto-1", title, fields, rows, inputs, foot)
 
 
-def _header(name: str) -> str:
-    """Return the name of a column on two lines where it is the path of a leaf."""
-    return name.replace(".", "\n", 1).replace("_", " ")
+def _field(name: str, rank: int = 0) -> Field:
+    """Return a column, its name on two lines where it is the path of a leaf."""
+    return Field(name, name.replace(".", "\n", 1).replace("_", " "), text=_text, rank=rank)
+
+
+def _text(value: object) -> str:
+    """Return a figure with four digits, or all of those before the point."""
+    return f"{value:,.0f}" if isinstance(value, float) and abs(value) >= 1000 else shown(value)

@@ -118,6 +118,16 @@ def chosen(rows: Iterable[Row], conditions: Mapping[str, str]) -> list[Row]:
     return found
 
 
+def shown_columns(rows: Sequence[Row], study: Study, figures: Iterable[str]) -> tuple[str, ...]:
+    """Return the columns in which rows differ by a choice of the study, then those that are asked for.
+
+    Raises:
+        StcsimError: for a column that there is not.
+    """
+    asked = [_column(name, "columns", study) for name in figures]
+    return tuple(dict.fromkeys((*_varying(rows, study), *asked)))
+
+
 def planes_of(rows: Sequence[Row], study: Study, x: str, y: str, value: str) -> Planes:
     """Return a figure over two columns.
 

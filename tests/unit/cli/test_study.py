@@ -129,6 +129,15 @@ def test_without_pyarrow_parquet_is_one_sentence(finished: Path, monkeypatch: py
     assert sentence == "--parquet: expected pyarrow (pip install 'stcsim[data]'), found none"
 
 
+def test_a_table_shows_what_tells_cells_apart_and_what_is_asked_for(finished: Path, ran: Ran, refused: Refused) -> None:
+    words = ("study", "table", finished, "--columns", "best_us,speedup", "--where", "m=512")
+    document = json.loads(ran(*words, "--format", "json"))
+    assert document["schema"] == "stcsim/study-table-1"
+    assert list(document["rows"][0]) == ["arch", "sm.count", "l2.bandwidth_bytes_per_clk", "best_us", "speedup"]
+    assert len(document["rows"]) == 5 and ran(*words).splitlines()[0] == "A small study"
+    assert "--columns: expected a column of stcsim study export, found 'speed'" in refused(*words[:3], "--columns", "speed")
+
+
 def test_a_front_is_a_table_and_a_figure(finished: Path, tmp_path: Path, ran: Ran) -> None:
     table = ran("study", "pareto", finished, "--figure", tmp_path / "front.svg")
     assert table.splitlines()[-1].endswith("of 8 cells, min best_us, min best_uj") and "h100" not in table
