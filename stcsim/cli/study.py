@@ -76,8 +76,8 @@ def run(
     from stcsim.study.sweeps.run import run_study, state_of
     from stcsim.study.sweeps.store import WritableStore
 
+    crew = crew_of(workers, dask)
     with WritableStore(_store_of(study, store)) as kept:
-        crew = crew_of(workers, dask)
         prepare()
         with crew, progress(study.name, "cells") as advance:
             outcome = run_study(grid, kept, crew, retry, advance)
@@ -222,9 +222,8 @@ def search(
     from stcsim.study.sweeps.search import search as find
     from stcsim.study.sweeps.store import WritableStore
 
-    space = Space(load_study(study))
+    space, crew = Space(load_study(study)), crew_of(workers, dask)
     with WritableStore(_store_of(study, store)) as kept:
-        crew = crew_of(workers, dask)
         prepare()
         with crew, progress(study.name, "points") as advance:
             fronts = find(space, kept, crew, trials, seed, advance)

@@ -88,7 +88,11 @@ def _files(given: Fields, name: str, folder: Path, needed: str = "") -> tuple[st
         if needed:
             raise StcsimError(name, needed, "none")
         return ()
-    return once((str(folder / each) if (folder / each).is_file() else each for each in texts_of(given[name], name)), name)
+    return once((_file(folder, each) for each in texts_of(given[name], name)), name)
+
+
+def _file(folder: Path, name: str) -> str:
+    return str(folder / name) if os.path.isfile(folder / name) else name  # False for what no file can be called, too
 
 
 def _sources(given: Fields, folder: Path) -> Sources:

@@ -91,6 +91,7 @@ def test_files_that_a_study_names_lie_beside_it(tmp_path: Path) -> None:
         ("arch: a100", "sizes such as 4096x4096x4096, found neither"),
         ("{arch: [], gemm: 64x64x64}", "s.yaml: arch: expected at least one value, found an empty list"),
         ("{arch: [a100, a100], gemm: 64x64x64}", "s.yaml: arch: expected each value once, found 'a100' twice"),
+        ("{arch: [a100, " + "x" * 300 + "], trace: []}", "s.yaml: trace: expected at least one value"),
         ("{arch: a100, gemm: 64x64}", "s.yaml: gemm: expected sizes above 0"),
         ("{arch: a100, gemm: 64x64xk}", "expected three numbers, or a mapping of m, n and k to values, found '64x64xk'"),
         ("{arch: a100, gemm: {m: 1, n: 1}}", "s.yaml: gemm: expected a mapping of m, n and k to values, found one of m, n"),
