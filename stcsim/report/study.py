@@ -10,7 +10,7 @@ from stcsim.report.units import percent, three_digits
 
 if TYPE_CHECKING:
     from stcsim.study.sweeps.run import Outcome, State
-    from stcsim.study.sweeps.views import Fronts
+    from stcsim.study.sweeps.views import Front, Fronts
 
 _OF_SOURCE = ("trace", "batch", "seq", "m", "n", "k")
 
@@ -44,17 +44,26 @@ def rows_sheet(rows: Sequence[Mapping[str, object]], columns: Sequence[str], tit
 
 
 def pareto_sheet(fronts: Fronts, title: str, inputs: Mapping[str, Any]) -> Sheet:
-    """Return the cells that no other cell beats, front by front."""
-    rows = [front.rows[at] for front in fronts.fronts for at in front.best]
+    """Return the cells that no other cell beats, front by front; the first of those that are alike in all objectives."""
+    rows = [row for front in fronts.fronts for row in _apart(front, [each.name for each in fronts.objectives])]
     sources = [name for name in _OF_SOURCE if any(row.get(name) is not None for row in rows)]
     objectives = [each.name for each in fronts.objectives]
     design = [name for name in fronts.columns if name not in objectives]
     fields = [_field(name) for name in (*sources, *objectives)]
     fields += [_field(name, rank=1 + at) for at, name in enumerate(design)]
+    fields += [_field("alike")] if any(row["alike"] != 1 for row in rows) else []
     cells = sum(not row["mark"] for front in fronts.fronts for row in front.rows)
     best = sum(len(front.best) for front in fronts.fronts)
     foot = f"{best:,} of {cells:,} cells, {', '.join(each.text for each in fronts.objectives)}"
     return Sheet("study-pareto-1", title, fields, rows, inputs, foot)
+
+
+def _apart(front: Front, objectives: Sequence[str]) -> list[dict[str, object]]:
+    """Return the cells of a front that differ in an objective, each with how many are alike."""
+    found: dict[tuple[object, ...], list[dict[str, object]]] = {}
+    for row in (front.rows[at] for at in front.best):
+        found.setdefault(tuple(row[name] for name in objectives), []).append(row)
+    return [{**alike[0], "alike": len(alike)} for alike in found.values()]
 
 
 def _field(name: str, rank: int = 0) -> Field:

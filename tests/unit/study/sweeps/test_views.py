@@ -8,11 +8,12 @@ from pathlib import Path
 import pytest
 
 from stcsim.errors import StcsimError
+from stcsim.report.study import pareto_sheet
 from stcsim.study.sweeps.criteria import Objective, front, parse_objective
 from stcsim.study.sweeps.grid import Grid
 from stcsim.study.sweeps.rows import Row, columns_of, rows_of
 from stcsim.study.sweeps.store import WritableStore
-from stcsim.study.sweeps.views import chosen, fronts_of, planes_of, where_of
+from stcsim.study.sweeps.views import Front, Fronts, chosen, fronts_of, planes_of, where_of
 from stcsim.study.sweeps.work import Answer
 from tests.unit.study.sweeps.studies import figures, grid_in
 
@@ -111,6 +112,14 @@ def test_fronts_are_of_one_network_each_and_name_gpus_as_they_are(tmp_path: Path
     assert [resnet.rows[at]["arch"] for at in resnet.marks] == ["a100", "h100"]
     (one,) = fronts_of(chosen(rows, {"trace": "bert-base"}), grid.study, [Objective("best_us", "min")]).fronts
     assert one.title == "" and one.best == (0,)
+
+
+def test_of_cells_that_are_alike_the_table_has_the_first() -> None:
+    row: Row = {"arch": "a100", "best_us": 1.0, "mark": False, "unchanged": False}
+    rows = (row | {SMS: 80}, row | {SMS: 90}, row | {SMS: 100, "best_us": 2.0})
+    fronts = Fronts((Objective("best_us", "min"),), (Front("", rows, (0, 1), ()),), (SMS,))
+    sheet = pareto_sheet(fronts, "", {})
+    assert [(line[SMS], line["alike"]) for line in sheet.row_lines()] == [(80, 2)] and sheet.foot == "2 of 3 cells, min best_us"
 
 
 def test_fronts_need_objectives_that_cells_have(tmp_path: Path) -> None:
