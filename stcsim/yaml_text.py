@@ -69,6 +69,20 @@ _Loader.add_implicit_resolver(
 )
 
 
+class _AsWrittenLoader(_Loader):
+    """The same, but ``+8`` and ``1:4`` stay texts: a sign says that a number is relative, and YAML 1.1 takes 1:4 for 64."""
+
+
+def _number_as_written(loader: _AsWrittenLoader, node: yaml.ScalarNode) -> object:
+    if node.value.startswith("+") or ":" in node.value:
+        return node.value
+    return loader.construct_yaml_int(node) if node.tag.endswith("int") else loader.construct_yaml_float(node)
+
+
+for _tag in ("int", "float"):
+    _AsWrittenLoader.add_constructor(f"tag:yaml.org,2002:{_tag}", _number_as_written)
+
+
 def _check_depth(text: str) -> None:
     """Refuse absurd nesting, which would overrun the stack of the C loader."""
     depth = 0
@@ -78,15 +92,20 @@ def _check_depth(text: str) -> None:
             raise yaml.MarkedYAMLError(problem=f"more than {_MAX_DEPTH} levels")
 
 
-def read_yaml(text: str, where: str) -> object:
+def read_yaml(text: str, where: str, as_written: bool = False) -> object:
     """Return what a YAML text says; only plain mappings, lists, texts, numbers, true, false and null come out of it.
+
+    Args:
+        text: the whole text.
+        where: what an error calls it.
+        as_written: whether numbers with a plus before them, or a colon within, stay texts: they mean so much more, or a ratio.
 
     Raises:
         StcsimError: with the line, when the text is no YAML, names a key twice, or nests too deeply.
     """
     try:
         _check_depth(text)
-        data: object = yaml.load(text, Loader=_Loader)  # a safe loader
+        data: object = yaml.load(text, Loader=_AsWrittenLoader if as_written else _Loader)  # both are safe loaders
     except yaml.MarkedYAMLError as error:
         place = f" in line {mark.line + 1}, column {mark.column + 1}" if (mark := error.problem_mark) else ""
         if isinstance(error, _DuplicateKeyError):

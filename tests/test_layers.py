@@ -130,10 +130,11 @@ LIBRARIES: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("safetensors", ("tensors.files", "workflow.state")),
     ("transformers", ("capture.*",)),
     ("onnx", ("capture.*", "checkpoint.onnx_file")),
-    ("dask", ("study.*",)),
+    ("distributed", ("study.sweeps.crews",)),
+    ("optuna", ("study.sweeps.search",)),
     ("pandas", ("result.run",)),
     ("scipy", ("study.*", "workflow.datasets")),
-    ("pyarrow", ("study.public.*",)),
+    ("pyarrow", ("study.public.*", "study.sweeps.parquet")),
     ("sklearn", ("workflow.datasets",)),
     ("modelopt", ("workflow.modelopt",)),
 )
@@ -141,7 +142,7 @@ LIBRARIES: tuple[tuple[str, tuple[str, ...]], ...] = (
 #: Libraries that `stcsim --help` must not wait for.
 HEAVY = (
     *("numba", "matplotlib", "torch", "safetensors", "transformers", "onnx", "simpy"),
-    *("pydantic", "yaml", "numpy", "scipy", "pyarrow", "sklearn", "modelopt"),
+    *("pydantic", "yaml", "numpy", "scipy", "pyarrow", "sklearn", "modelopt", "distributed", "optuna"),
 )
 
 

@@ -11,7 +11,7 @@ from typing import Annotated
 
 import typer
 
-from stcsim.cli import accuracy, data, evidence
+from stcsim.cli import accuracy, data, evidence, study
 from stcsim.cli.arch import arch
 from stcsim.cli.calibrate import calibrate
 from stcsim.cli.capture import capture
@@ -49,7 +49,7 @@ stcsim curve bert-base --arch a100,h100 --over batch=1..64 --figure batch.pdf"""
 
 #: Commands in the order of their use, under the headings of ``--help``; a typer of its own holds commands below one.
 _COMMANDS: tuple[tuple[str, tuple[Callable[..., None] | tuple[str, typer.Typer], ...]], ...] = (
-    ("Simulate", (run, gemm, explain, compare, curve, roofline, sensitivity, whatif)),
+    ("Simulate", (run, gemm, explain, compare, curve, roofline, sensitivity, whatif, ("study", study.app))),
     ("Look up", (arch, traces, kernels, schema)),
     ("Bring a network, see the arithmetic", (capture, inspect, prune, workflow, check, mma, microbench)),
     (

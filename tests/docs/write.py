@@ -28,8 +28,11 @@ DRAWN = re.compile(r"^<!-- drawn: (stcsim .+) -->$", re.MULTILINE)
 def draw(page: Path, workshop: Workshop, folder: Path) -> list[str]:
     """Draw the pictures of a page, and return their names."""
     names = []
-    for command in DRAWN.findall(page.read_text(encoding="utf-8")):
+    text = page.read_text(encoding="utf-8")
+    for found in DRAWN.finditer(text):
+        command = found[1]
         words = shlex.split(command)
+        workshop.run_above(page, text.count("\n", 0, found.start()))
         name = words[words.index("--figure") + 1]
         workshop.printed_by(command)
         shutil.copyfile(folder / name, FIGURES / name)

@@ -8,8 +8,9 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from rich.console import Console, ConsoleOptions, RenderableType, RenderResult
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, ProgressColumn, Task, TextColumn, TimeRemainingColumn
 from rich.segment import Segment
+from rich.text import Text
 
 from stcsim.printable import harmless
 
@@ -42,11 +43,29 @@ def say(message: str) -> None:
     print(f"stcsim: {harmless(message)}", file=sys.stderr, flush=True)
 
 
+class _Rate(ProgressColumn):
+    """How many of something are done in a second."""
+
+    def __init__(self, what: str) -> None:
+        super().__init__()
+        self._what = what
+
+    def render(self, task: Task) -> Text:
+        """Return it, and nothing before anything is done."""
+        return Text(f"{task.speed:,.3g} {self._what}/s" if task.speed else "")
+
+
 @contextmanager
-def progress(label: str) -> Iterator[Advance]:
-    """Show a bar on stderr while the block runs; nothing where stderr is no terminal."""
+def progress(label: str, rate: str = "") -> Iterator[Advance]:
+    """Show a bar on stderr while the block runs, with time left; nothing where stderr is no terminal.
+
+    Args:
+        label: what is done.
+        rate: of what the bar says how many are done in a second, e.g. ``"cells"``.
+    """
     console = Console(stderr=True)
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    speed = (_Rate(rate),) if rate else ()
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), *speed, TimeRemainingColumn())
     with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bars:
         task = bars.add_task(label, total=None)
         yield lambda done, total: bars.update(task, completed=done, total=total)

@@ -47,9 +47,9 @@ def engine(name: str) -> Callable[[TilePlan], GemmTiming]:
         UnsupportedError: for any name but ``fast`` and ``reference``.
     """
     if name == "fast":
-        from stcsim.timing.engine import fast
+        from stcsim.timing.engine import remembered
 
-        return fast.simulate
+        return remembered.simulate
     if name == "reference":
         from stcsim.timing.engine import reference
 

@@ -63,12 +63,12 @@ def simulate_long(plan: TilePlan, cut: Cut, simulate: Simulate, above: int = SKI
 
 def simulate_long_until(plan: TilePlan, cut: Cut, give_up_ticks: float) -> GemmTiming | None:
     """Return :func:`simulate_long` by the fast engine, or ``None`` once it is certain to take more than ``give_up_ticks``."""
-    from stcsim.timing.engine import fast
+    from stcsim.timing.engine import remembered
     from stcsim.timing.engine.kernels_fast import MAX_TICK
 
     if plan.tile_iterations > SKIP_ABOVE_ITERATIONS:
-        return simulate_long(plan, cut, fast.simulate)
-    return fast.simulate_until(plan, int(min(give_up_ticks, MAX_TICK)))
+        return simulate_long(plan, cut, remembered.simulate)
+    return remembered.simulate_until(plan, int(min(give_up_ticks, MAX_TICK)))
 
 
 def _skipped(shorter: _Shorter, simulate: Simulate, anyway: bool) -> GemmTiming | None:

@@ -40,6 +40,7 @@ KINDS: dict[str, Row] = {
     "masks": Row("masks", 50),
     "folds": Row("folds", 40),
     "recipes": Row("recipes", 50),
+    "studies": Row("studies", 50),
     "scales": Row("scales", 20, ("torch", "safetensors")),
     "lists": Row("lists", 20),
 }

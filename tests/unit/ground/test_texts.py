@@ -168,3 +168,9 @@ def test_the_words_of_a_file_that_is_no_architecture_are_not_repeated(tmp_path: 
     with pytest.raises(ArchError, match="found a text$") as refusal:
         load_arch(path)
     assert "bash" not in str(refusal.value)
+
+
+def test_numbers_with_a_plus_or_a_colon_stay_what_is_written_where_that_means_more() -> None:
+    text = "[+8, -8, 8, +1.5, 1e3, 1:4, 2:4.5, x1.5]"
+    assert read_yaml(text, "file", as_written=True) == ["+8", -8, 8, "+1.5", 1000.0, "1:4", "2:4.5", "x1.5"]
+    assert read_yaml(text, "file")[:6] == [8, -8, 8, 1.5, 1000.0, 64]  # type: ignore[index]  # as YAML 1.1 has them
