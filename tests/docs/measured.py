@@ -24,6 +24,7 @@ from stcsim.study.error_model.build import FITTED, part_of
 from stcsim.study.error_model.file import read_predicted
 from stcsim.study.evidence.ablation import MOVED
 from stcsim.study.validate import Predicted
+from tests.docs.architect import worked
 from tests.docs.pages import FIGURES
 from tests.docs.workshop import Workshop
 from tests.validation.silicon import Figure, figures_of
@@ -145,7 +146,7 @@ def _with_and_without(pairs: Sequence[tuple[float, float]], figure: Callable[[li
 
 
 def study() -> None:
-    """Run case studies, and predict the measured tables that ship; two minutes."""
+    """Run case studies, predict the measured tables that ship, and work through the studies of an architect; ten minutes."""
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         workshop = Workshop(folder)
@@ -158,7 +159,7 @@ def study() -> None:
         tables = {"octomul": figures_in(folder / "v.json", *_CELLS), "boards": figures_in(folder / "b.json", *_CELLS)}
         fitted = [row for row in read_predicted(folder / "boards.csv") if row.measured.dtype in FITTED_TYPES]
         tables["boards_halves"] = halves(fitted)
-        _keep(STUDIES, tables | {"studies": studies})
+        _keep(STUDIES, tables | {"studies": studies, **worked(workshop, folder)})
 
 
 def _points(study: Document) -> Document:

@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from functools import partial
 
 from stcsim.report.terminal.evidence.columns import from_to
+from tests.docs.architect import five_table, nearest_table
 from tests.docs.markdown import table
 from tests.docs.measured import ABLATION, MEASURED, SIBLINGS, STUDIES, Document, stored
 from tests.docs.workflows import calibrations_table, samples_sentence, scores_table, speeds_table
@@ -271,6 +272,8 @@ TABLES: dict[str, Callable[[], str]] = {
     "boards": lambda: accuracy_table(stored(STUDIES)["boards"]),
     "boards-halves": lambda: halves_table({"halves": stored(STUDIES)["boards_halves"]}),
     "boards-speedups": lambda: speedup_table(stored(STUDIES)["boards"]),
+    "five": lambda: five_table(stored(STUDIES)),
+    "nearest": lambda: nearest_table(stored(STUDIES)),
     "resnet34-batch": lambda: study_table("resnet34-batch"),
     "resnet34-resolution": lambda: study_table("resnet34-resolution"),
 }
